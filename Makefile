@@ -1,0 +1,75 @@
+# Immich with Pulumi: `make help` lists what there is.
+
+STACK ?= dev
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(shell command -v $(name) 2>/dev/null)))
+VENV_PYTHON := .venv/bin/python
+RUN := $(VENV_PYTHON) -m
+SHELL := /bin/sh
+
+ifdef KUBECONFIG
+export KUBECONFIG
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev up preview refresh destroy render env cluster cluster-stop test lint format lock crds bench clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@echo "STACK=$(STACK) (make up STACK=vanillax KUBECONFIG=... for another one)"
+
+setup: ## what the program needs: .venv, the Pulumi CLI, its plugins, a passphrase
+	@$(if $(PYTHON),,echo "Python 3.11 or newer is needed and none was found: install it, or name it with PYTHON=..." >&2; exit 1;) $(PYTHON) -m toolchain.setup
+
+setup-dev:
+	@$(if $(PYTHON),,echo "Python 3.11 or newer is needed and none was found: install it, or name it with PYTHON=..." >&2; exit 1;) $(PYTHON) -m toolchain.setup --dev
+
+up: setup ## bring the stack up (dev: manifests in rendered/dev, no cluster needed)
+	@$(RUN) toolchain.stack up $(STACK) $(ARGS)
+
+preview: setup ## what `make up` would change
+	@$(RUN) toolchain.stack preview $(STACK) $(ARGS)
+
+refresh: setup ## read back what is really there
+	@$(RUN) toolchain.stack refresh $(STACK) $(ARGS)
+
+destroy: setup ## remove everything but what holds data, and say what stays
+	@$(RUN) toolchain.destroy $(STACK) $(ARGS)
+
+render: setup ## write the whole tree rendered/STACK again
+	@$(RUN) toolchain.render $(STACK)
+
+env: ## eval "$(make -s env)": the toolchain, backend and passphrase for this shell
+	@$(VENV_PYTHON) -m toolchain.env
+
+cluster: setup-dev ## start the throw-away cluster and print its KUBECONFIG
+	@$(RUN) toolchain.cluster start
+
+cluster-stop: ## stop it
+	@$(RUN) toolchain.cluster stop
+
+test: setup-dev ## every tier of tests that this machine can run (TIERS="unit engine" for some)
+	@$(RUN) toolchain.tiers $(TIERS) $(if $(ARGS),-- $(ARGS))
+
+lint: setup-dev ## format, rules, types, imports
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	.venv/bin/basedpyright
+	.venv/bin/lint-imports
+
+format: setup-dev ## rewrite the sources in the common format
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+lock: setup-dev ## resolve requirements/*.in into the hash-locked files anew
+	cd requirements && ../.venv/bin/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header runtime.in -o runtime.lock
+	cd requirements && ../.venv/bin/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header -c runtime.lock dev.in -o dev.lock
+
+crds: setup ## download the CRDs that the cluster tests need
+	@$(RUN) toolchain.crds download
+
+bench: setup ## cost of a preview as a ratio to that of an empty program
+	@$(RUN) toolchain.bench $(ARGS)
+
+clean: ## remove caches and rendered files; state, passphrase and tools stay
+	rm -rf rendered .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

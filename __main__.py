@@ -1,0 +1,19 @@
+"""Immich: settings -> providers -> platform -> components -> outputs."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.configuration import load_settings
+from components.immich import Immich, ImmichArgs
+from components.outputs import outputs
+from components.providers import platform, providers
+
+stack = pulumi.get_stack()
+settings = load_settings()
+with_providers = pulumi.ResourceOptions(providers=providers(settings, stack))
+target = platform(settings, stack, with_providers)
+Immich(ImmichArgs(platform=target, settings=settings), with_providers)
+target.finish()
+for name, value in outputs(settings, stack).items():
+    pulumi.export(name, value)

@@ -1,0 +1,1 @@
+"""Immich as Pulumi components."""

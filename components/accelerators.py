@@ -1,0 +1,79 @@
+"""How containers reach an accelerator: resource of a device plugin or devices, groups, environment, per backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from components.settings.placement import GpuAccess
+from components.workload import Device, Gpu, Relaxation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accelerator:
+    """What a workload gets."""
+
+    gpu: Gpu | None = None
+    devices: tuple[Device, ...] = ()
+    groups: tuple[int, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    relaxations: tuple[Relaxation, ...] = ()
+
+
+NO_NVIDIA = {"NVIDIA_VISIBLE_DEVICES": "void"}
+"""The server image asks for every GPU; on nodes whose default runtime is nvidia it would get them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Default:
+    resource: str | None = None
+    devices: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def _nvidia(capabilities: str) -> _Default:
+    return _Default(
+        resource="nvidia.com/gpu",
+        env={"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": capabilities},
+    )
+
+
+_DEFAULTS: Mapping[str, _Default] = {
+    "nvenc": _nvidia("compute,video,utility"),
+    "qsv": _Default(resource="gpu.intel.com/i915", env=NO_NVIDIA),
+    "vaapi": _Default(devices=("/dev/dri",), env=NO_NVIDIA),
+    "rkmpp": _Default(devices=("/dev/rga", "/dev/dri", "/dev/dma_heap", "/dev/mpp_service"), env=NO_NVIDIA),
+    "cuda": _nvidia("compute,utility"),
+    "rocm": _Default(resource="amd.com/gpu"),
+    "openvino": _Default(resource="gpu.intel.com/i915"),
+    "armnn": _Default(devices=("/dev/mali0",)),
+    "rknn": _Default(devices=("/dev/dri",)),
+}
+"""Per backend, from docker/hwaccel.transcoding.yml and docker/hwaccel.ml.yml of immich-app/immich."""
+
+
+def accelerator(backend: str, access: GpuAccess) -> Accelerator:
+    """What a workload needs for `backend` (`nvenc` ... or `cuda` ...; `disabled` and `cpu` need nothing)."""
+    if backend in {"disabled", "cpu"}:
+        return Accelerator(groups=access.groups, env=NO_NVIDIA if backend == "disabled" else {})
+    default = _DEFAULTS[backend]
+    paths = access.devices if access.devices is not None else ()
+    resource = access.resource
+    if resource is None and not paths:
+        resource, paths = default.resource, default.devices
+    return Accelerator(
+        gpu=Gpu(resource=resource, count=access.count, runtime_class=access.runtime_class)
+        if resource is not None or access.runtime_class is not None
+        else None,
+        devices=tuple(Device(path=path) for path in paths),
+        groups=access.groups,
+        env=default.env,
+        relaxations=tuple(
+            [Relaxation(what="privileged", reason=f"{backend} opens {', '.join(paths)} of the host")] if paths else []
+        ),
+    )
+
+
+def opens_devices(backend: str, access: GpuAccess) -> bool:
+    """Whether the workload opens devices of the host, which only a privileged container may."""
+    return bool(accelerator(backend, access).devices)

@@ -1,0 +1,27 @@
+"""The stack's config as Pulumi has it, given to the settings reader. Reads no secret's value."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi.runtime import config as runtime_config
+
+from components.settings.model import Settings
+from components.settings.reader import SettingsError, read_settings
+
+PROJECT = "immich"
+
+
+def load_settings() -> Settings:
+    """The settings of the current stack.
+
+    Raises `pulumi.RunError`, which the engine shows without a traceback, with every problem of the configuration.
+    """
+    texts = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    secret = {*runtime_config.get_config_secret_keys_env(), *runtime_config._SECRET_KEYS.get()}  # noqa: SLF001
+    prefix = f"{PROJECT}:"
+    own = {key.removeprefix(prefix): str(value) for key, value in texts.items() if key.startswith(prefix)}
+    hidden = {key.removeprefix(prefix) for key in secret if key.startswith(prefix)}
+    try:
+        return read_settings(pulumi.get_stack(), {key: "" if key in hidden else value for key, value in own.items()}, hidden)
+    except SettingsError as error:
+        raise pulumi.RunError(str(error)) from None

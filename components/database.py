@@ -1,0 +1,260 @@
+"""PostgreSQL: bundled, kept by CloudNativePG, or external. The only writer of `DB_*` variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from components import versions
+from components.platform.base import Platform
+from components.platform.specs import Archive, DatabaseCluster, PublishedSecret
+from components.secret_text import SecretText
+from components.secrets import Secrets
+from components.settings.backup import Backup
+from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.sizing import placement, postgres_parameters, resources
+from components.values import Quantity
+from components.workload import (
+    CommandCheck,
+    ConfigFiles,
+    Egress,
+    Link,
+    Mount,
+    Port,
+    Probe,
+    Scratch,
+    SecretFiles,
+    VolumeRequest,
+    Workload,
+)
+from components.workload import Storage as Mounted
+
+NAME = "database"
+PASSWORD = "databasePassword"
+_FOLDER = "/run/secrets/database"
+_CA_FOLDER = "/etc/immich/database"
+_POSTGRES_UID = 999
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatabaseArgs:
+    """What `Database` needs."""
+
+    platform: Platform
+    settings: BundledDatabase | CloudNativePg | ExternalDatabase
+    secrets: Secrets
+    backup: Backup | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connection:
+    """How a server pod reaches the database."""
+
+    env: Mapping[str, str]
+    """Variables without the password, which is a file."""
+    mounts: tuple[Mount, ...]
+    link: Link | None
+    egress: tuple[Egress, ...]
+    secrets: tuple[str, ...] = (PASSWORD,)
+    """Config keys of secrets whose change must restart the server."""
+
+
+class Database(pulumi.ComponentResource):
+    """The database and its credentials. Immich's role owns the database and is no superuser under CloudNativePG."""
+
+    connection: Connection
+    """For the server."""
+    ready: tuple[pulumi.Resource, ...]
+    """What the server waits for."""
+
+    def __init__(self, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Database", "database", {}, opts)
+        args.platform.publish(
+            PublishedSecret(name=NAME, items={"password": SecretText.of(PASSWORD)}), args.secrets.values, parent=self
+        )
+        match args.settings:
+            case BundledDatabase():
+                self._bundled(args.platform, args.settings, args.secrets)
+            case CloudNativePg():
+                self._cluster(args.platform, args.settings, args.secrets, args.backup)
+            case ExternalDatabase():
+                self.connection, self.ready = _external(args.settings), ()
+        self.register_outputs({})
+
+    def _bundled(self, platform: Platform, settings: BundledDatabase, secrets: Secrets) -> None:
+        platform.volume(
+            VolumeRequest(name=NAME, size=settings.size, storage_class=settings.storage_class), parent=self
+        )
+        ready = platform.workload(
+            bundled_workload(settings), parent=self, fingerprints=secrets.fingerprints((PASSWORD,))
+        )
+        self.ready = (ready,)
+        self.connection = _connection(
+            platform.address(NAME), 5432, settings.name, settings.user, link=Link(to=NAME, port=5432)
+        )
+
+    def _cluster(self, platform: Platform, settings: CloudNativePg, secrets: Secrets, backup: Backup | None) -> None:
+        owner = "database-owner"
+        platform.publish(
+            PublishedSecret(
+                name=owner,
+                namespace=settings.namespace,
+                type="kubernetes.io/basic-auth",
+                # The operator applies a changed password when it sees this label.
+                labels={"cnpg.io/reload": "true"},
+                items={"username": SecretText.plain(settings.user), "password": SecretText.of(PASSWORD)},
+            ),
+            secrets.values,
+            parent=self,
+        )
+        archive = None
+        if backup is not None:
+            archive = _archive(settings, backup)
+            platform.publish(
+                PublishedSecret(
+                    name=archive.credentials,
+                    namespace=settings.namespace,
+                    items={
+                        "ACCESS_KEY_ID": SecretText.of("backupAccessKeyId"),
+                        "SECRET_ACCESS_KEY": SecretText.of("backupSecretAccessKey"),
+                    },
+                ),
+                secrets.values,
+                parent=self,
+            )
+        host, ready = platform.database_cluster(cluster_spec(settings, owner, archive), parent=self)
+        self.ready = (ready,)
+        self.connection = _connection(
+            host, 5432, settings.name, settings.user, link=Link(to=settings.cluster_name, port=5432)
+        )
+
+
+def bundled_workload(settings: BundledDatabase) -> Workload:
+    """One PostgreSQL from Immich's own image, as its compose file runs it, without root."""
+    image = settings.image or versions.database_images("bundled")[str(settings.postgres), settings.vectorchord]
+    env = {
+        "POSTGRES_USER": settings.user,
+        "POSTGRES_DB": settings.name,
+        "POSTGRES_PASSWORD_FILE": f"{_FOLDER}/password",
+        "POSTGRES_INITDB_ARGS": "--data-checksums",
+        # A folder of its own: a mount point has a lost+found, and images of PostgreSQL 18 moved their default.
+        "PGDATA": "/var/lib/postgresql/data/pgdata",
+        "DB_STORAGE_TYPE": settings.storage_type,
+    }
+    if settings.ignore_filesystem_check:
+        env["IGNORE_DATABASE_FSTYPE"] = "true"
+    healthy = Probe(check=CommandCheck(command=("/usr/local/bin/healthcheck.sh",)), timeout=10, failures=6, startup_budget=600)
+    ready = Probe(check=CommandCheck(command=("pg_isready", "-q", "-U", settings.user, "-d", settings.name)), failures=3)
+    return Workload(
+        name=NAME,
+        image=image,
+        resources=resources("database", settings.resources),
+        user=_POSTGRES_UID,
+        group=_POSTGRES_UID,
+        env=env,
+        ports=(Port(name="postgres", number=5432),),
+        liveness=healthy,
+        readiness=ready,
+        stateful=True,
+        exclusive=True,
+        mounts=(
+            Mounted(volume=NAME, path="/var/lib/postgresql/data"),
+            SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password"}),
+            Scratch(path="/dev/shm", size=settings.shared_memory, memory=True),
+            Scratch(path="/var/run/postgresql", size=Quantity("16Mi"), memory=True),
+            # The image's entrypoint writes its configuration there (immich#21614).
+            Scratch(path="/etc/postgresql", size=Quantity("16Mi"), memory=True),
+            Scratch(path="/tmp", size=Quantity("1Gi")),
+        ),
+        # A checkpoint of a busy database takes longer than the usual 30 seconds.
+        termination_grace=120,
+        start_timeout=900,
+        placement=placement(settings.placement),
+    )
+
+
+def cluster_spec(settings: CloudNativePg, credentials: str, archive: Archive | None) -> DatabaseCluster:
+    """The cluster for the operator."""
+    amounts = resources("database", settings.resources)
+    image = settings.image or versions.database_images("cloudnative-pg")[settings.postgres, settings.vectorchord]
+    return DatabaseCluster(
+        name=settings.cluster_name,
+        namespace=settings.namespace,
+        operator_namespace=settings.operator_namespace,
+        instances=settings.instances,
+        image=image,
+        database=settings.name,
+        owner=settings.user,
+        size=settings.size,
+        storage_class=settings.storage_class,
+        wal_size=settings.wal_size,
+        parameters={**postgres_parameters(amounts.memory_limit, settings.instances), **settings.parameters},
+        resources=amounts,
+        placement=placement(settings.placement),
+        pod_monitor=settings.pod_monitor,
+        credentials=credentials,
+        archive=archive,
+    )
+
+
+def _archive(settings: CloudNativePg, backup: Backup) -> Archive:
+    store = backup.object_store
+    return Archive(
+        name=store.name,
+        destination_path=store.destination_path,
+        endpoint_url=store.endpoint_url,
+        compression=store.compression,
+        schedule=backup.schedule,
+        retention=backup.retention,
+        server_name=backup.server_name or settings.cluster_name,
+        immediate=backup.immediate,
+        credentials="backup",
+    )
+
+
+def _external(settings: ExternalDatabase) -> Connection:
+    env = {"DB_SSL_MODE": settings.ssl_mode}
+    mounts: tuple[Mount, ...] = ()
+    if settings.ca_certificate is not None:
+        env["NODE_EXTRA_CA_CERTS"] = f"{_CA_FOLDER}/ca.crt"
+        mounts = (ConfigFiles(name="database-ca", path=_CA_FOLDER, files={"ca.crt": settings.ca_certificate}),)
+    if settings.vector_extension is not None:
+        env["DB_VECTOR_EXTENSION"] = settings.vector_extension
+    outside = Egress(
+        reason="the external database",
+        cidrs=(f"{settings.host}/{128 if ':' in settings.host else 32}",) if settings.host.is_ip else (),
+        names=() if settings.host.is_ip else (settings.host,),
+        ports=(settings.port,),
+        private=True,
+    )
+    return _connection(
+        settings.host, settings.port, settings.name, settings.user, link=None, extra=env, mounts=mounts, egress=(outside,)
+    )
+
+
+def _connection(
+    host: str,
+    port: int,
+    name: str,
+    user: str,
+    *,
+    link: Link | None,
+    extra: Mapping[str, str] | None = None,
+    mounts: tuple[Mount, ...] = (),
+    egress: tuple[Egress, ...] = (),
+) -> Connection:
+    return Connection(
+        env={
+            "DB_HOSTNAME": host,
+            "DB_PORT": str(port),
+            "DB_DATABASE_NAME": name,
+            "DB_USERNAME": user,
+            "DB_PASSWORD_FILE": f"{_FOLDER}/password",
+            **(extra or {}),
+        },
+        mounts=(SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password"}), *mounts),
+        link=link,
+        egress=egress,
+    )

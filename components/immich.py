@@ -1,0 +1,95 @@
+"""All of Immich: composes the components. What one gives the next is data, so the engine knows the order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.app_config import app_file
+from components.cache import Cache, CacheArgs
+from components.database import Database, DatabaseArgs
+from components.machine_learning import MachineLearning, MachineLearningArgs
+from components.outside import server_egress
+from components.platform.base import Platform
+from components.platform.specs import PublishedSecret
+from components.proxy import Proxy, ProxyArgs, entrance, ingress
+from components.secrets import Secrets
+from components.server import NAME as SERVER
+from components.server import PORT as SERVER_PORT
+from components.server import Server, ServerArgs
+from components.settings.model import Settings
+from components.settings.secret_source import ExternalSecrets
+from components.settings.storage import shared_by_nodes
+from components.settings.wanted import wanted_secrets
+from components.storage import Storage, StorageArgs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImmichArgs:
+    """What `Immich` needs."""
+
+    platform: Platform
+    settings: Settings
+
+
+class Immich(pulumi.ComponentResource):
+    """One deployment of Immich."""
+
+    def __init__(self, args: ImmichArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Immich", "immich", {}, opts)
+        settings, platform = args.settings, args.platform
+        child = pulumi.ResourceOptions(parent=self)
+        wanted = wanted_secrets(settings.database, settings.cache, settings.backup, settings.app)
+        secrets = Secrets(wanted, external=isinstance(settings.secrets, ExternalSecrets), opts=child)
+        storage = Storage(StorageArgs(platform=platform, settings=settings.storage), child)
+        database = Database(
+            DatabaseArgs(platform=platform, settings=settings.database, secrets=secrets, backup=settings.backup), child
+        )
+        cache = Cache(CacheArgs(platform=platform, settings=settings.cache, secrets=secrets), child)
+        machine_learning = MachineLearning(
+            MachineLearningArgs(
+                platform=platform,
+                settings=settings.machine_learning,
+                version=settings.server.version,
+                libraries=storage.machine_learning_mounts,
+                user=settings.server.user,
+                group=settings.server.group,
+            ),
+            child,
+        )
+        app = app_file(settings)
+        if app is not None:
+            platform.publish(
+                PublishedSecret(name="app", items={"immich.json": app.text}), secrets.values, parent=self
+            )
+        front, port = entrance(settings.proxy)
+        links = (database.connection.link, cache.connection.link, machine_learning.link)
+        server = Server(
+            ServerArgs(
+                platform=platform,
+                settings=settings.server,
+                database=database.connection,
+                cache=cache.connection,
+                machine_learning_urls=machine_learning.urls,
+                links=tuple(link for link in links if link is not None),
+                egress=(
+                    *database.connection.egress,
+                    *cache.connection.egress,
+                    *machine_learning.egress,
+                    *server_egress(settings.app),
+                ),
+                ingress=ingress(settings.proxy.expose, port) if (front, port) == (SERVER, SERVER_PORT) else (),
+                mounts=storage.mounts,
+                shared_media=all(shared_by_nodes(source) for _, source in settings.storage.sources()),
+                app=app,
+                secrets=secrets,
+                after=(*database.ready, *cache.ready),
+            ),
+            child,
+        )
+        Proxy(
+            ProxyArgs(platform=platform, settings=settings.proxy, hostnames=settings.host.names, server=server.ready),
+            child,
+        )
+        self.register_outputs({})

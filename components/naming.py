@@ -1,0 +1,22 @@
+"""Names and labels of objects. Literal and derived in one place, so that peers and policies can rely on them."""
+
+from __future__ import annotations
+
+APP = "immich"
+"""The product's name in labels and the prefix of object names."""
+
+
+def object_name(workload: str) -> str:
+    """Name of a workload's objects: `server` -> `immich-server`. Never plain `immich`: a Service of that name would
+    set IMMICH_PORT in every pod (immich-charts#162)."""
+    return f"{APP}-{workload}"
+
+
+def selector(workload: str) -> dict[str, str]:
+    """Labels that select a workload's pods. They are immutable on the cluster, so no version is in them."""
+    return {"app.kubernetes.io/name": APP, "app.kubernetes.io/component": workload}
+
+
+def labels(workload: str, stack: str) -> dict[str, str]:
+    """Labels of a workload's objects."""
+    return {**selector(workload), "app.kubernetes.io/instance": stack, "app.kubernetes.io/managed-by": "pulumi"}

@@ -1,0 +1,90 @@
+"""What a person sees after `pulumi up`: what there is, and what to do next."""
+
+from __future__ import annotations
+
+from components import database, machine_learning, server, versions
+from components.settings.database import BundledDatabase, CloudNativePg
+from components.settings.machine_learning import BundledMachineLearning
+from components.settings.model import Settings
+from components.settings.proxy import ClusterIp, HttpRoute, Ingress, LoadBalancer
+from components.proxy import entrance
+from components.settings.cache import BundledCache
+from components.storage import volume_requests
+from components.platform.kubernetes.volumes import claim_name
+from components.values import ImageRef
+
+
+def outputs(settings: Settings, stack: str) -> dict[str, object]:
+    """The stack's outputs. No secret is among them."""
+    found: dict[str, object] = {
+        "url": settings.host.url,
+        "version": settings.server.version,
+        "namespace": str(settings.kubernetes.namespace),
+        "waysIn": _ways_in(settings),
+        "dataVolumes": [claim_name(request) for request in volume_requests(settings.storage)],
+        "nextSteps": _next_steps(settings, stack),
+    }
+    unpinned = [str(image) for image in images(settings) if image.digest is None]
+    if unpinned:
+        found["unpinnedImages"] = unpinned
+    if settings.app is not None and settings.app.oauth.enabled:
+        from components.settings.app import oauth_redirect_uris  # noqa: PLC0415 - only stacks with that section
+
+        found["oauthRedirectUris"] = oauth_redirect_uris(list(settings.host.names))
+    if settings.kubernetes.target == "render":
+        found["manifests"] = f"rendered/{stack}"
+    return found
+
+
+def images(settings: Settings) -> list[ImageRef]:
+    """Every image of the stack."""
+    found = [server.image(settings.server)]
+    if isinstance(settings.machine_learning, BundledMachineLearning):
+        found.append(machine_learning.image(settings.machine_learning, settings.server.version))
+    if isinstance(settings.database, BundledDatabase):
+        found.append(database.bundled_workload(settings.database).image)
+    if isinstance(settings.database, CloudNativePg):
+        found.append(database.cluster_spec(settings.database, "", None).image)
+    if isinstance(settings.cache, BundledCache):
+        found.append(settings.cache.image or versions.valkey_image())
+    if settings.proxy.kind == "nginx":
+        found.append(settings.proxy.image or versions.nginx_image())
+    return found
+
+
+def _ways_in(settings: Settings) -> list[str]:
+    front, port = entrance(settings.proxy)
+    namespace = settings.kubernetes.namespace
+    found: list[str] = []
+    for way in settings.proxy.expose:
+        match way:
+            case ClusterIp():
+                found.append(f"kubectl -n {namespace} port-forward service/immich-{front} {port}:{port}, then http://localhost:{port}")
+            case LoadBalancer():
+                found.append(f"load balancer at {way.address or 'the address that it is given'}, port 80")
+            case HttpRoute():
+                names = way.hostnames or settings.host.names
+                found.append(f"gateway {way.gateway_namespace}/{way.gateway} for {', '.join(names)}")
+            case Ingress():
+                names = way.hostnames or settings.host.names
+                found.append(f"ingress class {way.class_name} for {', '.join(names)}")
+    return found
+
+
+def _next_steps(settings: Settings, stack: str) -> list[str]:
+    steps: list[str] = []
+    if settings.kubernetes.target == "render":
+        steps.append(
+            f"kubectl apply --server-side -f rendered/{stack}/1-manifest, or have a cluster run it: "
+            f"pulumi config set --path 'immich:kubernetes.target' cluster -s {stack}"
+        )
+    if settings.server.allow_setup:
+        steps.append(
+            "open the address and create the first user, who is the administrator; then "
+            f"pulumi config set --path 'immich:server.allowSetup' false -s {stack}"
+        )
+    for library in settings.storage.external_libraries:
+        steps.append(f"Administration > External Libraries: create one with the import path {library.mount_path} and a scan schedule")
+    if settings.server.acceleration != "disabled" and settings.app is None:
+        steps.append(f"Administration > Settings > Video Transcoding: choose {settings.server.acceleration}")
+    return steps

@@ -1,0 +1,31 @@
+"""Names outside that the server talks to."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from components.settings.app import AppConfig
+from components.workload import Egress
+
+VERSION_CHECK = Egress(reason="check for new versions", names=("version.immich.cloud",))
+MAP_TILES = Egress(reason="map styles and tiles", names=("tiles.immich.cloud",))
+
+
+def server_egress(app: AppConfig | None) -> tuple[Egress, ...]:
+    """What the server needs beside its database, cache and machine learning."""
+    if app is None:
+        return (VERSION_CHECK, MAP_TILES)
+    found: list[Egress] = []
+    if app.new_version_check.enabled:
+        found.append(VERSION_CHECK)
+    if app.map.enabled:
+        found.append(MAP_TILES)
+    if app.oauth.enabled:
+        issuer = urlsplit(app.oauth.issuer_url)
+        port = issuer.port or (80 if issuer.scheme == "http" else 443)
+        # The sign-in server is often on the same LAN or cluster.
+        found.append(Egress(reason="sign-in server", names=(issuer.hostname or "",), ports=(port,), private=True))
+    if app.notifications.smtp.enabled:
+        transport = app.notifications.smtp.transport
+        found.append(Egress(reason="mail server", names=(transport.host,), ports=(transport.port,), private=True))
+    return tuple(found)

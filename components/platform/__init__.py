@@ -1,0 +1,1 @@
+"""How a platform realises workloads, volumes, secrets and links."""

@@ -1,0 +1,103 @@
+"""Isolation with CiliumNetworkPolicies: the same links, with names outside checked by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from components.naming import APP, selector
+from components.platform.kubernetes.pods import Manifest
+from components.platform.specs import LanAllowance, Peer
+from components.workload import Egress, Ingress, Workload
+
+_NAMESPACE = "k8s:io.kubernetes.pod.namespace"
+
+
+def default_deny() -> Manifest:
+    """No pod of the namespace is reachable or reaches anything unless another policy says so."""
+    return _policy({"endpointSelector": {}, "ingress": [{}], "egress": [{}]})
+
+
+def workload_policy(workload: Workload, others: Sequence[Workload], peers: Mapping[str, Peer]) -> Manifest:
+    """What may connect to a workload and what it may connect to."""
+    named = any(rule.names for rule in workload.egress)
+    ingress = [
+        *(
+            {"fromEndpoints": [{"matchLabels": selector(other.name)}], **_ports(link.port)}
+            for other in others
+            for link in other.links
+            if link.to == workload.name
+        ),
+        *(_ingress(rule) for rule in workload.ingress),
+    ]
+    egress = [
+        *([_dns()] if workload.links or named else []),
+        *({"toEndpoints": [_peer(link.to, peers)], **_ports(link.port)} for link in workload.links),
+        *(_egress(rule) for rule in workload.egress),
+    ]
+    # An empty rule selects nothing and still turns the direction to deny.
+    return _policy(
+        {
+            "endpointSelector": {"matchLabels": selector(workload.name)},
+            "ingress": ingress or [{}],
+            "egress": egress or [{}],
+        }
+    )
+
+
+def lan_allowances(allowances: Sequence[LanAllowance]) -> Manifest:
+    """Machines of the LAN that Immich's pods may reach although the LAN is closed to pods, such as a NAS."""
+    return _policy(
+        {
+            "endpointSelector": {"matchLabels": {"app.kubernetes.io/name": APP}},
+            "egress": [
+                {"toCIDR": [f"{allowance.address}/{128 if ':' in allowance.address else 32}"], **_ports(allowance.port)}
+                for allowance in allowances
+            ],
+        }
+    )
+
+
+def _policy(spec: Manifest) -> Manifest:
+    return {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {}, "spec": spec}
+
+
+def _ports(*numbers: int) -> Manifest:
+    return {"toPorts": [{"ports": [{"port": str(number), "protocol": "TCP"} for number in dict.fromkeys(numbers)]}]}
+
+
+def _dns() -> Manifest:
+    return {
+        "toEndpoints": [{"matchLabels": {_NAMESPACE: "kube-system", "k8s-app": "kube-dns"}}],
+        "toPorts": [{"ports": [{"port": "53", "protocol": "ANY"}], "rules": {"dns": [{"matchPattern": "*"}]}}],
+    }
+
+
+def _peer(name: str, peers: Mapping[str, Peer]) -> Manifest:
+    peer = peers.get(name)
+    if peer is None:
+        return {"matchLabels": selector(name)}
+    labels = dict(peer.labels)
+    if peer.namespace is not None:
+        labels[_NAMESPACE] = peer.namespace
+    return {"matchLabels": labels}
+
+
+def _ingress(rule: Ingress) -> Manifest:
+    if rule.anyone:
+        return {"fromEntities": ["all"], **_ports(rule.port)}
+    if rule.namespace is not None:
+        return {"fromEndpoints": [{"matchLabels": {_NAMESPACE: rule.namespace, **rule.pods}}], **_ports(rule.port)}
+    if rule.nodes:
+        # A gateway of Cilium itself has the identity `ingress`; kubelet and host network have `host`, `remote-node`.
+        return {"fromEntities": ["ingress", "host", "remote-node"], **_ports(rule.port)}
+    return {"fromCIDR": list(rule.cidrs), **_ports(rule.port)}
+
+
+def _egress(rule: Egress) -> Manifest:
+    ports = _ports(*rule.ports)
+    if rule.names:
+        return {
+            "toFQDNs": [{"matchPattern" if "*" in name else "matchName": name} for name in rule.names],
+            **ports,
+        }
+    return {"toCIDR": list(rule.cidrs), **ports}

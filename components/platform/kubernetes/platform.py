@@ -1,0 +1,279 @@
+"""Kubernetes: realises what components ask for as objects of one namespace."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.naming import labels, object_name
+from components.platform.base import Values
+from components.platform.kubernetes import cilium, cloudnative_pg, network_policies, routes, secrets, volumes, workloads
+from components.platform.kubernetes.objects import Manifest, register
+from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
+from components.platform.specs import (
+    DatabaseCluster,
+    IngressSpec,
+    LanAllowance,
+    LoadBalancerSpec,
+    Peer,
+    PublishedSecret,
+    RouteSpec,
+)
+from components.workload import ConfigFiles, Device, SecretFiles, VolumeRequest, Workload
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KubernetesOptions:
+    """How the namespace is set up."""
+
+    stack: str
+    namespace: str
+    create_namespace: bool
+    cluster_domain: str
+    network_policies: str
+    """`kubernetes`, `cilium` or `none`."""
+    pod_security: str
+    """`restricted`, `baseline`, `privileged` or `auto`."""
+    pod_cidrs: tuple[str, ...]
+    lan_allowances: tuple[LanAllowance, ...]
+    external_store: secrets.ExternalStore | None
+    secret_names: Mapping[str, str]
+    """Other object names for published secrets, by logical name."""
+
+
+class KubernetesPlatform(pulumi.ComponentResource):
+    """The namespace and everything in it. Components call it; `finish` makes what needs to know all of them."""
+
+    def __init__(self, options: KubernetesOptions, privileged: bool, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:kubernetes:Platform", "platform", {}, opts)
+        self._options = options
+        self._workloads: list[Workload] = []
+        self._peers: dict[str, Peer] = {}
+        self._claims: dict[str, str] = {}
+        self._secrets: dict[str, str] = {}
+        self._published: dict[str, pulumi.Resource] = {}
+        self._clusters: list[DatabaseCluster] = []
+        self._namespace_ready: list[pulumi.Resource] = []
+        if options.create_namespace:
+            self._namespace_ready.append(self._namespace(privileged))
+        account: Manifest = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {},
+            "automountServiceAccountToken": False,
+        }
+        self._account = self._register(account, SERVICE_ACCOUNT, "platform", self)
+
+    # What components call
+
+    @property
+    def proxy_sources(self) -> tuple[str, ...]:
+        """Networks that peers of a pod have: what a server behind a proxy of ours may trust."""
+        return self._options.pod_cidrs
+
+    def address(self, workload: str) -> str:
+        """Host name of a workload inside the deployment."""
+        return object_name(workload)
+
+    def volume(self, request: VolumeRequest, *, parent: pulumi.Resource) -> None:
+        """Make a volume for data, or adopt the claim that exists."""
+        claim = volumes.claim_name(request)
+        self._claims[request.name] = claim
+        if request.existing_claim is not None:
+            return
+        namespace = self._options.namespace
+        after: list[pulumi.Resource] = []
+        static = volumes.volume(request, namespace)
+        if static is not None:
+            after.append(
+                register(
+                    static,
+                    name=volumes.volume_name(request, namespace),
+                    namespace=None,
+                    labels=self._labels("storage"),
+                    parent=parent,
+                    holds_data=request.holds_data,
+                )
+            )
+        manifest = volumes.claim(request, namespace)
+        self._register(manifest, claim, "storage", parent, after=after, holds_data=request.holds_data)
+
+    def publish(self, secret: PublishedSecret, values: Values, *, parent: pulumi.Resource) -> None:
+        """Make a secret that workloads can mount by its logical name."""
+        name = self._options.secret_names.get(secret.name, object_name(secret.name))
+        self._secrets[secret.name] = name
+        store = self._options.external_store
+        if store is not None:
+            manifest = secrets.external_secret(secret, store, name)
+        else:
+            keys = tuple(dict.fromkeys(key for text in secret.items.values() for key in text.keys))
+            texts = secret.items
+            resolved = values(keys).apply(lambda found: {item: text.resolve(found) for item, text in texts.items()})
+            manifest = {**secrets.secret(secret), "stringData": pulumi.Output.secret(resolved)}
+        if secret.labels:
+            manifest = {**manifest, "metadata": {**manifest["metadata"], "labels": dict(secret.labels)}}
+        self._published[secret.name] = self._register(manifest, name, secret.name, parent, namespace=secret.namespace)
+
+    def workload(
+        self,
+        workload: Workload,
+        *,
+        parent: pulumi.Resource,
+        after: Sequence[pulumi.Resource] = (),
+        fingerprints: Mapping[str, pulumi.Output[str]] | None = None,
+    ) -> pulumi.Resource:
+        """Run a workload once `after` is there; gives the resource that is ready when the workload is.
+
+        `fingerprints` are keyed hashes of its secrets: a change restarts the pods.
+        """
+        self._workloads.append(workload)
+        files = [mount for mount in workload.mounts if isinstance(mount, ConfigFiles)]
+        needed: list[pulumi.Resource] = [*after, self._account]
+        needed += [self._published[mount.secret] for mount in workload.mounts if isinstance(mount, SecretFiles)]
+        needed += [self._register(workloads.config_map(mount), object_name(mount.name), workload.name, parent) for mount in files]
+        annotations: dict[str, pulumi.Input[str]] = {}
+        revision = {**workload.revision, **{mount.name: _digest(mount.files) for mount in files}}
+        annotations |= {f"immich/revision-{name}": value for name, value in sorted(revision.items())}
+        annotations |= {f"immich/secret-{name}": value for name, value in sorted((fingerprints or {}).items())}
+        context = PodContext(claims=self._claims, secrets=self._secrets, labels=self._labels(workload.name))
+        ready: pulumi.Resource = self._register(
+            workloads.controller(workload, context, annotations),
+            object_name(workload.name),
+            workload.name,
+            parent,
+            after=needed,
+            timeout=workload.start_timeout + workload.termination_grace + 60,
+        )
+        if workload.ports:
+            # After the pods: the engine waits for a Service's endpoints.
+            ready = self._register(workloads.service(workload), object_name(workload.name), workload.name, parent, after=[ready])
+        if workload.replicas > 1:
+            self._register(workloads.disruption_budget(workload), object_name(workload.name), workload.name, parent)
+        return ready
+
+    def database_cluster(self, spec: DatabaseCluster, *, parent: pulumi.Resource) -> tuple[str, pulumi.Resource]:
+        """Make a CloudNativePG cluster; gives its host name and the resource that is ready when it is."""
+        namespace = spec.namespace or self._options.namespace
+        self._peers[spec.name] = Peer(namespace=spec.namespace, labels={"cnpg.io/cluster": spec.name})
+        self._clusters.append(spec)
+
+        def add(manifest: Manifest, name: str, after: Sequence[pulumi.Resource], holds_data: bool, timeout: int | None = None) -> pulumi.Resource:
+            return self._register(
+                manifest, name, "database", parent, after=after, namespace=namespace, holds_data=holds_data, timeout=timeout
+            )
+
+        after: list[pulumi.Resource] = [self._published[spec.credentials]]
+        if spec.archive is not None:
+            after.append(self._published[spec.archive.credentials])
+            store = cloudnative_pg.object_store(spec.archive, self._secrets[spec.archive.credentials])
+            after.append(add(store, spec.archive.name, after, True))
+        cluster = add(cloudnative_pg.cluster(spec, self._secrets[spec.credentials]), spec.name, after, True, 1200)
+        database = add(cloudnative_pg.database(spec), f"{spec.name}-{spec.database}", [cluster], True, 600)
+        if spec.archive is not None:
+            add(cloudnative_pg.scheduled_backup(spec, spec.archive), spec.name, [cluster], False)
+        if spec.pod_monitor:
+            add(cloudnative_pg.pod_monitor(spec), spec.name, [cluster], False)
+        host = f"{spec.name}-rw" if spec.namespace is None else f"{spec.name}-rw.{namespace}.svc.{self._options.cluster_domain}"
+        return host, database
+
+    def route(self, spec: RouteSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
+        """A Gateway API route."""
+        self._register(routes.http_route(spec), spec.name, spec.to, parent, after=after)
+
+    def ingress(self, spec: IngressSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
+        """A plain Ingress."""
+        self._register(routes.ingress(spec), spec.name, spec.to, parent, after=after)
+
+    def load_balancer(self, spec: LoadBalancerSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
+        """A load balancer's address."""
+        self._register(routes.load_balancer(spec), spec.name, spec.to, parent, after=after)
+
+    def finish(self) -> None:
+        """Isolate what was made: everything denied both ways, then what the links say."""
+        flavour = self._options.network_policies
+        if flavour != "none":
+            make = cilium if flavour == "cilium" else network_policies
+            self._register(make.default_deny(), "immich-default-deny", "isolation", self)
+            for workload in self._workloads:
+                manifest = make.workload_policy(workload, self._workloads, self._peers)
+                self._register(manifest, object_name(workload.name), workload.name, self)
+            if self._options.lan_allowances:
+                self._register(cilium.lan_allowances(self._options.lan_allowances), "immich-lan-allowances", "isolation", self)
+            for spec in self._clusters:
+                self._isolate_cluster(spec)
+        self.register_outputs({})
+
+    # Private
+
+    def _isolate_cluster(self, spec: DatabaseCluster) -> None:
+        clients = [
+            (workload.name, link.port)
+            for workload in self._workloads
+            for link in workload.links
+            if link.to == spec.name
+        ]
+        ports = [_port(spec.archive.endpoint_url)] if spec.archive is not None and spec.archive.endpoint_url else []
+        manifest = network_policies.peer_policy(
+            self._peers[spec.name], clients, self._options.namespace, spec.operator_namespace, ports
+        )
+        self._register(manifest, spec.name, "database", self, namespace=spec.namespace)
+
+    def _namespace(self, privileged: bool) -> pulumi.Resource:
+        level = self._options.pod_security
+        if level == "auto":
+            level = "privileged" if privileged else "restricted"
+        marks = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")}
+        manifest: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": marks}}
+        return register(
+            manifest,
+            name=self._options.namespace,
+            namespace=None,
+            labels=self._labels("platform"),
+            parent=self,
+            holds_data=True,
+        )
+
+    def _labels(self, component: str) -> dict[str, str]:
+        return labels(component, self._options.stack)
+
+    def _register(
+        self,
+        manifest: Manifest,
+        name: str,
+        component: str,
+        parent: pulumi.Resource,
+        *,
+        after: Sequence[pulumi.Resource] = (),
+        namespace: str | None = None,
+        holds_data: bool = False,
+        timeout: int | None = None,
+    ) -> pulumi.CustomResource:
+        return register(
+            manifest,
+            name=name,
+            namespace=namespace or self._options.namespace,
+            labels=self._labels(component),
+            parent=parent,
+            after=[*self._namespace_ready, *after],
+            holds_data=holds_data,
+            timeout=timeout,
+        )
+
+
+def needs_privilege(workload: Workload) -> bool:
+    """Whether only a namespace of the level `privileged` admits the workload's pods."""
+    return bool(workload.relaxations) or any(isinstance(mount, Device) for mount in workload.mounts)
+
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _port(url: str) -> int:
+    scheme, _, rest = url.partition("://")
+    _, _, port = rest.partition(":")
+    return int(port) if port else {"http": 80, "https": 443}[scheme]

@@ -1,0 +1,227 @@
+"""From a Workload to a pod: the only place where security contexts, probes and mounts are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.naming import object_name, selector
+from components.workload import (
+    CommandCheck,
+    ConfigFiles,
+    Device,
+    HttpCheck,
+    Mount,
+    Placement,
+    Probe,
+    Resources,
+    Scratch,
+    SecretFiles,
+    Storage,
+    Workload,
+)
+
+Manifest = dict[str, Any]
+SERVICE_ACCOUNT = "immich"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PodContext:
+    """Names that pods need and the platform knows."""
+
+    claims: Mapping[str, str]
+    """Volume name -> claim name."""
+    secrets: Mapping[str, str]
+    """Logical secret name -> object name."""
+    labels: Mapping[str, str]
+    """Labels for the pod beside the selector."""
+
+
+def pod_template(workload: Workload, context: PodContext, annotations: Mapping[str, Any]) -> Manifest:
+    """The pod template of a workload. `annotations` may hold Pulumi outputs."""
+    volumes, mounts = _volumes(workload, context)
+    spec: Manifest = {
+        "serviceAccountName": SERVICE_ACCOUNT,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": workload.termination_grace,
+        "securityContext": _pod_security(workload),
+        "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
+        "containers": [_container(workload, mounts)],
+        "volumes": volumes,
+        **placement(workload.placement, workload.architecture),
+    }
+    if workload.gpu is not None and workload.gpu.runtime_class is not None:
+        spec["runtimeClassName"] = workload.gpu.runtime_class
+    if workload.replicas > 1:
+        spec["topologySpreadConstraints"] = [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": selector(workload.name)},
+            }
+        ]
+    metadata: Manifest = {"labels": {**context.labels, **selector(workload.name)}}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"metadata": metadata, "spec": {key: value for key, value in spec.items() if value not in ({}, [])}}
+
+
+def placement(where: Placement, architecture: str | None = None) -> Manifest:
+    """Node selector, tolerations and priority, as a pod has them."""
+    labels = {**({"kubernetes.io/arch": architecture} if architecture else {}), **where.node_selector}
+    spec: Manifest = {}
+    if labels:
+        spec["nodeSelector"] = labels
+    if where.tolerations:
+        spec["tolerations"] = [
+            {
+                name: value
+                for name, value in (
+                    ("key", taint.key),
+                    ("operator", taint.operator),
+                    ("value", taint.value),
+                    ("effect", taint.effect),
+                )
+                if value is not None
+            }
+            for taint in where.tolerations
+        ]
+    if where.priority_class is not None:
+        spec["priorityClassName"] = where.priority_class
+    return spec
+
+
+def resources(amounts: Resources) -> Manifest:
+    """Requests and limits of a container."""
+    return {
+        "requests": {"cpu": str(amounts.cpu_request), "memory": str(amounts.memory_request)},
+        "limits": {"cpu": str(amounts.cpu_limit), "memory": str(amounts.memory_limit)},
+    }
+
+
+def _relaxed(workload: Workload, what: str) -> bool:
+    return any(relaxation.what == what for relaxation in workload.relaxations)
+
+
+def _pod_security(workload: Workload) -> Manifest:
+    context: Manifest = {
+        "runAsNonRoot": True,
+        "runAsUser": workload.user,
+        "runAsGroup": workload.group,
+        "fsGroup": workload.group,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    if workload.supplemental_groups:
+        context["supplementalGroups"] = list(workload.supplemental_groups)
+    return context
+
+
+def _container_security(workload: Workload) -> Manifest:
+    if _relaxed(workload, "privileged"):
+        return {"privileged": True, "readOnlyRootFilesystem": not _relaxed(workload, "writable-root")}
+    return {
+        "allowPrivilegeEscalation": False,
+        "privileged": False,
+        "readOnlyRootFilesystem": not _relaxed(workload, "writable-root"),
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _container(workload: Workload, mounts: list[Manifest]) -> Manifest:
+    amounts = resources(workload.resources)
+    if workload.gpu is not None and workload.gpu.resource is not None:
+        amounts["limits"][workload.gpu.resource] = str(workload.gpu.count)
+    container: Manifest = {
+        "name": workload.name,
+        "image": str(workload.image),
+        "command": list(workload.command),
+        "args": list(workload.args),
+        "env": [{"name": name, "value": value} for name, value in sorted(workload.env.items())],
+        "ports": [{"name": port.name, "containerPort": port.number, "protocol": "TCP"} for port in workload.ports],
+        "resources": amounts,
+        "securityContext": _container_security(workload),
+        "volumeMounts": mounts,
+    }
+    if workload.liveness is not None:
+        probe = workload.liveness
+        if probe.startup_budget is not None:
+            container["startupProbe"] = {
+                **_check(probe),
+                "periodSeconds": probe.period,
+                "timeoutSeconds": probe.timeout,
+                "failureThreshold": math.ceil(probe.startup_budget / probe.period),
+            }
+        if probe.restarts:
+            container["livenessProbe"] = _probe(probe)
+    if workload.readiness is not None:
+        container["readinessProbe"] = _probe(workload.readiness)
+    return {key: value for key, value in container.items() if value not in ([], {})}
+
+
+def _probe(probe: Probe) -> Manifest:
+    return {
+        **_check(probe),
+        "periodSeconds": probe.period,
+        "timeoutSeconds": probe.timeout,
+        "failureThreshold": probe.failures,
+    }
+
+
+def _check(probe: Probe) -> Manifest:
+    match probe.check:
+        case HttpCheck(port=port, path=path):
+            return {"httpGet": {"path": path, "port": port, "scheme": "HTTP"}}
+        case CommandCheck(command=command):
+            return {"exec": {"command": list(command)}}
+
+
+def _volumes(workload: Workload, context: PodContext) -> tuple[list[Manifest], list[Manifest]]:
+    volumes: dict[str, Manifest] = {}
+    mounts: list[Manifest] = []
+    for index, mount in enumerate(workload.mounts):
+        volume, mounted = _volume(workload.name, mount, index, context)
+        volumes.setdefault(str(volume["name"]), volume)
+        mounts.append({"name": volume["name"], **mounted})
+    return list(volumes.values()), mounts
+
+
+def _volume(workload: str, mount: Mount, index: int, context: PodContext) -> tuple[Manifest, Manifest]:
+    match mount:
+        case Storage():
+            claim: Manifest = {"claimName": context.claims[mount.volume]}
+            if mount.read_only:
+                claim["readOnly"] = True
+            mounted: Manifest = {"mountPath": mount.path}
+            if mount.read_only:
+                mounted["readOnly"] = True
+            if mount.sub_path is not None:
+                mounted["subPath"] = mount.sub_path
+            return {"name": mount.volume, "persistentVolumeClaim": claim}, mounted
+        case Scratch():
+            empty: Manifest = {"sizeLimit": str(mount.size)}
+            if mount.memory:
+                empty["medium"] = "Memory"
+            return {"name": f"scratch-{index}", "emptyDir": empty}, {"mountPath": mount.path}
+        case SecretFiles():
+            source: Manifest = {
+                "secretName": context.secrets[mount.secret],
+                "defaultMode": 0o440,
+                "items": [{"key": key, "path": file} for key, file in mount.items.items()],
+            }
+            return {"name": f"secret-{mount.secret}", "secret": source}, {"mountPath": mount.path, "readOnly": True}
+        case ConfigFiles():
+            return (
+                {"name": f"config-{mount.name}", "configMap": {"name": object_name(mount.name), "defaultMode": 0o444}},
+                {"mountPath": mount.path, "readOnly": True},
+            )
+        case Device():
+            return (
+                {"name": f"device-{index}", "hostPath": {"path": mount.path}},
+                {"mountPath": mount.path, **({"readOnly": True} if mount.read_only else {})},
+            )

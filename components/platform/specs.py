@@ -1,0 +1,120 @@
+"""What only some platforms can do, as plain data: a database cluster kept by an operator, ways in, published secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from components.secret_text import SecretText
+from components.values import ImageRef, Quantity
+from components.workload import Placement, Resources
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedSecret:
+    """A secret that pods mount, by its logical name."""
+
+    name: str
+    """Logical name: `database`, `cache`, `app`."""
+    items: Mapping[str, SecretText]
+    """Key -> text."""
+    namespace: str | None = None
+    """Another namespace than Immich's."""
+    type: str = "Opaque"
+    """Kubernetes type, such as `kubernetes.io/basic-auth`."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Archive:
+    """Continuous archive and base backups of a database cluster."""
+
+    name: str
+    destination_path: str
+    endpoint_url: str | None
+    compression: str
+    schedule: str
+    retention: str
+    server_name: str
+    immediate: bool
+    credentials: str
+    """Logical name of the secret with `ACCESS_KEY_ID` and `SECRET_ACCESS_KEY`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatabaseCluster:
+    """PostgreSQL kept by an operator."""
+
+    name: str
+    namespace: str | None
+    operator_namespace: str
+    instances: int
+    image: ImageRef
+    database: str
+    owner: str
+    size: Quantity
+    storage_class: str | None
+    wal_size: Quantity | None
+    parameters: Mapping[str, str]
+    resources: Resources
+    placement: Placement
+    pod_monitor: bool
+    credentials: str
+    """Logical name of the basic-auth secret of the owner."""
+    archive: Archive | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteSpec:
+    """A Gateway API route to a workload."""
+
+    name: str
+    to: str
+    port: int
+    gateway: str
+    gateway_namespace: str
+    section_name: str | None
+    hostnames: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngressSpec:
+    """A plain Ingress to a workload."""
+
+    name: str
+    to: str
+    port: int
+    class_name: str
+    hostnames: tuple[str, ...]
+    tls_secret: str | None
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadBalancerSpec:
+    """An address of its own for a workload."""
+
+    name: str
+    to: str
+    port: int
+    listen: int
+    address: str | None
+    load_balancer_class: str | None
+    source_ranges: tuple[str, ...]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LanAllowance:
+    """A machine of the LAN that pods may reach."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peer:
+    """Pods that are no workload of ours and that links may name, such as a database cluster."""
+
+    namespace: str | None
+    labels: Mapping[str, str]

@@ -1,0 +1,72 @@
+"""The providers of a stack, each explicit: nothing is taken silently from the environment but $KUBECONFIG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+
+from components.accelerators import opens_devices
+from components.platform.kubernetes import KubernetesOptions, KubernetesPlatform
+from components.platform.kubernetes.secrets import ExternalStore
+from components.platform.specs import LanAllowance
+from components.settings.machine_learning import BundledMachineLearning
+from components.settings.model import Settings
+from components.settings.secret_source import ExternalSecrets
+
+
+def providers(settings: Settings, stack: str) -> Sequence[pulumi.ProviderResource]:
+    """One provider for each package that the stack uses."""
+    found: list[pulumi.ProviderResource] = [_kubernetes(settings, stack)]
+    if not isinstance(settings.secrets, ExternalSecrets):
+        from pulumi_random import Provider as RandomProvider  # noqa: PLC0415 - only stacks with random secrets
+
+        found.append(RandomProvider("random"))
+    return found
+
+
+def _kubernetes(settings: Settings, stack: str) -> pulumi.ProviderResource:
+    from pulumi_kubernetes import Provider  # noqa: PLC0415 - only stacks on Kubernetes
+
+    if settings.kubernetes.target == "render":
+        return Provider("kubernetes", render_yaml_to_directory=f"rendered/{stack}")
+    return Provider(
+        "kubernetes",
+        context=settings.kubernetes.context,
+        # A changed kubeconfig is not another cluster.
+        cluster_identifier=stack,
+        # With fixed names a replacement would leave a gap in which starting pods fail.
+        enable_config_map_mutable=True,
+        enable_secret_mutable=True,
+    )
+
+
+def platform(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> KubernetesPlatform:
+    """The platform that realises the components."""
+    cluster = settings.kubernetes
+    store = settings.secrets
+    external = isinstance(store, ExternalSecrets)
+    privileged = opens_devices(settings.server.acceleration, settings.server.gpu) or (
+        isinstance(settings.machine_learning, BundledMachineLearning)
+        and opens_devices(settings.machine_learning.backend, settings.machine_learning.gpu)
+    )
+    options = KubernetesOptions(
+        stack=stack,
+        namespace=cluster.namespace,
+        create_namespace=cluster.create_namespace,
+        cluster_domain=cluster.cluster_domain,
+        network_policies=cluster.network_policies,
+        pod_security=cluster.pod_security,
+        pod_cidrs=cluster.pod_cidrs,
+        lan_allowances=tuple(LanAllowance(address=one.address, port=one.port) for one in cluster.lan_allowances),
+        external_store=ExternalStore(
+            name=store.store.name,
+            kind=store.store.kind,
+            refresh_interval=store.refresh_interval,
+            values={key: (value.key, value.property) for key, value in store.values.items()},
+        )
+        if external
+        else None,
+        secret_names=dict(store.names) if external else {},
+    )
+    return KubernetesPlatform(options, privileged, opts)

@@ -1,0 +1,97 @@
+"""Texts with secrets in them, kept apart from their values until a platform needs either."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecretPart:
+    """The place of a secret in a text."""
+
+    key: str
+    """Config key of the secret, such as `databasePassword`."""
+    quoted: bool = False
+    """Write it as a JSON string, quotes included."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecretText:
+    """A text with places for secrets."""
+
+    parts: tuple[str | SecretPart, ...]
+    base64_prefix: str | None = None
+    """When set: the whole text is base64-encoded and this is written in front."""
+
+    @classmethod
+    def of(cls, key: str) -> SecretText:
+        """Just the secret."""
+        return cls(parts=(SecretPart(key=key),))
+
+    @classmethod
+    def plain(cls, text: str) -> SecretText:
+        """A text without a secret, that belongs beside one (a user name)."""
+        return cls(parts=(text,))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Config keys of the secrets in it, each once."""
+        return tuple(dict.fromkeys(part.key for part in self.parts if isinstance(part, SecretPart)))
+
+    def resolve(self, values: Mapping[str, str]) -> str:
+        """The text with the secrets in it."""
+        text = "".join(part if isinstance(part, str) else _written(part, values[part.key]) for part in self.parts)
+        if self.base64_prefix is None:
+            return text
+        return self.base64_prefix + base64.b64encode(text.encode()).decode()
+
+    def external_template(self) -> str:
+        """The text as a template of the External Secrets operator (Go templates, engine v2)."""
+        if self.base64_prefix is None:
+            return "".join(
+                part.replace("{{", '{{ "{{" }}') if isinstance(part, str) else f"{{{{ {_piped(part)} }}}}"
+                for part in self.parts
+            )
+        pieces = [json.dumps(part) if isinstance(part, str) else f"({_piped(part)})" for part in self.parts]
+        return f"{self.base64_prefix}{{{{ print {' '.join(pieces)} | b64enc }}}}"
+
+
+def _written(part: SecretPart, value: str) -> str:
+    return json.dumps(value) if part.quoted else value
+
+
+def _piped(part: SecretPart) -> str:
+    return f".{part.key} | toJson" if part.quoted else f".{part.key}"
+
+
+def json_with_secrets(document: object, places: Mapping[str, tuple[str, ...]], keys: frozenset[str]) -> SecretText:
+    """`document` as JSON, with the secrets of `keys` at their `places` (config key -> path of object keys).
+
+    Raises `ValueError` where a path leads through something that is no object.
+    """
+    tree = json.loads(json.dumps(document))
+    marks: dict[str, str] = {}
+    for key in sorted(keys):
+        *above, last = places[key]
+        target = tree
+        for name in above:
+            target = target.setdefault(name, {})
+            if not isinstance(target, dict):
+                raise ValueError(f"{'.'.join(places[key])} is not in an object")
+        mark = f"\x00{key}\x00"
+        target[last] = mark
+        marks[json.dumps(mark)] = key
+    parts: list[str | SecretPart] = [json.dumps(tree, indent=2, sort_keys=True) + "\n"]
+    for mark, key in marks.items():
+        split: list[str | SecretPart] = []
+        for part in parts:
+            if isinstance(part, SecretPart):
+                split.append(part)
+                continue
+            before, found, after = part.partition(mark)
+            split += [before, SecretPart(key=key, quoted=True), after] if found else [part]
+        parts = split
+    return SecretText(parts=tuple(parts))

@@ -1,0 +1,1 @@
+"""The configuration of a stack, typed. Imports no Pulumi."""

@@ -1,0 +1,46 @@
+"""The base of every settings model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic.alias_generators import to_camel
+
+
+class Section(BaseModel):
+    """A part of the stack configuration: unknown keys are refused, values never change after reading.
+
+    Attributes are snake_case in Python and camelCase in `Pulumi.<stack>.yaml`.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+
+def _auto_is_none(value: Any) -> Any:
+    return None if value == "auto" else value
+
+
+AUTO = BeforeValidator(_auto_is_none)
+"""For an optional setting: `auto` says the same as leaving it out."""
+
+
+def default_kind(kind: str) -> BeforeValidator:
+    """For a union told apart by `kind`: what is meant where `kind` is left out."""
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, Mapping) and "kind" not in value:
+            return {"kind": kind, **value}
+        return value
+
+    return BeforeValidator(fill)
+
+

@@ -1,0 +1,129 @@
+"""The PostgreSQL database: ours in a container, a CloudNativePG cluster, or somebody else's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.settings.base import Section, default_kind
+from components.settings.placement import Placement
+from components.settings.resources import Resources
+from components.values import ImageRef, ObjectName, Quantity, ServerAddress
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+
+
+class BundledDatabase(Section):
+    """One PostgreSQL with VectorChord in a container, from Immich's own image."""
+
+    kind: Literal["bundled"] = "bundled"
+    """`bundled`."""
+    postgres: int = Field(default=18, ge=14, le=18)
+    """Major version of PostgreSQL. A change needs dump and restore, so it is refused on a database with data."""
+    vectorchord: str = "1.1.1"
+    """Version of VectorChord, from the table of supported images."""
+    image: ImageRef | None = None
+    """Another image than the table's; it must carry VectorChord and Immich's entrypoint."""
+    name: Identifier = "immich"
+    """Name of the database."""
+    user: Identifier = "immich"
+    """Role of Immich, owner of the database."""
+    size: Quantity = Quantity("20Gi")
+    """Size of the data volume."""
+    storage_class: str | None = None
+    """StorageClass of local or block storage; a network file system is refused by the image."""
+    storage_type: Literal["SSD", "HDD"] = "SSD"
+    """Which of the image's two tunings to use (`DB_STORAGE_TYPE`)."""
+    shared_memory: Quantity = Quantity("256Mi")
+    """Size of /dev/shm; Immich's compose file has 128 MB."""
+    ignore_filesystem_check: bool = False
+    """Run on a file system that the image refuses (NFS, CephFS, virtiofs ...). Data loss is likely there."""
+    resources: Resources = Resources()
+    """CPU and memory."""
+    placement: Placement = Placement()
+    """Which nodes."""
+
+
+class CloudNativePg(Section):
+    """A PostgreSQL cluster kept by the CloudNativePG operator, which must be installed."""
+
+    kind: Literal["cloudnative-pg"]
+    """`cloudnative-pg`."""
+    cluster_name: ObjectName = ObjectName("immich-database")
+    """Name of the Cluster; services are `<name>-rw`, `-ro`, `-r`."""
+    namespace: ObjectName | None = None
+    """Namespace of the Cluster; none puts it beside Immich. One that differs must exist already."""
+    operator_namespace: ObjectName = ObjectName("cnpg-system")
+    """Where the operator runs; it must reach the pods."""
+    instances: int = Field(default=1, ge=1, le=9)
+    """PostgreSQL instances; 3 survive the loss of a node."""
+    postgres: str = Field(default="18.4", pattern=r"^(1[4-8])(\.\d{1,2})?$")
+    """Version of PostgreSQL, from the table of supported images."""
+    vectorchord: str = "1.1.1"
+    """Version of VectorChord, from the table of supported images."""
+    image: ImageRef | None = None
+    """Another image than the table's; it must carry VectorChord and run under CloudNativePG."""
+    name: Identifier = "immich"
+    """Name of the database."""
+    user: Identifier = "immich"
+    """Role of Immich: owner of the database, not a superuser."""
+    size: Quantity = Quantity("20Gi")
+    """Size of each instance's data volume."""
+    storage_class: str | None = None
+    """StorageClass of the data and WAL volumes."""
+    wal_size: Quantity | None = None
+    """Size of an own volume for the write-ahead log; none keeps it with the data."""
+    parameters: dict[str, str] = Field(default_factory=dict)
+    """PostgreSQL parameters over those computed from the memory limit."""
+    pod_monitor: bool = False
+    """Make a PodMonitor (needs the Prometheus operator)."""
+    resources: Resources = Resources()
+    """CPU and memory of an instance."""
+    placement: Placement = Placement()
+    """Which nodes."""
+
+    @model_validator(mode="after")
+    def _parameters_are_free(self) -> Self:
+        fixed = {"shared_preload_libraries", "archive_mode", "archive_command", "port", "data_directory", "hba_file"}
+        taken = sorted(fixed & self.parameters.keys())
+        if taken:
+            raise ValueError(f"parameters: {', '.join(taken)} is set by the operator or by this program; leave it out")
+        return self
+
+
+class ExternalDatabase(Section):
+    """A PostgreSQL that exists already and has VectorChord."""
+
+    kind: Literal["external"]
+    """`external`."""
+    host: ServerAddress
+    """Address or name."""
+    port: int = Field(default=5432, ge=1, le=65535)
+    """Port."""
+    name: Identifier = "immich"
+    """Name of the database. `vchord` and `earthdistance` must be installed in it."""
+    user: Identifier = "immich"
+    """Role, owner of the database."""
+    ssl_mode: Literal["disable", "allow", "prefer", "require", "verify-full"] = "require"
+    """`DB_SSL_MODE`; `verify-full` with a private authority needs `caCertificate`."""
+    ca_certificate: str | None = None
+    """PEM text of the authority that signed the server's certificate."""
+    vector_extension: Literal["vectorchord", "pgvector"] | None = None
+    """`DB_VECTOR_EXTENSION`; none lets Immich choose. Never change it later."""
+    postgres: int | None = Field(default=None, ge=14, le=18)
+    """Its major version, to be checked against Immich's range."""
+    vectorchord: str | None = None
+    """Its VectorChord version, to be checked against Immich's range."""
+
+    @model_validator(mode="after")
+    def _authority_is_used(self) -> Self:
+        if self.ca_certificate is not None:
+            if self.ssl_mode not in {"require", "verify-full"}:
+                raise ValueError(f"caCertificate is not used with sslMode {self.ssl_mode}; use verify-full")
+            if "-----BEGIN CERTIFICATE-----" not in self.ca_certificate:
+                raise ValueError("caCertificate is not a PEM certificate (-----BEGIN CERTIFICATE----- ...)")
+        return self
+
+
+Database = Annotated[BundledDatabase | CloudNativePg | ExternalDatabase, Field(discriminator="kind"), default_kind("bundled")]

@@ -1,0 +1,90 @@
+"""All settings of a stack, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from components.settings.app import AppConfig
+    from components.settings.backup import Backup
+    from components.settings.cache import Cache
+    from components.settings.database import Database
+    from components.settings.host import Host
+    from components.settings.kubernetes import Kubernetes
+    from components.settings.machine_learning import MachineLearning
+    from components.settings.proxy import Proxy
+    from components.settings.secret_source import SecretSource
+    from components.settings.server import Server
+    from components.settings.storage import Storage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything that a stack's configuration says, checked. Each attribute is one config key `immich:<name>`."""
+
+    host: Host
+    """The public name."""
+    server: Server
+    """The Immich server."""
+    machine_learning: MachineLearning
+    """Machine learning."""
+    database: Database
+    """PostgreSQL."""
+    cache: Cache
+    """Valkey or Redis."""
+    storage: Storage
+    """Media, folders, external libraries."""
+    proxy: Proxy
+    """The reverse proxy and the ways in."""
+    kubernetes: Kubernetes
+    """The cluster."""
+    secrets: SecretSource
+    """Where secrets come from."""
+    backup: Backup | None = None
+    """Backups of the database; none makes none."""
+    app: AppConfig | None = None
+    """Immich's own configuration file; none leaves Immich's settings to its web page."""
+
+
+@dataclass(frozen=True, slots=True)
+class SectionSpec:
+    """Where a section's model is. Models are imported only when they are read."""
+
+    module: str
+    model: str
+    optional: bool = False
+    """Whether the section stays None when it is not given; otherwise it is built from defaults."""
+
+    def annotation(self) -> Any:
+        """The model or union of models."""
+        from importlib import import_module  # noqa: PLC0415 - a stack imports only the sections that it has
+
+        return getattr(import_module(f"components.settings.{self.module}"), self.model)
+
+
+SECTIONS: Mapping[str, SectionSpec] = {
+    "host": SectionSpec("host", "Host"),
+    "server": SectionSpec("server", "Server"),
+    "machineLearning": SectionSpec("machine_learning", "MachineLearning"),
+    "database": SectionSpec("database", "Database"),
+    "cache": SectionSpec("cache", "Cache"),
+    "storage": SectionSpec("storage", "Storage"),
+    "proxy": SectionSpec("proxy", "Proxy"),
+    "kubernetes": SectionSpec("kubernetes", "Kubernetes"),
+    "secrets": SectionSpec("secret_source", "SecretSource"),
+    "backup": SectionSpec("backup", "Backup", optional=True),
+    "app": SectionSpec("app", "AppConfig", optional=True),
+}
+"""Config keys of sections, in the order of the reference."""
+
+SECRET_KEYS: Mapping[str, str] = {
+    "databasePassword": "password of Immich's database role",
+    "cachePassword": "password of the cache",
+    "oauthClientSecret": "client secret at the OpenID Connect provider",
+    "smtpPassword": "password at the mail server",
+    "backupAccessKeyId": "access key of the backup store",
+    "backupSecretAccessKey": "secret key of the backup store",
+}
+"""Config keys of secrets: set with `pulumi config set --secret immich:<key>`, read only by components/secrets.py."""

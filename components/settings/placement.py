@@ -1,0 +1,62 @@
+"""Where pods run: node selector, tolerations, groups and GPU resources."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.settings.base import Section
+
+
+class Toleration(Section):
+    """A taint that the pods put up with (Kubernetes `tolerations`)."""
+
+    key: str | None = None
+    """The taint's key; none with `operator: Exists` means every taint."""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """`Equal` compares `value`, `Exists` does not."""
+    value: str | None = None
+    """The taint's value, for `Equal`."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Which effect is tolerated; none is all of them."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.operator == "Exists" and self.value is not None:
+            raise ValueError("operator Exists takes no value; leave it out or use Equal")
+        if self.operator == "Equal" and self.key is None:
+            raise ValueError("operator Equal needs a key")
+        return self
+
+
+class Placement(Section):
+    """Which nodes may run the pods."""
+
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    """Labels that a node must have."""
+    tolerations: tuple[Toleration, ...] = ()
+    """Taints that the pods put up with."""
+    priority_class: str | None = None
+    """An existing PriorityClass."""
+
+
+class GpuAccess(Section):
+    """How pods reach an accelerator; every value has a default for its backend."""
+
+    resource: str | None = None
+    """Extended resource to ask for, such as `nvidia.com/gpu`, `gpu.intel.com/i915`, `amd.com/gpu`."""
+    count: int = Field(default=1, ge=1, le=16)
+    """How many of `resource`."""
+    runtime_class: str | None = None
+    """An existing RuntimeClass, such as `nvidia`; none uses the node's default runtime."""
+    devices: tuple[str, ...] | None = None
+    """Device paths to mount from the host instead of asking for a resource, such as `/dev/dri`."""
+    groups: tuple[int, ...] = ()
+    """Numbers of the node's `video` and `render` groups, needed by a non-root process (immich#14050)."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.resource is not None and self.devices is not None:
+            raise ValueError("give resource (a device plugin hands it out) or devices (mounted from the host), not both")
+        return self

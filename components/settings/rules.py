@@ -1,0 +1,266 @@
+"""Rules that hold between sections. Each is a pure function of the sections that it names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components import versions
+from components.settings.app_overrides import app_overrides
+from components.settings.cache import BundledCache
+from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.settings.machine_learning import BundledMachineLearning
+from components.settings.proxy import HttpRoute, Ingress
+from components.settings.resources import DEFAULTS
+from components.settings.secret_source import ExternalSecrets
+from components.settings.server import SplitWorkers
+from components.settings.storage import HostPath, Nfs, Smb, shared_by_nodes
+from components.settings.wanted import wanted_secrets
+
+if TYPE_CHECKING:
+    from components.settings.app import AppConfig
+    from components.settings.backup import Backup
+    from components.settings.cache import Cache
+    from components.settings.database import Database
+    from components.settings.host import Host
+    from components.settings.kubernetes import Kubernetes
+    from components.settings.machine_learning import MachineLearning
+    from components.settings.proxy import Proxy
+    from components.settings.secret_source import SecretSource
+    from components.settings.server import Server
+    from components.settings.storage import Storage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """A rule that is broken; `key` has no `immich:` in front."""
+
+    key: str
+    reason: str
+    given: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A check and the sections that it needs, in the order of its parameters."""
+
+    sections: tuple[str, ...]
+    check: Callable[..., Iterator[Finding]]
+
+
+RULES: list[Rule] = []
+
+
+def _rule(*sections: str) -> Callable[[Callable[..., Iterator[Finding]]], Callable[..., Iterator[Finding]]]:
+    def register(check: Callable[..., Iterator[Finding]]) -> Callable[..., Iterator[Finding]]:
+        RULES.append(Rule(sections, check))
+        return check
+
+    return register
+
+
+@_rule("server", "storage", "kubernetes")
+def split_workers_share_media(server: Server, storage: Storage, kubernetes: Kubernetes) -> Iterator[Finding]:
+    """Pods of both workers read and write the same files (docs/guides/scaling-immich.md)."""
+    del kubernetes
+    if not isinstance(server.workers, SplitWorkers):
+        return
+    for name, source in storage.sources():
+        if shared_by_nodes(source) or (isinstance(source, HostPath) and server.placement.node_selector):
+            continue
+        if name.startswith("library-") and _read_only_library(storage, name):
+            continue
+        yield Finding(
+            key="server.workers.kind", given="split",
+            reason=f"several pods use the volume {name}, but it is {_describe(source)}, which only one node can mount",
+            hint="use nfs, accessMode ReadWriteMany, or workers.kind combined "
+            "(with hostPath: a server.placement.nodeSelector for the node that has it)",
+        )
+
+
+def _read_only_library(storage: Storage, name: str) -> bool:
+    return any(
+        f"library-{library.name}" == name and library.read_only and getattr(library.source, "access_mode", "") == "ReadOnlyMany"
+        for library in storage.external_libraries
+    )
+
+
+def _describe(source: Any) -> str:
+    return "a hostPath" if isinstance(source, HostPath) else f"a {source.kind} with accessMode {source.access_mode}"
+
+
+@_rule("server")
+def version_is_supported(server: Server) -> Iterator[Finding]:
+    """Only releases whose differences are known."""
+    if not versions.is_supported(server.version):
+        yield Finding(
+            key="server.version", given=server.version,
+            reason=f"this program knows Immich {versions.SUPPORTED_TEXT}",
+            hint=f"use {versions.NEWEST}, or upgrade this program first",
+        )
+
+
+@_rule("server", "machineLearning")
+def images_are_in_lockstep(server: Server, machine_learning: MachineLearning) -> Iterator[Finding]:
+    """Server and machine learning must be the same release (guides/remote-machine-learning.md)."""
+    images = [("server.image", server.image)]
+    if isinstance(machine_learning, BundledMachineLearning):
+        images.append(("machineLearning.image", machine_learning.image))
+    for key, image in images:
+        if image is not None and not (image.tag == f"v{server.version}" or image.tag.startswith(f"v{server.version}-")):
+            yield Finding(
+                key=key, given=image.tag,
+                reason=f"the tag must be v{server.version} (or with a suffix), as server.version says: "
+                "server and machine learning must be the same release",
+            )
+    if isinstance(machine_learning, BundledMachineLearning) and machine_learning.image is not None:
+        suffix = "" if machine_learning.backend == "cpu" else f"-{machine_learning.backend}"
+        if machine_learning.image.tag != f"v{server.version}{suffix}":
+            yield Finding(
+                key="machineLearning.image", given=machine_learning.image.tag,
+                reason=f"backend {machine_learning.backend} needs the tag v{server.version}{suffix}",
+            )
+
+
+@_rule("server", "database")
+def database_is_compatible(server: Server, database: Database) -> Iterator[Finding]:
+    """PostgreSQL and VectorChord within the range that Immich enforces at boot, and an image that exists."""
+    if not versions.is_supported(server.version):
+        return
+    if isinstance(database, ExternalDatabase):
+        if database.postgres is not None and not versions.postgres_accepted(server.version, database.postgres):
+            yield Finding(key="database.postgres", given=str(database.postgres), reason=versions.postgres_range(server.version))
+    elif database.image is None:
+        flavour = "bundled" if isinstance(database, BundledDatabase) else "cloudnative-pg"
+        known = versions.database_images(flavour)
+        if (str(database.postgres), database.vectorchord) not in known:
+            listed = ", ".join(f"{postgres} with {vectorchord}" for postgres, vectorchord in known)
+            yield Finding(
+                key="database.postgres", given=f"{database.postgres} with vectorchord {database.vectorchord}",
+                reason=f"no {flavour} image is known for that pair; known are PostgreSQL {listed}",
+                hint="choose a pair of the list, or give database.image",
+            )
+    if database.vectorchord is not None and not versions.vectorchord_accepted(server.version, database.vectorchord):
+        yield Finding(
+            key="database.vectorchord", given=database.vectorchord,
+            reason=f"Immich {server.version} accepts VectorChord {versions.vectorchord_range(server.version)}",
+        )
+
+
+@_rule("backup", "database")
+def backup_has_an_operator(backup: Backup | None, database: Database) -> Iterator[Finding]:
+    """Archiving to an object store is the operator's work."""
+    if backup is not None and not isinstance(database, CloudNativePg):
+        yield Finding(
+            key="backup.objectStore", given=f"database.kind {database.kind}",
+            reason="archiving to an object store needs database.kind cloudnative-pg",
+            hint="leave immich:backup out: Immich dumps a bundled database into its backups folder every night",
+        )
+
+
+@_rule("cache")
+def cache_fits_its_limit(cache: Cache) -> Iterator[Finding]:
+    """`maxmemory` is refused work; a container's limit is a killed server."""
+    if isinstance(cache, BundledCache):
+        limit = cache.resources.over(DEFAULTS["cache"]).limits.memory
+        if limit is not None and cache.max_memory.amount * 5 > limit.amount * 4:
+            yield Finding(
+                key="cache.maxMemory", given=cache.max_memory,
+                reason=f"must be at most 80 % of the memory limit {limit}, or the container is killed before it is reached",
+            )
+
+
+@_rule("host", "proxy")
+def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
+    """A route for localhost is no route."""
+    for index, way in enumerate(proxy.expose):
+        if isinstance(way, HttpRoute | Ingress) and not way.hostnames and host.name == "localhost":
+            yield Finding(
+                key=f"proxy.expose[{index}].hostnames", reason=f"a {way.kind} needs a host name",
+                hint="pulumi config set --path 'immich:host.name' photos.example.com",
+            )
+
+
+@_rule("secrets", "database", "cache", "backup", "app")
+def external_secrets_are_named(
+    secrets: SecretSource, database: Database, cache: Cache, backup: Backup | None, app: AppConfig | None
+) -> Iterator[Finding]:
+    """With an external store nothing is made at random, so each secret needs its item."""
+    if not isinstance(secrets, ExternalSecrets):
+        return
+    wanted = wanted_secrets(database, cache, backup, app)
+    for key in wanted:
+        if key not in secrets.values:
+            yield Finding(
+                key=f"secrets.values.{key}", reason="is needed but not given: the item in the external store",
+                hint=f"pulumi config set --path 'immich:secrets.values.{key}.key' <item>",
+            )
+    for key in secrets.values:
+        if key not in wanted:
+            yield Finding(key=f"secrets.values.{key}", reason=f"nothing uses it; wanted are {', '.join(wanted) or 'none'}")
+
+
+@_rule("app", "storage")
+def network_folders_are_not_watched(app: AppConfig | None, storage: Storage) -> Iterator[Finding]:
+    """inotify sees no change on NFS or SMB, and the watcher can hang the start (docs/features/libraries.md)."""
+    if app is None or not app.watches_libraries:
+        return
+    for library in storage.external_libraries:
+        if isinstance(library.source, Nfs | Smb):
+            yield Finding(
+                key="app.library.watch.enabled", given="true",
+                reason=f"the library {library.name} is on {library.source.kind}, where changes cannot be watched",
+                hint="set it to false and use app.library.scan.cronExpression",
+            )
+
+
+@_rule("kubernetes")
+def allowances_need_cilium(kubernetes: Kubernetes) -> Iterator[Finding]:
+    """A plain NetworkPolicy cannot say it for nodes, and pods need none for NFS."""
+    if kubernetes.lan_allowances and kubernetes.network_policies != "cilium":
+        yield Finding(
+            key="kubernetes.lanAllowances", given=f"networkPolicies {kubernetes.network_policies}",
+            reason="only the cilium flavour makes them", hint="set kubernetes.networkPolicies to cilium, or leave them out",
+        )
+
+
+@_rule("kubernetes", "storage", "server", "machineLearning")
+def pod_security_is_possible(
+    kubernetes: Kubernetes, storage: Storage, server: Server, machine_learning: MachineLearning
+) -> Iterator[Finding]:
+    """A hostPath volume is refused at every level but privileged (Pod Security Standards)."""
+    if kubernetes.pod_security in {"auto", "privileged"}:
+        return
+    hosts = [name for name, source in storage.sources() if isinstance(source, HostPath)]
+    hosts += ["server.gpu.devices"] if server.gpu.devices or server.acceleration == "rkmpp" else []
+    hosts += ["machineLearning.gpu.devices"] if isinstance(machine_learning, BundledMachineLearning) and machine_learning.gpu.devices else []
+    if hosts:
+        yield Finding(
+            key="kubernetes.podSecurity", given=kubernetes.pod_security,
+            reason=f"{', '.join(hosts)} mounts a folder or device of the host, which only the level privileged admits",
+            hint="use auto or privileged, or a volume and a device plugin",
+        )
+
+
+@_rule("app", "host", "server", "machineLearning", "backup")
+def app_agrees_with_the_program(
+    app: AppConfig | None, host: Host, server: Server, machine_learning: MachineLearning, backup: Backup | None
+) -> Iterator[Finding]:
+    """What other sections decide is not said differently in Immich's own file."""
+    if app is None:
+        return
+    from components.settings.app import AppConfigConflictError  # noqa: PLC0415 - only stacks with that section
+
+    try:
+        app.render(app_overrides(host, server, machine_learning, backup))
+    except AppConfigConflictError as error:
+        for conflict in error.conflicts:
+            yield Finding(
+                key=f"app.{conflict.path}",
+                given=json.dumps(conflict.given),
+                reason=f"other sections make it {json.dumps(conflict.implied)}",
+                hint="leave it out: it follows immich:host, server, machineLearning and backup",
+            )

@@ -1,0 +1,53 @@
+"""Where secrets come from: secret config and random values, or the External Secrets operator."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.settings.base import Section, default_kind
+from components.values import Duration, ObjectName
+
+
+class PulumiSecrets(Section):
+    """Secrets of the stack's config (`pulumi config set --secret`); what is missing is made at random and kept."""
+
+    kind: Literal["pulumi"] = "pulumi"
+    """`pulumi`."""
+
+
+class SecretStoreRef(Section):
+    """The SecretStore that holds the values."""
+
+    name: ObjectName
+    """Its name."""
+    kind: Literal["SecretStore", "ClusterSecretStore"] = "ClusterSecretStore"
+    """Its kind."""
+
+
+class RemoteValue(Section):
+    """One value in the store."""
+
+    key: str = Field(min_length=1)
+    """The item: with 1Password its title."""
+    property: str | None = None
+    """The field of the item."""
+
+
+class ExternalSecrets(Section):
+    """Secrets that the External Secrets operator fetches: nothing secret is in the state or in rendered files."""
+
+    kind: Literal["external-secrets"]
+    """`external-secrets`."""
+    store: SecretStoreRef
+    """Where they are."""
+    refresh_interval: Duration = Duration("1h")
+    """How often the operator looks again."""
+    values: Annotated[dict[str, RemoteValue], Field(default_factory=dict)]
+    """Item of each secret that the other settings need, by its config key: databasePassword, cachePassword ..."""
+    names: Annotated[dict[str, ObjectName], Field(default_factory=dict)]
+    """Other names for the Secrets: `database: immich-db-credentials`, `databaseOwner: immich-app-secret` ..."""
+
+
+SecretSource = Annotated[PulumiSecrets | ExternalSecrets, Field(discriminator="kind"), default_kind("pulumi")]

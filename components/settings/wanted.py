@@ -1,0 +1,28 @@
+"""Which secrets a set of sections needs, and which of them may be made at random."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from components.settings.cache import BundledCache, ExternalCache
+from components.settings.database import ExternalDatabase
+
+if TYPE_CHECKING:
+    from components.settings.app import AppConfig
+    from components.settings.backup import Backup
+    from components.settings.cache import Cache
+    from components.settings.database import Database
+
+
+def wanted_secrets(
+    database: Database, cache: Cache, backup: Backup | None, app: AppConfig | None
+) -> dict[str, bool]:
+    """Config key of each secret that is needed, and whether it may be made at random where it is not given."""
+    wanted = {"databasePassword": not isinstance(database, ExternalDatabase)}
+    if isinstance(cache, BundledCache) or (isinstance(cache, ExternalCache) and cache.password):
+        wanted["cachePassword"] = isinstance(cache, BundledCache)
+    if backup is not None:
+        wanted |= {"backupAccessKeyId": False, "backupSecretAccessKey": False}
+    if app is not None:
+        wanted |= dict.fromkeys(sorted(app.required_secrets), False)
+    return wanted

@@ -1,0 +1,115 @@
+"""Which versions there are: images, the supported releases of Immich and what differs between them.
+
+Pure: no Pulumi. Digests are in image_digests.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from components.image_digests import DIGESTS
+from components.values import ImageRef
+
+# renovate: datasource=docker depName=ghcr.io/immich-app/immich-server
+NEWEST: Final = "3.3.1"
+"""The newest release of Immich that this program knows."""
+# renovate: datasource=docker depName=docker.io/valkey/valkey
+VALKEY: Final = "9.1.2"
+# renovate: datasource=docker depName=docker.io/nginxinc/nginx-unprivileged
+NGINX: Final = "1.31.6-alpine"
+
+_SERVER: Final = "ghcr.io/immich-app/immich-server"
+_MACHINE_LEARNING: Final = "ghcr.io/immich-app/immich-machine-learning"
+_CNPG: Final = "ghcr.io/tensorchord/cloudnative-vectorchord"
+_POSTGRES: Final = "ghcr.io/immich-app/postgres"
+
+SUPPORTED_TEXT: Final = "2.5.0 to 3.x"
+
+_BUNDLED: Mapping[tuple[str, str], str] = {
+    ("14", "0.4.3"): "14-vectorchord0.4.3-pgvectors0.2.0",
+    ("14", "0.5.3"): "14-vectorchord0.5.3",
+    ("16", "0.4.3"): "16-vectorchord0.4.3-pgvectors0.2.0",
+    ("17", "0.4.3"): "17-vectorchord0.4.3",
+    ("17", "0.5.3"): "17-vectorchord0.5.3",
+    ("18", "0.5.3"): "18-vectorchord0.5.3",
+    ("18", "1.1.1"): "18-vectorchord1.1.1",
+}
+"""PostgreSQL and VectorChord -> tag of Immich's own image."""
+
+Version = tuple[int, int, int]
+
+
+def parse(version: str) -> Version:
+    """`3.3.1` -> (3, 3, 1). Raises `ValueError` for anything else."""
+    major, minor, patch = (int(part) for part in version.split("."))
+    return major, minor, patch
+
+
+def is_supported(version: str) -> bool:
+    """Whether this program knows what the release needs."""
+    return (2, 5, 0) <= parse(version) < (4, 0, 0)
+
+
+def pinned(repository: str, tag: str) -> ImageRef:
+    """The image with its digest, or without where none was read."""
+    digest = DIGESTS.get(repository, {}).get(tag)
+    return ImageRef(f"{repository}:{tag}@{digest}" if digest else f"{repository}:{tag}")
+
+
+def server_image(version: str) -> ImageRef:
+    """Image of the server."""
+    return pinned(_SERVER, f"v{version}")
+
+
+def machine_learning_image(version: str, backend: str) -> ImageRef:
+    """Image of machine learning at the server's version; backends other than cpu have a suffix."""
+    return pinned(_MACHINE_LEARNING, f"v{version}" if backend == "cpu" else f"v{version}-{backend}")
+
+
+def valkey_image() -> ImageRef:
+    """Image of the cache."""
+    return pinned("docker.io/valkey/valkey", VALKEY)
+
+
+def nginx_image() -> ImageRef:
+    """Image of the proxy."""
+    return pinned("docker.io/nginxinc/nginx-unprivileged", NGINX)
+
+
+def database_images(flavour: str) -> dict[tuple[str, str], ImageRef]:
+    """PostgreSQL and VectorChord -> image, for `bundled` or `cloudnative-pg`."""
+    if flavour == "bundled":
+        return {pair: pinned(_POSTGRES, tag) for pair, tag in _BUNDLED.items()}
+    tags = (tuple(tag.split("-", 1)) for tag in DIGESTS[_CNPG])
+    return {(postgres, vectorchord): pinned(_CNPG, f"{postgres}-{vectorchord}") for postgres, vectorchord in tags}
+
+
+def postgres_accepted(version: str, major: int) -> bool:
+    """Whether Immich starts on, and can dump, this major version of PostgreSQL (constants.ts, base-images)."""
+    del version
+    return 14 <= major < 19
+
+
+def postgres_range(version: str) -> str:
+    """The range of `postgres_accepted`, for people."""
+    return f"Immich {version} accepts PostgreSQL 14 to 18"
+
+
+def vectorchord_range(version: str) -> str:
+    """VectorChord versions that Immich accepts. Read for 2.7.5 and later; before that only what was in use with it."""
+    return ">=0.3 <2" if parse(version) >= (2, 7, 5) else ">=0.3 <1"
+
+
+def vectorchord_accepted(version: str, vectorchord: str) -> bool:
+    """Whether Immich starts on this VectorChord; anything that is no version is not accepted."""
+    try:
+        numbers = tuple(int(part) for part in vectorchord.split("."))
+    except ValueError:
+        return False
+    return (0, 3) <= numbers < ((2,) if parse(version) >= (2, 7, 5) else (1,))
+
+
+def machine_learning_writes_home(version: str) -> bool:
+    """Whether a non-root machine learning writes to `/.cache` and `/.config` (up to 3.1.0, commit 161e15ee2)."""
+    return parse(version) <= (3, 1, 0)

@@ -1,0 +1,271 @@
+"""What a container needs, with no platform in it: plain frozen data that a component makes and a platform realises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from components.values import ImageRef, Quantity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Port:
+    """A port that the container listens on."""
+
+    name: str
+    """Its name, at most 15 characters."""
+    number: int
+    """1024 or above: containers run without privileges."""
+    app_protocol: str | None = None
+    """Hint for gateways, such as `kubernetes.io/ws`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpCheck:
+    """Healthy when a GET answers 200 to 399."""
+
+    port: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommandCheck:
+    """Healthy when a command in the container ends with 0."""
+
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """How to see that a container is well. All times are seconds."""
+
+    check: HttpCheck | CommandCheck
+    period: int = 10
+    timeout: int = 5
+    failures: int = 3
+    """Failures in a row after which the container is restarted (or gets no traffic)."""
+    startup_budget: int | None = None
+    """How long the first success may take; None has no start phase of its own."""
+    restarts: bool = True
+    """Whether failing restarts the container; otherwise it only stops getting traffic."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Storage:
+    """A mount of a persistent volume that a component asked the platform for, by its name."""
+
+    volume: str
+    path: str
+    read_only: bool = False
+    sub_path: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scratch:
+    """A writable folder that ends with the container; in memory when `memory` is set."""
+
+    path: str
+    size: Quantity
+    memory: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecretFiles:
+    """Files made of a secret, readable by the container's group only."""
+
+    secret: str
+    """Name of the secret."""
+    path: str
+    """Folder."""
+    items: Mapping[str, str]
+    """Key in the secret -> file name in the folder."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfigFiles:
+    """Files with text that is no secret."""
+
+    name: str
+    """Name of the set of files, unique in the deployment."""
+    path: str
+    """Folder."""
+    files: Mapping[str, str]
+    """File name -> text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """A device or folder of the host, given to the container as it is."""
+
+    path: str
+    read_only: bool = False
+
+
+Mount = Storage | Scratch | SecretFiles | ConfigFiles | Device
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gpu:
+    """An accelerator."""
+
+    resource: str | None = None
+    """Extended resource of a device plugin, such as `nvidia.com/gpu`."""
+    count: int = 1
+    runtime_class: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """CPU (cores) and memory (bytes): what is reserved and what is the most."""
+
+    cpu_request: Quantity
+    memory_request: Quantity
+    cpu_limit: Quantity
+    memory_limit: Quantity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """This workload talks to another one. From links comes all isolation: what is not linked is not reachable."""
+
+    to: str
+    """Name of the other workload, or of a service that the platform made, such as a database cluster."""
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Egress:
+    """This workload talks to names or networks outside."""
+
+    reason: str
+    names: tuple[str, ...] = ()
+    """Host names; `*.` in front means every name below."""
+    cidrs: tuple[str, ...] = ()
+    """Networks, where no name is known."""
+    ports: tuple[int, ...] = (443,)
+    private: bool = False
+    """The names may resolve to private addresses, such as a sign-in server on the LAN."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ingress:
+    """Somebody who is no workload of ours may connect: a gateway's namespace, the nodes, a network."""
+
+    reason: str
+    port: int
+    namespace: str | None = None
+    pods: Mapping[str, str] = field(default_factory=dict)
+    cidrs: tuple[str, ...] = ()
+    nodes: bool = False
+    """The gateway is part of the nodes' network; `cidrs` has the nodes' addresses."""
+    anyone: bool = False
+    """Every address that reaches the port, such as behind a load balancer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relaxation:
+    """A step back from the hardened default, with its reason."""
+
+    what: Literal["privileged", "writable-root", "unmasked-proc"]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Toleration:
+    """A taint that the pods put up with."""
+
+    operator: str
+    key: str | None = None
+    value: str | None = None
+    effect: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Which nodes may run it; nothing on a single host."""
+
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    priority_class: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workload:
+    """One container, its copies, and everything around it."""
+
+    name: str
+    """Short and constant: `server`, `database`. Object names and selectors derive from it."""
+    image: ImageRef
+    resources: Resources
+    user: int
+    group: int
+    args: tuple[str, ...] = ()
+    """Arguments of the image's entrypoint; empty keeps the image's own."""
+    command: tuple[str, ...] = ()
+    """Another entrypoint; empty keeps the image's own."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Environment. Never a secret: those are `SecretFiles`."""
+    ports: tuple[Port, ...] = ()
+    liveness: Probe | None = None
+    readiness: Probe | None = None
+    mounts: tuple[Mount, ...] = ()
+    replicas: int = 1
+    stateful: bool = False
+    """Copies have an identity and data; at most one writes at a time."""
+    exclusive: bool = False
+    """An old copy must be gone before a new one starts (its volume can be mounted once, or versions must not mix)."""
+    supplemental_groups: tuple[int, ...] = ()
+    gpu: Gpu | None = None
+    links: tuple[Link, ...] = ()
+    egress: tuple[Egress, ...] = ()
+    ingress: tuple[Ingress, ...] = ()
+    termination_grace: int = 30
+    """Seconds between the request to end and the kill."""
+    start_timeout: int = 600
+    """Seconds until it must be ready; longer than any probe's start phase."""
+    relaxations: tuple[Relaxation, ...] = ()
+    placement: Placement = Placement()
+    architecture: str | None = None
+    """CPU architecture that the image needs (amd64, arm64); None runs on any."""
+    revision: Mapping[str, str] = field(default_factory=dict)
+    """Names and hashes of what the container reads at start; a change restarts it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VolumeRequest:
+    """A persistent volume that a component asks for. What holds data is protected and kept."""
+
+    name: str
+    """Short name, unique; the claim's name derives from it unless `claim_name` says another."""
+    size: Quantity
+    access_mode: str = "ReadWriteOnce"
+    storage_class: str | None = None
+    claim_name: str | None = None
+    nfs: NfsTarget | None = None
+    smb: SmbTarget | None = None
+    host_path: str | None = None
+    existing_claim: str | None = None
+    holds_data: bool = True
+    """False for what can be made again, such as downloaded models: it may then be deleted and replaced."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NfsTarget:
+    """An exported folder of an NFS server."""
+
+    server: str
+    path: str
+    mount_options: tuple[str, ...]
+    csi: bool
+    read_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SmbTarget:
+    """A share of an SMB server."""
+
+    source: str
+    credentials_secret: str
+    mount_options: tuple[str, ...]
+    read_only: bool = False

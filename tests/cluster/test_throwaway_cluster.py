@@ -1,0 +1,342 @@
+"""The throw-away cluster does what the tests on it rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.kube import Kube
+from tests.harness.manifests import Applied, apply_strict, changed_by_second_apply, remove
+from toolchain import crds
+from toolchain.cluster.api import Api
+from toolchain.cluster.crd_loading import read_crds
+from toolchain.cluster.layout import REPO_ROOT
+from toolchain.cluster.process import Owned, identity_of
+
+LABELS = {"app": "example"}
+
+
+def pod_spec(**more: Any) -> dict[str, Any]:
+    return {"containers": [{"name": "main", "image": "example.invalid/app:1"}], **more}
+
+
+def deployment(namespace: str, spec: dict[str, Any], replicas: int = 1) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "example", "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": LABELS},
+            "template": {"metadata": {"labels": LABELS}, "spec": spec},
+        },
+    }
+
+
+def claim(namespace: str, storage_class: str = "longhorn") -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": namespace},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+            "storageClassName": storage_class,
+        },
+    }
+
+
+def eventually(what: str, holds: Callable[[], bool], seconds: float) -> float:
+    """Wait until `holds`; returns how long that took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds, f"{what} did not happen within {seconds:.0f} s"
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+def cluster(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "toolchain.cluster", arguments[0], "--dir", str(root), *arguments[1:]]
+    return subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, timeout=150, check=False)
+
+
+def test_the_api_server_is_the_pinned_kubernetes_and_says_so(kube: Kube) -> None:
+    version = kube.api.request("GET", "/version").body
+    assert (version["gitVersion"], version["major"], version["minor"]) == ("v1.36.3", "1", "36")
+
+
+def test_the_dynamic_client_reaches_the_same_server(kube: Kube) -> None:
+    name = kube.new_namespace("client")
+    namespaces = kube.client.resources.get(api_version="v1", kind="Namespace")
+    assert namespaces.get(name=name).metadata.name == name
+
+
+def test_a_misspelt_field_is_refused_and_the_object_is_named(kube: Kube) -> None:
+    wrong = deployment(kube.new_namespace(), pod_spec(restartPolicyy="Always"))
+    result = apply_strict(kube.api, [wrong])
+    assert len(result.errors) == 1
+    assert "Deployment" in result.errors[0]
+    assert "restartPolicyy" in result.errors[0]
+
+
+def test_a_field_that_a_crd_does_not_know_is_refused(kube: Kube) -> None:
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "photos", "namespace": kube.new_namespace()},
+        "spec": {"hostnames": ["photos.example.org"], "hostName": "photos.example.org"},
+    }
+    result = apply_strict(kube.api, [route])
+    assert len(result.errors) == 1
+    assert "hostName" in result.errors[0]
+    del route["spec"]["hostName"]
+    assert apply_strict(kube.api, [route]).errors == ()
+
+
+def test_all_refusals_are_collected_and_a_secret_is_not_quoted(kube: Kube) -> None:
+    namespace = kube.new_namespace()
+    documents: list[dict[str, Any]] = [
+        {"apiVersion": "nowhere.invalid/v1", "kind": "Missing", "metadata": {"name": "x", "namespace": namespace}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "login", "namespace": namespace},
+            "data": {"password": "hunter2-is-not-base64!"},
+        },
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": namespace}, "spec": {"ports": []}},
+    ]
+    result = apply_strict(kube.api, documents)
+    assert [error.split(":")[0] for error in result.errors] == [
+        f"Missing {namespace}/x",
+        f"Secret {namespace}/login",
+        f"Service {namespace}/web",
+    ]
+    assert "hunter2" not in " ".join(result.errors)
+
+
+def test_a_second_application_changes_nothing_and_another_value_does(kube: Kube) -> None:
+    namespace = kube.new_namespace()
+    documents: list[dict[str, Any]] = [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "login", "namespace": namespace},
+            "stringData": {"user": "immich"},
+        },
+        claim(namespace),
+        deployment(namespace, pod_spec()),
+    ]
+    first = apply_strict(kube.api, documents)
+    assert first.errors == ()
+    assert changed_by_second_apply(kube.api, documents, first) == []
+    documents[0]["stringData"]["user"] = "somebody"
+    assert changed_by_second_apply(kube.api, documents, first) == [
+        f"Secret {namespace}/login changed by a second application of the same manifest."
+    ]
+
+
+def test_a_dry_run_stores_nothing(kube: Kube) -> None:
+    document = claim(kube.new_namespace())
+    assert apply_strict(kube.api, [document], dry_run=True).errors == ()
+    assert kube.api.get(document).status == 404
+
+
+def test_removed_objects_are_gone_even_with_a_finalizer(kube: Kube) -> None:
+    document = claim(kube.new_namespace())
+    assert apply_strict(kube.api, [document]).errors == ()
+    assert kube.api.get(document).body["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"]
+    assert remove(kube.api, [document]) == []
+    assert kube.api.get(document).status == 404
+
+
+def test_pod_security_of_the_namespace_is_reported_as_a_warning(kube: Kube) -> None:
+    namespace = kube.new_namespace(labels={"pod-security.kubernetes.io/warn": "restricted"})
+    result = apply_strict(kube.api, [deployment(namespace, pod_spec())])
+    assert result.errors == ()
+    assert any("would violate PodSecurity" in warning for warning in result.warnings)
+
+
+def test_nobody_gets_in_without_the_token(kube: Kube) -> None:
+    anonymous = Api.from_kubeconfig(kube.kubeconfig, anonymous=True)
+    refused = anonymous.request("GET", "/api/v1/secrets")
+    anonymous.token = "not-the-token"  # noqa: S105  a made-up one
+    unknown = anonymous.request("GET", "/api/v1/secrets")
+    anonymous.close()
+    assert (refused.status, unknown.status) == (403, 401)
+    assert "system:anonymous" in refused.message
+
+
+def test_the_kubeconfig_is_private(kube: Kube) -> None:
+    assert kube.kubeconfig.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_crd_is_established_and_its_kind_is_served(kube: Kube) -> None:
+    folder = crds.find()
+    assert folder is not None
+    definitions = read_crds(folder)
+    assert len(definitions) > 20
+    for definition in definitions:
+        spec = definition["spec"]
+        for version in (one["name"] for one in spec["versions"] if one["served"]):
+            kind = kube.api.resource_type(f"{spec['group']}/{version}", spec["names"]["kind"])
+            assert kind.plural == spec["names"]["plural"]
+
+
+def test_a_bare_pod_is_accepted_without_controllers(kube: Kube) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one", "namespace": "default"}, "spec": pod_spec()}
+    assert apply_strict(kube.api, [pod]) == Applied((), (), {"Pod default/one": version_of(kube, pod)})
+    assert remove(kube.api, [pod]) == []
+
+
+def version_of(kube: Kube, document: dict[str, Any]) -> str:
+    return kube.api.get(document).body["metadata"]["resourceVersion"]
+
+
+def test_with_nodes_two_replicas_become_ready_within_a_minute(kube_with_nodes: Kube) -> None:
+    document = deployment(kube_with_nodes.new_namespace(), pod_spec(), replicas=2)
+    assert apply_strict(kube_with_nodes.api, [document]).errors == ()
+    eventually(
+        "two Ready pods",
+        lambda: kube_with_nodes.api.get(document).body.get("status", {}).get("readyReplicas") == 2,
+        60,
+    )
+
+
+def test_with_nodes_a_claim_waits_for_its_first_consumer_and_is_then_bound(kube_with_nodes: Kube) -> None:
+    api, namespace = kube_with_nodes.api, kube_with_nodes.new_namespace()
+    wanted = claim(namespace)
+    assert apply_strict(api, [wanted]).errors == ()
+    time.sleep(3)
+    assert api.get(wanted).body["status"]["phase"] == "Pending"
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+    consumer = deployment(namespace, pod_spec(volumes=[volume]))
+    assert apply_strict(api, [consumer]).errors == ()
+    eventually("a bound claim", lambda: api.get(wanted).body["status"]["phase"] == "Bound", 60)
+    eventually("a Ready pod", lambda: api.get(consumer).body.get("status", {}).get("readyReplicas") == 1, 60)
+
+
+def test_with_nodes_a_static_volume_binds_at_once(kube_with_nodes: Kube) -> None:
+    api, namespace = kube_with_nodes.api, kube_with_nodes.new_namespace()
+    wanted = claim(namespace, storage_class="")
+    wanted["spec"]["volumeName"] = f"photos-{namespace}"
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"photos-{namespace}"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Gi"},
+            "storageClassName": "",
+            "persistentVolumeReclaimPolicy": "Retain",
+            "nfs": {"server": "192.0.2.10", "path": "/photos"},
+        },
+    }
+    assert apply_strict(api, [volume, wanted]).errors == ()
+    eventually("a bound claim", lambda: api.get(wanted).body["status"]["phase"] == "Bound", 60)
+
+
+@pytest.mark.timeout(300)
+def test_start_twice_is_one_cluster_and_stop_leaves_no_process(cluster_parts: None, tmp_path: Path) -> None:
+    root = tmp_path / "own"
+    empty = cluster(root, "status", "--json")
+    assert (empty.returncode, json.loads(empty.stdout)["running"]) == (3, False)
+
+    first = cluster(root, "start")
+    try:
+        assert first.returncode == 0, first.stderr
+        path, export = first.stdout.splitlines()
+        assert export == f"export KUBECONFIG={path}"
+        assert Path(path).stat().st_mode & 0o777 == 0o600
+        before = json.loads(cluster(root, "status", "--json").stdout)
+        assert cluster(root, "start").stdout == first.stdout
+        after = json.loads(cluster(root, "status", "--json").stdout)
+        assert after["processes"] == before["processes"]
+        assert [one["name"] for one in after["processes"]] == ["etcd", "kube-apiserver"]
+        assert cluster(root, "kubeconfig").stdout.strip() == path
+    finally:
+        stopped = cluster(root, "stop")
+    assert stopped.returncode == 0, stopped.stderr
+    assert all(identity_of(one["pid"]) is None for one in before["processes"])
+    assert not Path(path).exists()
+    assert cluster(root, "kubeconfig").returncode == 1
+    again = cluster(root, "stop")
+    assert again.returncode == 0
+    assert "no cluster runs" in again.stderr
+
+
+@pytest.mark.timeout(300)
+def test_stop_spares_a_stranger_and_start_recovers_from_a_dead_server(cluster_parts: None, tmp_path: Path) -> None:
+    root = tmp_path / "own"
+    started = cluster(root, "start", "--json")
+    assert started.returncode == 0, started.stderr
+    stranger = subprocess.Popen(["sleep", "300"])
+    try:
+        pids = {one["name"]: one["pid"] for one in json.loads(started.stdout)["processes"]}
+        os.kill(pids["kube-apiserver"], signal.SIGKILL)
+        eventually("the end of the API server", lambda: identity_of(pids["kube-apiserver"]) is None, 10)
+        assert cluster(root, "status").returncode == 3
+        restarted = cluster(root, "start", "--json")
+        assert restarted.returncode == 0, restarted.stderr
+        state = root / "cluster.json"
+        recorded = json.loads(state.read_text(encoding="utf-8"))
+        pids = {one["name"]: one["pid"] for one in recorded["processes"]}
+        # As if the system had given a recorded pid to another program since.
+        recorded["processes"].append({"name": "kwok", "pid": stranger.pid, "identity": "another start"})
+        state.write_text(json.dumps(recorded), encoding="utf-8")
+        assert cluster(root, "stop").returncode == 0
+        assert stranger.poll() is None
+        assert all(identity_of(pid) is None for pid in pids.values())
+    finally:
+        cluster(root, "stop")
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_process_is_not_another_one_with_the_same_pid() -> None:
+    identity = identity_of(os.getpid())
+    assert identity is not None
+    assert Owned("this", os.getpid(), identity).running
+    assert not Owned("this", os.getpid(), identity + "0").running
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("start", "--nodes", "-1"), "must be 0 or more, and -1 was given"),
+        (("start", "--nodes", "1", "--no-controllers"), "Nodes need controllers"),
+        (("start", "--provision"), "give --nodes 1 or more"),
+        (("start", "--crds", "/nonexistent"), "/nonexistent"),
+    ],
+)
+def test_a_contradiction_is_told_in_words(
+    cluster_parts: None, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    result = cluster(tmp_path / "own", *arguments)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_machine_without_etcd_is_told_what_to_install(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "toolchain.cluster", "start", "--dir", str(tmp_path)],
+        cwd=REPO_ROOT,
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "apt-get install etcd-server" in result.stderr
+    assert "Traceback" not in result.stderr

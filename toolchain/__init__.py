@@ -1,0 +1,1 @@
+"""What the program is run and tested with: the engine, its plugins, the throw-away cluster."""

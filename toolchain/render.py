@@ -1,0 +1,161 @@
+"""`make render`: write the whole tree `rendered/<stack>/`, also when the engine would say that nothing changed.
+
+The kubernetes plugin writes a file only when it creates or updates a resource. A stack that renders (its setting
+`immich:kubernetes` has `target: render`) has nothing but such files to its Kubernetes resources, so they are taken out
+of its state and made again; passwords and everything else stay. A stack that talks to a cluster keeps its state
+untouched: the rendering works on a copy in a backend of its own, with IMMICH_RENDER_DIRECTORY telling the program to
+render, and stops before anything but Kubernetes manifests and random values would be made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from toolchain import environment, rendered
+from toolchain.deployment import Json, Resource, export, items, mapping, resources, restore, without
+from toolchain.failure import ToolchainError, exit_with
+from toolchain.paths import BIN, RENDER_STATE, RENDERED, ROOT
+from toolchain.stack import ensure, run, settings_file, tidy_settings
+
+DIRECTORY_VARIABLE: Final = "IMMICH_RENDER_DIRECTORY"
+_PROVIDER: Final = "pulumi:providers:kubernetes"
+_RENDERS: Final = "renderYamlToDirectory"
+_HARMLESS: Final = ("kubernetes:", "random:", "pulumi:")
+_NO_CHANGE: Final = frozenset({"same", "read", "refresh"})
+
+
+def renders(found: list[Resource]) -> frozenset[str]:
+    """URNs of the providers that write files instead of talking to a cluster."""
+    return frozenset(item.urn for item in found if item.type == _PROVIDER and _RENDERS in item.inputs)
+
+
+def files_only(state: Json | None) -> frozenset[str]:
+    """URNs of the resources that are nothing but rendered files."""
+    found = resources(state)
+    providers = renders(found)
+    return frozenset(item.urn for item in found if item.provider in providers)
+
+
+def of_kubernetes(state: Json | None) -> frozenset[str]:
+    """URNs of every Kubernetes resource and Kubernetes provider."""
+    return frozenset(
+        item.urn for item in resources(state) if item.type == _PROVIDER or item.type.startswith("kubernetes:")
+    )
+
+
+def target_of(settings: Mapping[str, object]) -> str:
+    """`render` or `cluster`: what the stack's own setting says."""
+    section = mapping(mapping(settings.get("config")).get("immich:kubernetes"))
+    target = section.get("target")
+    return target if isinstance(target, str) else "cluster"
+
+
+def unwanted(preview: Json, offline: frozenset[str]) -> list[str]:
+    """What a previewed rendering would do beyond rendering: `create cloudflare:...::name`, one a step.
+
+    `offline` names the packages whose plugin reaches nothing outside this machine.
+    """
+    found: list[str] = []
+    for step in map(mapping, items(preview.get("steps"))):
+        resource = Resource(mapping(step.get("newState")) or mapping(step.get("oldState")))
+        operation = str(step.get("op"))
+        harmless = resource.type.startswith(_HARMLESS) or resource.type.split(":")[0] in offline
+        if operation not in _NO_CHANGE and resource.flag("custom") and not harmless:
+            found.append(f"{operation} {resource.type} {resource.name}")
+    return found
+
+
+def _offline_packages() -> frozenset[str]:
+    return frozenset(path.name.removeprefix("pulumi-resource-") for path in BIN.glob("pulumi-resource-*"))
+
+
+def _in_place(stack: str, env: Mapping[str, str], directory: Path) -> int:
+    ensure(stack, env)
+    state = export(stack, env)
+    gone = files_only(state)
+    if state is not None and gone:
+        restore(stack, without(state, gone), env)
+    rendered.clear(directory)
+    return run(["up", "--yes", "--skip-preview", "--stack", stack], env)
+
+
+def _on_a_copy(stack: str, env: Mapping[str, str], directory: Path) -> int:
+    RENDER_STATE.mkdir(parents=True, exist_ok=True)
+    copy_env = {**env, "PULUMI_BACKEND_URL": f"file://{RENDER_STATE}", DIRECTORY_VARIABLE: str(directory)}
+    original = export(stack, env)
+    ensure(stack, copy_env)
+    state = export(stack, copy_env) if original is None or not resources(original) else original
+    if state is not None:
+        restore(stack, without(state, of_kubernetes(state)), copy_env)
+    preview = _preview(stack, copy_env)
+    if not renders(
+        [Resource(mapping(mapping(step).get("newState"))) for step in items(preview.get("steps"))]
+    ):
+        raise ToolchainError(
+            f"The program of the stack {stack} does not render although {DIRECTORY_VARIABLE} is set: nothing was done."
+        )
+    if stopped := unwanted(preview, _offline_packages()):
+        listed = "\n".join(f"  {line}" for line in stopped)
+        raise ToolchainError(
+            f"Rendering {stack} needs what does not exist yet, and a rendering must not make it:\n{listed}\n"
+            f"Run `make up STACK={stack}` first."
+        )
+    rendered.clear(directory)
+    return run(["up", "--yes", "--skip-preview", "--stack", stack], copy_env)
+
+
+def _preview(stack: str, env: Mapping[str, str]) -> Json:
+    answer = subprocess.run(
+        ["pulumi", "preview", "--json", "--stack", stack, "--non-interactive"],
+        cwd=ROOT,
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        digest = mapping(json.loads(answer.stdout))
+    except ValueError:
+        raise ToolchainError(f"The preview of {stack} failed:\n{answer.stderr.strip()}") from None
+    if answer.returncode != 0:
+        messages = [
+            str(mapping(entry).get("message", "")).strip() for entry in items(digest.get("diagnostics"))
+        ]
+        raise ToolchainError(f"The preview of {stack} failed:\n" + "\n".join(filter(None, messages)))
+    return digest
+
+
+def main() -> int:
+    """`python -m toolchain.render STACK`."""
+    import yaml  # only here: setup runs modules of this package before anything is installed
+
+    if len(sys.argv) != 2:
+        raise ToolchainError("usage: python -m toolchain.render STACK")
+    stack = sys.argv[1]
+    path = settings_file(stack)
+    # The official plugin refuses to render while a kubeconfig is named.
+    env = {name: value for name, value in environment.full(os.environ).items() if name != "KUBECONFIG"}
+    directory = RENDERED / stack
+    previous = os.umask(0o077)
+    try:
+        with tidy_settings(path, env):
+            settings: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+            way = _in_place if target_of(mapping(settings)) == "render" else _on_a_copy
+            code = way(stack, env, directory)
+    finally:
+        os.umask(previous)
+    secrets = rendered.set_modes(directory)
+    if code == 0:
+        count = len(rendered.manifests(directory))
+        print(f"rendered/{stack}: {count} manifests, {secrets} of them Secrets (mode 0600, git-ignored)")
+    return code
+
+
+if __name__ == "__main__":
+    exit_with(main)

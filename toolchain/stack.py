@@ -1,0 +1,130 @@
+"""`make up`, `make preview`, `make refresh`: the CLI with the toolchain's environment, and the stack made when absent.
+
+The CLI writes the salt of a stack's passphrase into `Pulumi.<stack>.yaml`. With the generated passphrase, which never
+leaves this clone, that line is of no use to anybody else and would dirty a committed file, so it is taken out again;
+the state keeps the salt, and the CLI finds it there (PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER). A file that holds
+`secure:` values keeps its salt: without it they could be lost together with the state.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from toolchain import environment
+from toolchain.failure import ToolchainError, exit_with
+from toolchain.paths import ROOT
+
+_SALT: Final = re.compile(rb"^encryptionsalt:.*\n?", re.MULTILINE)
+_SECURE: Final = re.compile(rb"^\s+secure:", re.MULTILINE)
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_COMMANDS: Final = {
+    "up": ("up", "--yes"),
+    "preview": ("preview",),
+    "refresh": ("refresh", "--yes"),
+}
+
+
+def settings_file(stack: str, root: Path = ROOT) -> Path:
+    """`Pulumi.<stack>.yaml`; ToolchainError with the stacks that exist when there is none."""
+    path = root / f"Pulumi.{stack}.yaml"
+    if not _NAME.fullmatch(stack) or not path.is_file():
+        known = sorted(found.name.split(".")[1] for found in root.glob("Pulumi.*.yaml"))
+        raise ToolchainError(
+            f"There is no stack {stack!r}: it would have its settings in Pulumi.{stack}.yaml. "
+            f"Stacks here: {', '.join(known) or 'none'}. Choose one with STACK=..., or copy one of their files."
+        )
+    return path
+
+
+def without_salt(current: bytes, committed: bytes | None) -> bytes:
+    """A settings file as it should be left: without a salt line, unless it is committed or protects secure values."""
+    if _SECURE.search(current) or (committed is not None and _SALT.search(committed)):
+        return current
+    stripped = _SALT.sub(b"", current)
+    # The CLI may have rewritten white space as well; what was committed is what the person wrote.
+    if committed is not None and b"".join(stripped.split()) == b"".join(committed.split()):
+        return committed
+    return stripped
+
+
+def _committed(path: Path) -> bytes | None:
+    shown = subprocess.run(
+        ["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, check=False
+    )
+    return shown.stdout if shown.returncode == 0 else None
+
+
+@contextmanager
+def tidy_settings(path: Path, env: Mapping[str, str]) -> Generator[None, None, None]:
+    """Leave the settings file without the salt that the CLI adds in between, when the passphrase is the generated one."""
+    before = path.read_bytes()
+    try:
+        yield
+    finally:
+        if environment.uses_own_passphrase(env) and path.exists():
+            committed = _committed(path)
+            current = path.read_bytes()
+            wanted = without_salt(current, before if committed is None else committed)
+            if wanted != current:
+                path.write_bytes(wanted)
+
+
+def run(arguments: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> int:
+    """Run the CLI in the foreground and give its exit code; Ctrl-C reaches the CLI, which ends in its own order."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        # The child would inherit an ignored SIGINT; restored before it starts.
+        process = subprocess.Popen(
+            ["pulumi", *arguments],
+            cwd=cwd,
+            env=dict(env),
+            preexec_fn=_default_interrupt,  # noqa: PLW1509  no threads here
+        )
+        return process.wait()
+    except FileNotFoundError as error:
+        raise ToolchainError("The Pulumi CLI is not set up yet: run `make setup`.") from error
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def ensure(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
+    """Make the stack in the backend when it is not there; ToolchainError with the CLI's words when that fails."""
+    made = subprocess.run(
+        ["pulumi", "stack", "init", stack, "--no-select", "--non-interactive"],
+        cwd=cwd,
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0 and "already exists" not in made.stderr:
+        raise ToolchainError(f"The stack {stack} could not be made:\n{made.stderr.strip()}")
+
+
+def main() -> int:
+    """`python -m toolchain.stack up|preview|refresh STACK [CLI options]`."""
+    if len(sys.argv) < 3 or sys.argv[1] not in _COMMANDS:
+        raise ToolchainError(
+            f"usage: python -m toolchain.stack {'|'.join(_COMMANDS)} STACK [options of the CLI]"
+        )
+    command, stack, *options = sys.argv[1:]
+    env = environment.full(os.environ)
+    with tidy_settings(settings_file(stack), env):
+        ensure(stack, env)
+        return run([*_COMMANDS[command], "--stack", stack, *options], env)
+
+
+if __name__ == "__main__":
+    exit_with(main)

@@ -1,0 +1,184 @@
+"""`make test`: get what tests need that this machine can have, run every tier, say what was skipped and why.
+
+A tier is a folder of tests/. `python -m toolchain.tiers [tier ...] [-- pytest options]` runs the named ones.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from toolchain import crds, environment
+from toolchain.failure import ToolchainError, exit_with
+from toolchain.paths import ROOT, VENV_PYTHON
+from toolchain.progress import run_visibly, warn
+
+ORDER: Final = ("unit", "policy", "engine", "cluster", "edge", "docker", "data")
+"""Cheapest first."""
+
+_NO_TESTS: Final = 5  # pytest's exit code when it collected nothing
+_WORKERS: Final = {"cluster": "2", "docker": "2", "edge": "2", "data": "2"}
+"""xdist workers of tiers whose tests start servers; the others take one a core."""
+
+
+@dataclass
+class Result:
+    """How a tier ended."""
+
+    tier: str
+    seconds: float = 0.0
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: Counter[str] = field(default_factory=Counter[str])
+    """Reason -> number of tests."""
+    missing: str = ""
+    """Why the whole tier did not run; empty when it did."""
+    exit_code: int = 0
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing failed."""
+        return self.exit_code in {0, _NO_TESTS}
+
+
+def tiers(tests: Path = ROOT / "tests") -> list[str]:
+    """The tiers that have tests, cheapest first."""
+    found = {path.parent.relative_to(tests).parts[0] for path in tests.glob("*/**/test_*.py")}
+    return [tier for tier in ORDER if tier in found] + sorted(found - set(ORDER))
+
+
+def provide(wanted: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Install or build what the tiers need where that is possible without a question; gives the environment for them."""
+    env = environment.full(environ)
+    if "cluster" in wanted:
+        _provide_etcd()
+        _provide_cluster(env)
+        folder = crds.find(env)
+        if folder is None:
+            warn("there are no CRDs here: run `make crds`, or name a folder with CRDS=...")
+        else:
+            env["CRDS"] = str(folder)
+    return env
+
+
+def _provide_etcd() -> None:
+    if shutil.which("etcd") or shutil.which("apt-get") is None or os.geteuid() != 0:
+        return
+    # A package script must not start the service: each test starts an etcd of its own.
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    try:
+        run_visibly("updating apt's lists", ["apt-get", "update", "-qq"], env=env, timeout=300)
+        run_visibly(
+            "installing etcd-server", ["apt-get", "install", "-y", "-qq", "etcd-server"], env=env, timeout=300
+        )
+    except ToolchainError as error:
+        warn(str(error))  # the cluster tier says by name what it lacks
+
+
+def _provide_cluster(env: Mapping[str, str]) -> None:
+    if shutil.which("etcd") is None or shutil.which("go", path=env["PATH"]) is None:
+        return
+    from toolchain.cluster.build import ensure_built
+    from toolchain.cluster.layout import ClusterError
+
+    try:
+        ensure_built(lambda line: print(f"[setup] {line}", file=sys.stderr, flush=True))
+    except ClusterError as error:
+        warn(str(error))  # as above
+
+
+def read_report(report: Path, result: Result) -> None:
+    """Count what a JUnit report says."""
+    if not report.exists():
+        return
+    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314  our own file
+        skipped = case.find("skipped")
+        if case.find("failure") is not None:
+            result.failed += 1
+        elif case.find("error") is not None:
+            result.errors += 1
+        elif skipped is not None and skipped.get("type") != "pytest.xfail":
+            result.skipped[skipped.get("message", "no reason given")] += 1
+        else:
+            result.passed += 1
+
+
+def run(tier: str, env: Mapping[str, str], options: Sequence[str]) -> Result:
+    """Run one tier's tests with pytest, in parallel and in random order."""
+    result = Result(tier)
+    with tempfile.TemporaryDirectory(prefix="tests-") as directory:
+        report = Path(directory) / "report.xml"
+        started = time.monotonic()
+        print(f"\n##### {tier}", flush=True)
+        command = [str(VENV_PYTHON), "-m", "pytest", f"tests/{tier}", "-n", _WORKERS.get(tier, "auto"), "-q"]
+        finished = subprocess.run(
+            [*command, f"--junit-xml={report}", *options], cwd=ROOT, env=dict(env), check=False
+        )
+        result.seconds = time.monotonic() - started
+        result.exit_code = finished.returncode
+        read_report(report, result)
+    if result.exit_code == _NO_TESTS:
+        result.missing = "no test was collected"
+    return result
+
+
+def summary(results: Sequence[Result]) -> list[str]:
+    """A table of the tiers, every reason for a skip, and a closing line in pytest's own form."""
+    lines = ["", "tier        passed  failed  skipped  seconds"]
+    for result in results:
+        broken = result.failed + result.errors
+        lines.append(
+            f"{result.tier:<10}{result.passed:>8}{broken:>8}{sum(result.skipped.values()):>9}{result.seconds:>9.1f}"
+        )
+    for result in results:
+        if result.missing:
+            lines.append(f"skipped: the tier {result.tier}: {result.missing}")
+        lines += [
+            f"skipped: {number} of {result.tier}: {reason}"
+            for reason, number in sorted(result.skipped.items())
+        ]
+        if not result.good and not result.failed and not result.errors:
+            lines.append(f"failed: the tier {result.tier} ended with pytest's exit code {result.exit_code}")
+    counts = {
+        "failed": sum(result.failed for result in results),
+        "passed": sum(result.passed for result in results),
+        "skipped": sum(sum(result.skipped.values()) for result in results),
+        "error": sum(result.errors for result in results),
+    }
+    told = ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "no tests ran"
+    lines.append(f"===== {told} in {sum(result.seconds for result in results):.2f}s =====")
+    return lines
+
+
+def main() -> int:
+    """Run the tiers; 1 when anything failed, or when nothing ran at all."""
+    arguments = sys.argv[1:]
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    named, options = arguments[:split], arguments[split + 1 :]
+    existing = tiers()
+    if unknown := [tier for tier in named if tier not in existing]:
+        raise ToolchainError(f"There is no tier {unknown[0]!r}; there are: {', '.join(existing)}.")
+    wanted = named or existing
+    env = provide(wanted, os.environ)
+    results = [run(tier, env, options) for tier in wanted]
+    print("\n".join(summary(results)), flush=True)
+    return (
+        0
+        if results and all(result.good for result in results) and any(result.passed for result in results)
+        else 1
+    )
+
+
+if __name__ == "__main__":
+    exit_with(main)
