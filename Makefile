@@ -1,10 +1,16 @@
 # Immich with Pulumi: `make help` lists what there is.
 
 STACK ?= dev
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(shell command -v $(name) 2>/dev/null)))
+ifndef PYTHON
+# The first that really runs and is new enough: a name on PATH may be a shim of a version that is not installed.
+PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
+endif
 VENV_PYTHON := .venv/bin/python
 RUN := $(VENV_PYTHON) -m
 SHELL := /bin/sh
+NO_PYTHON := Python 3.11 or newer is needed and none was found: install it, or name it with PYTHON=...
+NEED_PYTHON = $(if $(PYTHON),,echo "$(NO_PYTHON)" >&2; exit 1;)
 
 ifdef KUBECONFIG
 export KUBECONFIG
@@ -18,10 +24,10 @@ help: ## this list
 	@echo "STACK=$(STACK) (make up STACK=vanillax KUBECONFIG=... for another one)"
 
 setup: ## what the program needs: .venv, the Pulumi CLI, its plugins, a passphrase
-	@$(if $(PYTHON),,echo "Python 3.11 or newer is needed and none was found: install it, or name it with PYTHON=..." >&2; exit 1;) $(PYTHON) -m toolchain.setup
+	@$(NEED_PYTHON) $(PYTHON) -m toolchain.setup
 
 setup-dev:
-	@$(if $(PYTHON),,echo "Python 3.11 or newer is needed and none was found: install it, or name it with PYTHON=..." >&2; exit 1;) $(PYTHON) -m toolchain.setup --dev
+	@$(NEED_PYTHON) $(PYTHON) -m toolchain.setup --dev
 
 up: setup ## bring the stack up (dev: manifests in rendered/dev, no cluster needed)
 	@$(RUN) toolchain.stack up $(STACK) $(ARGS)
@@ -54,7 +60,7 @@ lint: setup-dev ## format, rules, types, imports
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	.venv/bin/basedpyright
-	.venv/bin/lint-imports
+	PYTHONPATH=policy .venv/bin/lint-imports
 
 format: setup-dev ## rewrite the sources in the common format
 	$(RUN) ruff format .

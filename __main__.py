@@ -7,7 +7,7 @@ import pulumi
 from components.configuration import load_settings
 from components.immich import Immich, ImmichArgs
 from components.outputs import outputs
-from components.providers import platform, providers
+from components.providers import platform, providers, render_directory
 
 stack = pulumi.get_stack()
 settings = load_settings()
@@ -15,5 +15,5 @@ with_providers = pulumi.ResourceOptions(providers=providers(settings, stack))
 target = platform(settings, stack, with_providers)
 Immich(ImmichArgs(platform=target, settings=settings), with_providers)
 target.finish()
-for name, value in outputs(settings, stack).items():
+for name, value in outputs(settings, stack, render_directory(settings, stack)).items():
     pulumi.export(name, value)

@@ -16,7 +16,7 @@ class Accelerator:
     gpu: Gpu | None = None
     devices: tuple[Device, ...] = ()
     groups: tuple[int, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
     relaxations: tuple[Relaxation, ...] = ()
 
 
@@ -28,7 +28,7 @@ NO_NVIDIA = {"NVIDIA_VISIBLE_DEVICES": "void"}
 class _Default:
     resource: str | None = None
     devices: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def _nvidia(capabilities: str) -> _Default:
@@ -69,7 +69,9 @@ def accelerator(backend: str, access: GpuAccess) -> Accelerator:
         groups=access.groups,
         env=default.env,
         relaxations=tuple(
-            [Relaxation(what="privileged", reason=f"{backend} opens {', '.join(paths)} of the host")] if paths else []
+            [Relaxation(what="privileged", reason=f"{backend} opens {', '.join(paths)} of the host")]
+            if paths
+            else []
         ),
     )
 

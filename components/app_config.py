@@ -33,4 +33,6 @@ def app_file(settings: Settings) -> AppFile | None:
     overrides = app_overrides(settings.host, settings.server, settings.machine_learning, settings.backup)
     document = settings.app.render(overrides)
     revision = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
-    return AppFile(text=json_with_secrets(document, SECRET_FIELDS, settings.app.required_secrets), revision=revision)
+    return AppFile(
+        text=json_with_secrets(document, SECRET_FIELDS, settings.app.required_secrets), revision=revision
+    )

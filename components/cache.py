@@ -89,7 +89,9 @@ class Cache(pulumi.ComponentResource):
         platform.volume(
             VolumeRequest(name=NAME, size=settings.size, storage_class=settings.storage_class), parent=self
         )
-        ready = platform.workload(workload(settings), parent=self, fingerprints=secrets.fingerprints((PASSWORD,)))
+        ready = platform.workload(
+            workload(settings), parent=self, fingerprints=secrets.fingerprints((PASSWORD,))
+        )
         self.ready = (ready,)
         self.connection = Connection(
             env={
@@ -145,7 +147,9 @@ def workload(settings: BundledCache) -> Workload:
         exclusive=True,
         mounts=(
             Mounted(volume=NAME, path="/data"),
-            SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password", "valkey.conf": "valkey.conf"}),
+            SecretFiles(
+                secret=NAME, path=_FOLDER, items={"password": "password", "valkey.conf": "valkey.conf"}
+            ),
             Scratch(path="/tmp", size=Quantity("64Mi")),
         ),
         termination_grace=60,
@@ -174,7 +178,11 @@ def external_connection(settings: ExternalCache) -> Connection:
         )
     if settings.tls:
         return Connection(
-            env={"REDIS_URL": external_url(settings).resolve({})}, mounts=(), link=None, egress=(outside,), secrets=()
+            env={"REDIS_URL": external_url(settings).resolve({})},
+            mounts=(),
+            link=None,
+            egress=(outside,),
+            secrets=(),
         )
     env = {
         "REDIS_HOSTNAME": str(settings.host),

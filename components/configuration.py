@@ -17,11 +17,16 @@ def load_settings() -> Settings:
     Raises `pulumi.RunError`, which the engine shows without a traceback, with every problem of the configuration.
     """
     texts = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
-    secret = {*runtime_config.get_config_secret_keys_env(), *runtime_config._SECRET_KEYS.get()}  # noqa: SLF001
+    secret = {
+        *runtime_config.get_config_secret_keys_env(),
+        *(key for key in texts if runtime_config.is_config_secret(key)),
+    }
     prefix = f"{PROJECT}:"
     own = {key.removeprefix(prefix): str(value) for key, value in texts.items() if key.startswith(prefix)}
     hidden = {key.removeprefix(prefix) for key in secret if key.startswith(prefix)}
     try:
-        return read_settings(pulumi.get_stack(), {key: "" if key in hidden else value for key, value in own.items()}, hidden)
+        return read_settings(
+            pulumi.get_stack(), {key: "" if key in hidden else value for key, value in own.items()}, hidden
+        )
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None

@@ -72,7 +72,9 @@ class Database(pulumi.ComponentResource):
     def __init__(self, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("immich:index:Database", "database", {}, opts)
         args.platform.publish(
-            PublishedSecret(name=NAME, items={"password": SecretText.of(PASSWORD)}), args.secrets.values, parent=self
+            PublishedSecret(name=NAME, items={"password": SecretText.of(PASSWORD)}),
+            args.secrets.values,
+            parent=self,
         )
         match args.settings:
             case BundledDatabase():
@@ -95,7 +97,9 @@ class Database(pulumi.ComponentResource):
             platform.address(NAME), 5432, settings.name, settings.user, link=Link(to=NAME, port=5432)
         )
 
-    def _cluster(self, platform: Platform, settings: CloudNativePg, secrets: Secrets, backup: Backup | None) -> None:
+    def _cluster(
+        self, platform: Platform, settings: CloudNativePg, secrets: Secrets, backup: Backup | None
+    ) -> None:
         owner = "database-owner"
         platform.publish(
             PublishedSecret(
@@ -133,7 +137,9 @@ class Database(pulumi.ComponentResource):
 
 def bundled_workload(settings: BundledDatabase) -> Workload:
     """One PostgreSQL from Immich's own image, as its compose file runs it, without root."""
-    image = settings.image or versions.database_images("bundled")[str(settings.postgres), settings.vectorchord]
+    image = (
+        settings.image or versions.database_images("bundled")[str(settings.postgres), settings.vectorchord]
+    )
     env = {
         "POSTGRES_USER": settings.user,
         "POSTGRES_DB": settings.name,
@@ -145,8 +151,15 @@ def bundled_workload(settings: BundledDatabase) -> Workload:
     }
     if settings.ignore_filesystem_check:
         env["IGNORE_DATABASE_FSTYPE"] = "true"
-    healthy = Probe(check=CommandCheck(command=("/usr/local/bin/healthcheck.sh",)), timeout=10, failures=6, startup_budget=600)
-    ready = Probe(check=CommandCheck(command=("pg_isready", "-q", "-U", settings.user, "-d", settings.name)), failures=3)
+    healthy = Probe(
+        check=CommandCheck(command=("/usr/local/bin/healthcheck.sh",)),
+        timeout=10,
+        failures=6,
+        startup_budget=600,
+    )
+    ready = Probe(
+        check=CommandCheck(command=("pg_isready", "-q", "-U", settings.user, "-d", settings.name)), failures=3
+    )
     return Workload(
         name=NAME,
         image=image,
@@ -178,7 +191,9 @@ def bundled_workload(settings: BundledDatabase) -> Workload:
 def cluster_spec(settings: CloudNativePg, credentials: str, archive: Archive | None) -> DatabaseCluster:
     """The cluster for the operator."""
     amounts = resources("database", settings.resources)
-    image = settings.image or versions.database_images("cloudnative-pg")[settings.postgres, settings.vectorchord]
+    image = (
+        settings.image or versions.database_images("cloudnative-pg")[settings.postgres, settings.vectorchord]
+    )
     return DatabaseCluster(
         name=settings.cluster_name,
         namespace=settings.namespace,
@@ -219,7 +234,9 @@ def _external(settings: ExternalDatabase) -> Connection:
     mounts: tuple[Mount, ...] = ()
     if settings.ca_certificate is not None:
         env["NODE_EXTRA_CA_CERTS"] = f"{_CA_FOLDER}/ca.crt"
-        mounts = (ConfigFiles(name="database-ca", path=_CA_FOLDER, files={"ca.crt": settings.ca_certificate}),)
+        mounts = (
+            ConfigFiles(name="database-ca", path=_CA_FOLDER, files={"ca.crt": settings.ca_certificate}),
+        )
     if settings.vector_extension is not None:
         env["DB_VECTOR_EXTENSION"] = settings.vector_extension
     outside = Egress(
@@ -230,7 +247,14 @@ def _external(settings: ExternalDatabase) -> Connection:
         private=True,
     )
     return _connection(
-        settings.host, settings.port, settings.name, settings.user, link=None, extra=env, mounts=mounts, egress=(outside,)
+        settings.host,
+        settings.port,
+        settings.name,
+        settings.user,
+        link=None,
+        extra=env,
+        mounts=mounts,
+        egress=(outside,),
     )
 
 

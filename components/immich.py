@@ -44,7 +44,10 @@ class Immich(pulumi.ComponentResource):
         secrets = Secrets(wanted, external=isinstance(settings.secrets, ExternalSecrets), opts=child)
         storage = Storage(StorageArgs(platform=platform, settings=settings.storage), child)
         database = Database(
-            DatabaseArgs(platform=platform, settings=settings.database, secrets=secrets, backup=settings.backup), child
+            DatabaseArgs(
+                platform=platform, settings=settings.database, secrets=secrets, backup=settings.backup
+            ),
+            child,
         )
         cache = Cache(CacheArgs(platform=platform, settings=settings.cache, secrets=secrets), child)
         machine_learning = MachineLearning(
@@ -79,7 +82,9 @@ class Immich(pulumi.ComponentResource):
                     *machine_learning.egress,
                     *server_egress(settings.app),
                 ),
-                ingress=ingress(settings.proxy.expose, port) if (front, port) == (SERVER, SERVER_PORT) else (),
+                ingress=ingress(settings.proxy.expose, port)
+                if (front, port) == (SERVER, SERVER_PORT)
+                else (),
                 mounts=storage.mounts,
                 shared_media=all(shared_by_nodes(source) for _, source in settings.storage.sources()),
                 app=app,
@@ -89,7 +94,9 @@ class Immich(pulumi.ComponentResource):
             child,
         )
         Proxy(
-            ProxyArgs(platform=platform, settings=settings.proxy, hostnames=settings.host.names, server=server.ready),
+            ProxyArgs(
+                platform=platform, settings=settings.proxy, hostnames=settings.host.names, server=server.ready
+            ),
             child,
         )
         self.register_outputs({})

@@ -129,7 +129,10 @@ def workload(
         *device.devices,
     ]
     if versions.machine_learning_writes_home(version):
-        mounts += [Scratch(path="/.cache", size=Quantity("256Mi")), Scratch(path="/.config", size=Quantity("64Mi"))]
+        mounts += [
+            Scratch(path="/.cache", size=Quantity("256Mi")),
+            Scratch(path="/.config", size=Quantity("64Mi")),
+        ]
     budget = 1800 if preloads else 600
     return Workload(
         name=NAME,
@@ -140,7 +143,9 @@ def workload(
         env=env,
         ports=(Port(name="http", number=_PORT),),
         # A model being loaded keeps the process busy for longer than the usual second (immich-charts#27).
-        liveness=Probe(check=HttpCheck(port="http", path="/ping"), timeout=10, failures=6, startup_budget=budget),
+        liveness=Probe(
+            check=HttpCheck(port="http", path="/ping"), timeout=10, failures=6, startup_budget=budget
+        ),
         readiness=Probe(check=HttpCheck(port="http", path="/ping"), timeout=10),
         mounts=tuple(mounts),
         replicas=settings.replicas,
@@ -149,13 +154,17 @@ def workload(
         supplemental_groups=device.groups,
         gpu=device.gpu,
         egress=(
-            Egress(reason="download of models", names=("huggingface.co", "*.huggingface.co", "*.hf.co", "*.xethub.hf.co")),
+            Egress(
+                reason="download of models",
+                names=("huggingface.co", "*.huggingface.co", "*.hf.co", "*.xethub.hf.co"),
+            ),
         ),
         termination_grace=60,
         start_timeout=budget + 300,
         relaxations=device.relaxations,
         placement=placement(settings.placement),
-        architecture=settings.architecture or (ARCHITECTURES[settings.backend][0] if len(ARCHITECTURES[settings.backend]) == 1 else None),
+        architecture=settings.architecture
+        or (ARCHITECTURES[settings.backend][0] if len(ARCHITECTURES[settings.backend]) == 1 else None),
     )
 
 

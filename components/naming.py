@@ -7,8 +7,10 @@ APP = "immich"
 
 
 def object_name(workload: str) -> str:
-    """Name of a workload's objects: `server` -> `immich-server`. Never plain `immich`: a Service of that name would
-    set IMMICH_PORT in every pod (immich-charts#162)."""
+    """Name of a workload's objects: `server` -> `immich-server`.
+
+    Never plain `immich`: a Service of that name would set IMMICH_PORT in every pod (immich-charts#162).
+    """
     return f"{APP}-{workload}"
 
 
@@ -19,4 +21,8 @@ def selector(workload: str) -> dict[str, str]:
 
 def labels(workload: str, stack: str) -> dict[str, str]:
     """Labels of a workload's objects."""
-    return {**selector(workload), "app.kubernetes.io/instance": stack, "app.kubernetes.io/managed-by": "pulumi"}
+    return {
+        **selector(workload),
+        "app.kubernetes.io/instance": stack,
+        "app.kubernetes.io/managed-by": "pulumi",
+    }

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from components import database, machine_learning, server, versions
+from components.platform.kubernetes.volumes import claim_name
+from components.proxy import entrance
+from components.settings.cache import BundledCache
 from components.settings.database import BundledDatabase, CloudNativePg
 from components.settings.machine_learning import BundledMachineLearning
 from components.settings.model import Settings
 from components.settings.proxy import ClusterIp, HttpRoute, Ingress, LoadBalancer
-from components.proxy import entrance
-from components.settings.cache import BundledCache
 from components.storage import volume_requests
-from components.platform.kubernetes.volumes import claim_name
 from components.values import ImageRef
 
 
-def outputs(settings: Settings, stack: str) -> dict[str, object]:
+def outputs(settings: Settings, stack: str, manifests: str | None) -> dict[str, object]:
     """The stack's outputs. No secret is among them."""
     found: dict[str, object] = {
         "url": settings.host.url,
@@ -22,17 +22,17 @@ def outputs(settings: Settings, stack: str) -> dict[str, object]:
         "namespace": str(settings.kubernetes.namespace),
         "waysIn": _ways_in(settings),
         "dataVolumes": [claim_name(request) for request in volume_requests(settings.storage)],
-        "nextSteps": _next_steps(settings, stack),
+        "nextSteps": _next_steps(settings, stack, manifests),
     }
     unpinned = [str(image) for image in images(settings) if image.digest is None]
     if unpinned:
         found["unpinnedImages"] = unpinned
     if settings.app is not None and settings.app.oauth.enabled:
-        from components.settings.app import oauth_redirect_uris  # noqa: PLC0415 - only stacks with that section
+        from components.settings.app import oauth_redirect_uris
 
         found["oauthRedirectUris"] = oauth_redirect_uris(list(settings.host.names))
-    if settings.kubernetes.target == "render":
-        found["manifests"] = f"rendered/{stack}"
+    if manifests is not None:
+        found["manifests"] = manifests
     return found
 
 
@@ -59,7 +59,9 @@ def _ways_in(settings: Settings) -> list[str]:
     for way in settings.proxy.expose:
         match way:
             case ClusterIp():
-                found.append(f"kubectl -n {namespace} port-forward service/immich-{front} {port}:{port}, then http://localhost:{port}")
+                found.append(
+                    f"kubectl -n {namespace} port-forward service/immich-{front} {port}:{port}, then http://localhost:{port}"
+                )
             case LoadBalancer():
                 found.append(f"load balancer at {way.address or 'the address that it is given'}, port 80")
             case HttpRoute():
@@ -71,20 +73,24 @@ def _ways_in(settings: Settings) -> list[str]:
     return found
 
 
-def _next_steps(settings: Settings, stack: str) -> list[str]:
+def _next_steps(settings: Settings, stack: str, manifests: str | None) -> list[str]:
     steps: list[str] = []
-    if settings.kubernetes.target == "render":
-        steps.append(
-            f"kubectl apply --server-side -f rendered/{stack}/1-manifest, or have a cluster run it: "
-            f"pulumi config set --path 'immich:kubernetes.target' cluster -s {stack}"
-        )
+    if manifests is not None:
+        first = f"{manifests}/1-manifest/v1-namespace-default-{settings.kubernetes.namespace}.yaml"
+        ahead = f"-f {first} " if settings.kubernetes.create_namespace else ""
+        steps += [
+            f"on a cluster: kubectl apply --server-side {ahead}-f {manifests}/1-manifest",
+            f"or by this program: pulumi config set --path immich:kubernetes.target cluster -s {stack}",
+        ]
     if settings.server.allow_setup:
-        steps.append(
-            "open the address and create the first user, who is the administrator; then "
-            f"pulumi config set --path 'immich:server.allowSetup' false -s {stack}"
-        )
+        steps += [
+            "open the address and create the first user: that is the administrator",
+            f"then close the setup page: pulumi config set --path immich:server.allowSetup false -s {stack}",
+        ]
     for library in settings.storage.external_libraries:
-        steps.append(f"Administration > External Libraries: create one with the import path {library.mount_path} and a scan schedule")
+        steps.append(
+            f"Administration > External Libraries: add the import path {library.mount_path} and a scan schedule"
+        )
     if settings.server.acceleration != "disabled" and settings.app is None:
         steps.append(f"Administration > Settings > Video Transcoding: choose {settings.server.acceleration}")
     return steps

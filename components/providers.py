@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 
 import pulumi
 
@@ -15,21 +15,22 @@ from components.settings.model import Settings
 from components.settings.secret_source import ExternalSecrets
 
 
-def providers(settings: Settings, stack: str) -> Sequence[pulumi.ProviderResource]:
+def providers(settings: Settings, stack: str) -> list[pulumi.ProviderResource]:
     """One provider for each package that the stack uses."""
     found: list[pulumi.ProviderResource] = [_kubernetes(settings, stack)]
     if not isinstance(settings.secrets, ExternalSecrets):
-        from pulumi_random import Provider as RandomProvider  # noqa: PLC0415 - only stacks with random secrets
+        from pulumi_random import Provider as RandomProvider
 
         found.append(RandomProvider("random"))
     return found
 
 
 def _kubernetes(settings: Settings, stack: str) -> pulumi.ProviderResource:
-    from pulumi_kubernetes import Provider  # noqa: PLC0415 - only stacks on Kubernetes
+    from pulumi_kubernetes import Provider
 
-    if settings.kubernetes.target == "render":
-        return Provider("kubernetes", render_yaml_to_directory=f"rendered/{stack}")
+    directory = render_directory(settings, stack)
+    if directory is not None:
+        return Provider("kubernetes", render_yaml_to_directory=directory)
     return Provider(
         "kubernetes",
         context=settings.kubernetes.context,
@@ -39,6 +40,15 @@ def _kubernetes(settings: Settings, stack: str) -> pulumi.ProviderResource:
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
     )
+
+
+def render_directory(settings: Settings, stack: str) -> str | None:
+    """Where manifests are written, or None where a cluster is talked to.
+
+    $IMMICH_RENDER_DIRECTORY renders a stack that otherwise talks to its cluster (`make render`).
+    """
+    asked = os.environ.get("IMMICH_RENDER_DIRECTORY")
+    return asked or (f"rendered/{stack}" if settings.kubernetes.target == "render" else None)
 
 
 def platform(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> KubernetesPlatform:
@@ -58,7 +68,9 @@ def platform(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> Ku
         network_policies=cluster.network_policies,
         pod_security=cluster.pod_security,
         pod_cidrs=cluster.pod_cidrs,
-        lan_allowances=tuple(LanAllowance(address=one.address, port=one.port) for one in cluster.lan_allowances),
+        lan_allowances=tuple(
+            LanAllowance(address=one.address, port=one.port) for one in cluster.lan_allowances
+        ),
         external_store=ExternalStore(
             name=store.store.name,
             kind=store.store.kind,

@@ -111,20 +111,37 @@ def ingress(ways: Sequence[object], port: int) -> tuple[Ingress, ...]:
             case HttpRoute():
                 found.append(
                     Ingress(
-                        reason=f"gateway {way.gateway}", port=port, namespace=way.gateway_namespace, pods=way.gateway_pods
+                        reason=f"gateway {way.gateway}",
+                        port=port,
+                        namespace=way.gateway_namespace,
+                        pods=way.gateway_pods,
                     )
                 )
                 if way.from_nodes:
                     found.append(
-                        Ingress(reason=f"gateway {way.gateway} on the nodes", port=port, cidrs=way.source_ranges, nodes=True)
+                        Ingress(
+                            reason=f"gateway {way.gateway} on the nodes",
+                            port=port,
+                            cidrs=way.source_ranges,
+                            nodes=True,
+                        )
                     )
             case IngressWay():
                 found.append(
-                    Ingress(reason=f"ingress class {way.class_name}", port=port, namespace=way.controller_namespace)
+                    Ingress(
+                        reason=f"ingress class {way.class_name}",
+                        port=port,
+                        namespace=way.controller_namespace,
+                    )
                 )
             case LoadBalancer():
                 found.append(
-                    Ingress(reason="load balancer", port=port, cidrs=way.source_ranges, anyone=not way.source_ranges)
+                    Ingress(
+                        reason="load balancer",
+                        port=port,
+                        cidrs=way.source_ranges,
+                        anyone=not way.source_ranges,
+                    )
                 )
             case _:
                 pass
@@ -160,7 +177,9 @@ def workload(settings: ProxySettings, server: str) -> Workload:
         liveness=Probe(check=health, failures=3, startup_budget=60),
         readiness=Probe(check=health),
         mounts=(
-            ConfigFiles(name="proxy", path="/etc/immich", files={"nginx.conf": configuration(settings, server)}),
+            ConfigFiles(
+                name="proxy", path="/etc/immich", files={"nginx.conf": configuration(settings, server)}
+            ),
             Scratch(path="/tmp", size=Quantity("256Mi")),
         ),
         replicas=settings.replicas,

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +44,9 @@ class SecretText:
 
     def resolve(self, values: Mapping[str, str]) -> str:
         """The text with the secrets in it."""
-        text = "".join(part if isinstance(part, str) else _written(part, values[part.key]) for part in self.parts)
+        text = "".join(
+            part if isinstance(part, str) else _written(part, values[part.key]) for part in self.parts
+        )
         if self.base64_prefix is None:
             return text
         return self.base64_prefix + base64.b64encode(text.encode()).decode()
@@ -67,20 +70,17 @@ def _piped(part: SecretPart) -> str:
     return f".{part.key} | toJson" if part.quoted else f".{part.key}"
 
 
-def json_with_secrets(document: object, places: Mapping[str, tuple[str, ...]], keys: frozenset[str]) -> SecretText:
-    """`document` as JSON, with the secrets of `keys` at their `places` (config key -> path of object keys).
-
-    Raises `ValueError` where a path leads through something that is no object.
-    """
-    tree = json.loads(json.dumps(document))
+def json_with_secrets(
+    document: object, places: Mapping[str, tuple[str, ...]], keys: frozenset[str]
+) -> SecretText:
+    """`document` as JSON, with the secrets of `keys` at their `places` (config key -> path of object keys)."""
+    tree: dict[str, Any] = json.loads(json.dumps(document))
     marks: dict[str, str] = {}
     for key in sorted(keys):
         *above, last = places[key]
         target = tree
         for name in above:
             target = target.setdefault(name, {})
-            if not isinstance(target, dict):
-                raise ValueError(f"{'.'.join(places[key])} is not in an object")
         mark = f"\x00{key}\x00"
         target[last] = mark
         marks[json.dumps(mark)] = key

@@ -15,7 +15,9 @@ class Secrets(pulumi.ComponentResource):
     With an external store it holds nothing: `values` must then not be asked.
     """
 
-    def __init__(self, wanted: Mapping[str, bool], *, external: bool, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, wanted: Mapping[str, bool], *, external: bool, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         """`wanted`: config key -> whether it may be made at random."""
         super().__init__("immich:index:Secrets", "secrets", {}, opts)
         self._values: dict[str, pulumi.Output[str]] = {}
@@ -25,7 +27,7 @@ class Secrets(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _make(self, wanted: Mapping[str, bool]) -> None:
-        from pulumi_random import RandomPassword  # noqa: PLC0415 - a stack with an external store never needs it
+        from pulumi_random import RandomPassword
 
         config = pulumi.Config("immich")
         kept = pulumi.ResourceOptions(parent=self, protect=True)
@@ -38,7 +40,9 @@ class Secrets(pulumi.ComponentResource):
                 given = config.require_secret(key)
             self._values[key] = pulumi.Output.secret(given)
         if wanted:
-            key = RandomPassword("fingerprint-key", length=40, special=False, opts=pulumi.ResourceOptions(parent=self))
+            key = RandomPassword(
+                "fingerprint-key", length=40, special=False, opts=pulumi.ResourceOptions(parent=self)
+            )
             self._fingerprint_key = key.result
 
     def values(self, keys: Sequence[str]) -> pulumi.Output[dict[str, str]]:
@@ -55,7 +59,9 @@ class Secrets(pulumi.ComponentResource):
         found: dict[str, pulumi.Output[str]] = {}
         for key in keys:
             both = pulumi.Output.all(mark=self._fingerprint_key, value=self._values[key])
-            found[_kebab(key)] = pulumi.Output.unsecret(both.apply(lambda given: _fingerprint(given["mark"], given["value"])))
+            found[_kebab(key)] = pulumi.Output.unsecret(
+                both.apply(lambda given: _fingerprint(given["mark"], given["value"]))
+            )
         return found
 
 

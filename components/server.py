@@ -70,13 +70,19 @@ class Server(pulumi.ComponentResource):
 
     def __init__(self, args: ServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("immich:index:Server", NAME, {}, opts)
-        keys = tuple(dict.fromkeys((*args.database.secrets, *args.cache.secrets, *(args.app.secrets if args.app else ()))))
+        keys = tuple(
+            dict.fromkeys(
+                (*args.database.secrets, *args.cache.secrets, *(args.app.secrets if args.app else ()))
+            )
+        )
         fingerprints = args.secrets.fingerprints(keys)
         ready: list[pulumi.Resource] = []
         for workload in workloads(args):
             # The API is registered first and runs the migrations; background jobs start once it is there.
             ready.append(
-                args.platform.workload(workload, parent=self, after=[*args.after, *ready], fingerprints=fingerprints)
+                args.platform.workload(
+                    workload, parent=self, after=[*args.after, *ready], fingerprints=fingerprints
+                )
             )
         self.ready = ready[0]
         self.register_outputs({})
@@ -107,7 +113,11 @@ def _workload(
     args: ServerArgs, name: str, container: str, device: Accelerator, *, api: bool, jobs: bool, replicas: int
 ) -> Workload:
     settings = args.settings
-    amounts = settings.workers.api_resources if container == "api" and isinstance(settings.workers, SplitWorkers) else settings.resources
+    amounts = (
+        settings.workers.api_resources
+        if container == "api" and isinstance(settings.workers, SplitWorkers)
+        else settings.resources
+    )
     env = {**environment(args), **device.env}
     if not (api and jobs):
         env["IMMICH_WORKERS_INCLUDE"] = "api" if api else "microservices"
@@ -152,7 +162,9 @@ def _workload(
 def environment(args: ServerArgs) -> dict[str, str]:
     """Variables that every server pod has, whichever worker it runs."""
     settings = args.settings
-    trusted = settings.trusted_proxies if settings.trusted_proxies is not None else args.platform.proxy_sources
+    trusted = (
+        settings.trusted_proxies if settings.trusted_proxies is not None else args.platform.proxy_sources
+    )
     env: dict[str, str] = {
         "TZ": settings.timezone,
         "IMMICH_PORT": str(PORT),

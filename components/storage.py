@@ -74,7 +74,11 @@ def _request(name: str, source: settings.VolumeSource, read_only: bool) -> Volum
                 claim_name=source.claim_name,
             )
         case settings.Nfs():
-            options = source.mount_options if not read_only or "ro" in source.mount_options else ("ro", *source.mount_options)
+            options = (
+                source.mount_options
+                if not read_only or "ro" in source.mount_options
+                else ("ro", *source.mount_options)
+            )
             return VolumeRequest(
                 name=name,
                 size=source.size,
@@ -103,6 +107,8 @@ def _request(name: str, source: settings.VolumeSource, read_only: bool) -> Volum
                 ),
             )
         case settings.HostPath():
-            return VolumeRequest(name=name, size=Quantity("1Ti"), access_mode="ReadWriteMany", host_path=source.path)
+            return VolumeRequest(
+                name=name, size=Quantity("1Ti"), access_mode="ReadWriteMany", host_path=source.path
+            )
         case settings.ExistingClaim():
             return VolumeRequest(name=name, size=Quantity("1Gi"), existing_claim=source.claim_name)

@@ -36,8 +36,12 @@ class ParsedStr(str):
         return text
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(cls, serialization=core_schema.to_string_ser_schema())
+    def __get_pydantic_core_schema__(
+        cls, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls, serialization=core_schema.to_string_ser_schema()
+        )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, str]:
@@ -214,7 +218,11 @@ class AbsolutePath(ParsedStr):
     @classmethod
     def check(cls, text: str) -> str:
         parts = text.split("/")[1:]
-        if not text.startswith("/") or any(part in {"", ".", ".."} for part in parts) or not text.isprintable():
+        if (
+            not text.startswith("/")
+            or any(part in {"", ".", ".."} for part in parts)
+            or not text.isprintable()
+        ):
             raise ValueError(f"expected {cls.accepted}")
         return text
 

@@ -82,7 +82,9 @@ def database_images(flavour: str) -> dict[tuple[str, str], ImageRef]:
     if flavour == "bundled":
         return {pair: pinned(_POSTGRES, tag) for pair, tag in _BUNDLED.items()}
     tags = (tuple(tag.split("-", 1)) for tag in DIGESTS[_CNPG])
-    return {(postgres, vectorchord): pinned(_CNPG, f"{postgres}-{vectorchord}") for postgres, vectorchord in tags}
+    return {
+        (postgres, vectorchord): pinned(_CNPG, f"{postgres}-{vectorchord}") for postgres, vectorchord in tags
+    }
 
 
 def postgres_accepted(version: str, major: int) -> bool:

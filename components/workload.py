@@ -155,7 +155,7 @@ class Ingress:
     reason: str
     port: int
     namespace: str | None = None
-    pods: Mapping[str, str] = field(default_factory=dict)
+    pods: Mapping[str, str] = field(default_factory=dict[str, str])
     cidrs: tuple[str, ...] = ()
     nodes: bool = False
     """The gateway is part of the nodes' network; `cidrs` has the nodes' addresses."""
@@ -185,7 +185,7 @@ class Toleration:
 class Placement:
     """Which nodes may run it; nothing on a single host."""
 
-    node_selector: Mapping[str, str] = field(default_factory=dict)
+    node_selector: Mapping[str, str] = field(default_factory=dict[str, str])
     tolerations: tuple[Toleration, ...] = ()
     priority_class: str | None = None
 
@@ -204,7 +204,7 @@ class Workload:
     """Arguments of the image's entrypoint; empty keeps the image's own."""
     command: tuple[str, ...] = ()
     """Another entrypoint; empty keeps the image's own."""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
     """Environment. Never a secret: those are `SecretFiles`."""
     ports: tuple[Port, ...] = ()
     liveness: Probe | None = None
@@ -228,7 +228,7 @@ class Workload:
     placement: Placement = Placement()
     architecture: str | None = None
     """CPU architecture that the image needs (amd64, arm64); None runs on any."""
-    revision: Mapping[str, str] = field(default_factory=dict)
+    revision: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names and hashes of what the container reads at start; a change restarts it."""
 
 

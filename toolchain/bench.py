@@ -105,7 +105,8 @@ def preview(subject: Subject) -> None:
         if process.returncode != 0:
             errors.seek(0)
             raise ToolchainError(
-                f"The preview of {subject.name} failed:\n{(answer[-3000:] + errors.read()[-2000:]).decode(errors='replace')}"
+                f"The preview of {subject.name} failed:\n"
+                + (answer[-3000:] + errors.read()[-2000:]).decode(errors="replace")
             )
     subject.seconds.append(seconds)
     subject.megabytes.append(peak / 1e6)

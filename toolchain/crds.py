@@ -74,7 +74,7 @@ def find(environment: Mapping[str, str] | None = None) -> Path | None:
 
 def sources(table: Path = TABLE) -> list[Source]:
     """Read the table; one line a file, tab-separated: path, repository, file, commit, date."""
-    with open(table, encoding="utf-8", newline="") as lines:
+    with table.open(encoding="utf-8", newline="") as lines:
         rows = [row for row in csv.reader(lines, delimiter="\t") if row]
     for number, row in enumerate(rows, start=1):
         if len(row) != 5:
@@ -125,7 +125,7 @@ def download(
 
 def _fetch(address: str) -> bytes:
     try:
-        with urllib.request.urlopen(address, timeout=REQUEST_SECONDS) as answer:
+        with urllib.request.urlopen(address, timeout=REQUEST_SECONDS) as answer:  # noqa: S310  always https, see RAW_ADDRESS
             return answer.read()
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error

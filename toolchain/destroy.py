@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from toolchain import environment
 from toolchain.deployment import PROVIDER_PREFIX, Resource, export, mapping, resources
 from toolchain.failure import ToolchainError, exit_with
+from toolchain.render import files_only
 from toolchain.stack import run, settings_file, tidy_settings
 
 
@@ -19,7 +20,7 @@ def staying(found: Sequence[Resource]) -> list[Resource]:
 
 
 def kubernetes_object(resource: Resource) -> str:
-    """`kubectl` arguments that name a Kubernetes object, such as `-n immich persistentvolumeclaim/media`; empty for others."""
+    """`kubectl` arguments that name an object, such as `-n immich persistentvolumeclaim/media`; empty for others."""
     if not resource.type.startswith("kubernetes:"):
         return ""
     group_version, _, kind = resource.type.removeprefix("kubernetes:").partition(":")
@@ -33,8 +34,11 @@ def kubernetes_object(resource: Resource) -> str:
     return f"{where}{kind.lower()}{suffix}/{shlex.quote(name)}"
 
 
-def report(stack: str, left: Sequence[Resource]) -> list[str]:
-    """Lines for the person: a table of what stays and the commands that remove it."""
+def report(stack: str, left: Sequence[Resource], files: frozenset[str] = frozenset()) -> list[str]:
+    """Lines for the person: a table of what stays and the commands that remove it.
+
+    `files` are the URNs of resources that are rendered manifests and nothing more.
+    """
     if not left:
         return []
     width = max(len(resource.type) for resource in left)
@@ -47,10 +51,16 @@ def report(stack: str, left: Sequence[Resource]) -> list[str]:
         if not resource.type.startswith(PROVIDER_PREFIX)
     ]
     lines.append(f"  pulumi destroy --stack {stack}")
-    objects = [found for resource in left if (found := kubernetes_object(resource))]
+    objects = [
+        found for resource in left if resource.urn not in files and (found := kubernetes_object(resource))
+    ]
     if objects:
         lines.append("and then in the cluster, because these are retained there even then:")
         lines += [f"  kubectl delete {name}" for name in objects]
+    if any(resource.urn in files for resource in left):
+        lines.append(
+            f"What was applied to a cluster from rendered/{stack} is still there: no command above reaches it."
+        )
     return lines
 
 
@@ -65,7 +75,9 @@ def main() -> int:
             print(f"The stack {stack} does not exist: there is nothing to remove.")
             return 0
         code = run(["destroy", "--exclude-protected", "--yes", "--stack", stack, *options], env)
-        print("\n".join(report(stack, staying(resources(export(stack, env))))))
+        state = export(stack, env)
+        if lines := report(stack, staying(resources(state)), files_only(state)):
+            print("\n".join(lines))
     return code
 
 

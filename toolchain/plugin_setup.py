@@ -46,7 +46,7 @@ def offline_module(name: str) -> str | None:
 
 
 def write_start_script(path: Path, module: str) -> None:
-    """A script that becomes `python -m module` in our virtual environment; git-ignored, so it may hold absolute paths."""
+    """A script that becomes `python -m module` in our environment; git-ignored, so it may hold absolute paths."""
     script = (
         "#!/bin/sh\n"
         f"PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} "

@@ -47,7 +47,7 @@ def archive_name(version: str = PULUMI, system: str | None = None, cpu: str | No
 
 
 def checksum_of(name: str, checksums: str) -> str:
-    """The SHA-256 that a checksum file (`<hex>  <name>` a line) gives for a file name; DownloadError when it has none."""
+    """The SHA-256 that a checksum file (`<hex>  <name>` a line) gives for a file; DownloadError when it has none."""
     for line in checksums.splitlines():
         fields = line.split()
         if len(fields) == 2 and fields[1].lstrip("*") == name:

@@ -64,7 +64,7 @@ def _committed(path: Path) -> bytes | None:
 
 @contextmanager
 def tidy_settings(path: Path, env: Mapping[str, str]) -> Generator[None, None, None]:
-    """Leave the settings file without the salt that the CLI adds in between, when the passphrase is the generated one."""
+    """Take out the salt that the CLI adds to the settings file meanwhile, when the passphrase is the generated one."""
     before = path.read_bytes()
     try:
         yield

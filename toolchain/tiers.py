@@ -59,7 +59,7 @@ def tiers(tests: Path = ROOT / "tests") -> list[str]:
 
 
 def provide(wanted: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Install or build what the tiers need where that is possible without a question; gives the environment for them."""
+    """Install or build what the tiers need, where that is possible without a question; gives their environment."""
     env = environment.full(environ)
     if "cluster" in wanted:
         _provide_etcd()

@@ -19,9 +19,8 @@ def lock_file(group: Group) -> Path:
 
 
 def fingerprint(group: Group) -> str:
-    """Changes when the lock file or the Python that the environment was made with changes."""
-    version = ".".join(str(part) for part in sys.version_info[:2])
-    return hashlib.sha256(lock_file(group).read_bytes() + version.encode()).hexdigest()
+    """Changes when the lock file changes."""
+    return hashlib.sha256(lock_file(group).read_bytes()).hexdigest()
 
 
 def _mark(group: Group) -> Path:

@@ -9,7 +9,7 @@ PULUMI: Final = "3.259.0"
 """CLI that is downloaded or built, and the version that toolchain/go.mod requires."""
 
 PULUMI_SUPPORTED: Final = ("3.229.0", "4.0.0")
-"""CLIs on PATH that are used as they are: from the first (with `pulumi policy analyze`) up to but without the second."""
+"""CLIs on PATH that are used as they are: from the first (it has `pulumi policy analyze`) to before the second."""
 
 # renovate: datasource=pypi depName=pulumi-kubernetes
 KUBERNETES_PLUGIN: Final = "4.34.2"

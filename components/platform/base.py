@@ -7,7 +7,13 @@ from typing import Protocol
 
 import pulumi
 
-from components.platform.specs import DatabaseCluster, IngressSpec, LoadBalancerSpec, PublishedSecret, RouteSpec
+from components.platform.specs import (
+    DatabaseCluster,
+    IngressSpec,
+    LoadBalancerSpec,
+    PublishedSecret,
+    RouteSpec,
+)
 from components.workload import VolumeRequest, Workload
 
 Values = Callable[[Sequence[str]], pulumi.Output[dict[str, str]]]
@@ -45,7 +51,9 @@ class Platform(Protocol):
         """Run a workload once `after` is there; gives the resource that is ready when the workload is."""
         ...
 
-    def database_cluster(self, spec: DatabaseCluster, *, parent: pulumi.Resource) -> tuple[str, pulumi.Resource]:
+    def database_cluster(
+        self, spec: DatabaseCluster, *, parent: pulumi.Resource
+    ) -> tuple[str, pulumi.Resource]:
         """A database kept by an operator: its host name, and the resource that is ready when it is."""
         ...
 
@@ -53,10 +61,14 @@ class Platform(Protocol):
         """A Gateway API route."""
         ...
 
-    def ingress(self, spec: IngressSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
+    def ingress(
+        self, spec: IngressSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
+    ) -> None:
         """A plain Ingress."""
         ...
 
-    def load_balancer(self, spec: LoadBalancerSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
+    def load_balancer(
+        self, spec: LoadBalancerSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
+    ) -> None:
         """A load balancer's address."""
         ...

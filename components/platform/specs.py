@@ -1,4 +1,4 @@
-"""What only some platforms can do, as plain data: a database cluster kept by an operator, ways in, published secrets."""
+"""What only some platforms can do, as plain data: operated database clusters, ways in, published secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PublishedSecret:
     """Another namespace than Immich's."""
     type: str = "Opaque"
     """Kubernetes type, such as `kubernetes.io/basic-auth`."""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -72,6 +72,11 @@ class Backup(Section):
         url = self.object_store.endpoint_url
         if url is not None and url.startswith("http://"):
             host = url.removeprefix("http://").rsplit(":", 1)[0]
-            if not re.fullmatch(r"10\..*|192\.168\..*|172\.(1[6-9]|2\d|3[01])\..*|[a-z0-9.-]+\.(svc|local|lan|internal)(\..*)?|[a-z0-9-]+", host):
-                raise ValueError(f"endpointUrl {url} sends the keys in the clear over a public network; use https")
+            if not re.fullmatch(
+                r"10\..*|192\.168\..*|172\.(1[6-9]|2\d|3[01])\..*|[a-z0-9.-]+\.(svc|local|lan|internal)(\..*)?|[a-z0-9-]+",
+                host,
+            ):
+                raise ValueError(
+                    f"endpointUrl {url} sends the keys in the clear over a public network; use https"
+                )
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -36,11 +36,9 @@ AUTO = BeforeValidator(_auto_is_none)
 def default_kind(kind: str) -> BeforeValidator:
     """For a union told apart by `kind`: what is meant where `kind` is left out."""
 
-    def fill(value: Any) -> Any:
+    def fill(value: Any) -> object:
         if isinstance(value, Mapping) and "kind" not in value:
-            return {"kind": kind, **value}
-        return value
+            return {"kind": kind, **cast("Mapping[str, Any]", value)}
+        return cast("object", value)
 
     return BeforeValidator(fill)
-
-

@@ -85,10 +85,19 @@ class CloudNativePg(Section):
 
     @model_validator(mode="after")
     def _parameters_are_free(self) -> Self:
-        fixed = {"shared_preload_libraries", "archive_mode", "archive_command", "port", "data_directory", "hba_file"}
+        fixed = {
+            "shared_preload_libraries",
+            "archive_mode",
+            "archive_command",
+            "port",
+            "data_directory",
+            "hba_file",
+        }
         taken = sorted(fixed & self.parameters.keys())
         if taken:
-            raise ValueError(f"parameters: {', '.join(taken)} is set by the operator or by this program; leave it out")
+            raise ValueError(
+                f"parameters: {', '.join(taken)} is set by the operator or by this program; leave it out"
+            )
         return self
 
 
@@ -126,4 +135,6 @@ class ExternalDatabase(Section):
         return self
 
 
-Database = Annotated[BundledDatabase | CloudNativePg | ExternalDatabase, Field(discriminator="kind"), default_kind("bundled")]
+Database = Annotated[
+    BundledDatabase | CloudNativePg | ExternalDatabase, Field(discriminator="kind"), default_kind("bundled")
+]

@@ -99,7 +99,9 @@ class BundledMachineLearning(Section):
                 f"backend {self.backend} is built for {' and '.join(built)} only, not for {self.architecture}"
             )
         if self.backend == "cpu" and (self.gpu.resource or self.gpu.devices or self.gpu.runtime_class):
-            raise ValueError("gpu is given but backend is cpu, which uses none; set backend to cuda, rocm, openvino ...")
+            raise ValueError(
+                "gpu is given but backend is cpu, which uses none; set backend to cuda, rocm, openvino ..."
+            )
         if self.replicas > 1 and self.cache.access_mode != "ReadWriteMany":
             raise ValueError(
                 f"replicas is {self.replicas} but cache.accessMode is {self.cache.access_mode}; "
@@ -125,5 +127,7 @@ class NoMachineLearning(Section):
 
 
 MachineLearning = Annotated[
-    BundledMachineLearning | ExternalMachineLearning | NoMachineLearning, Field(discriminator="kind"), default_kind("bundled")
+    BundledMachineLearning | ExternalMachineLearning | NoMachineLearning,
+    Field(discriminator="kind"),
+    default_kind("bundled"),
 ]

@@ -59,7 +59,7 @@ class SectionSpec:
 
     def annotation(self) -> Any:
         """The model or union of models."""
-        from importlib import import_module  # noqa: PLC0415 - a stack imports only the sections that it has
+        from importlib import import_module
 
         return getattr(import_module(f"components.settings.{self.module}"), self.model)
 

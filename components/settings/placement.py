@@ -58,5 +58,7 @@ class GpuAccess(Section):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.resource is not None and self.devices is not None:
-            raise ValueError("give resource (a device plugin hands it out) or devices (mounted from the host), not both")
+            raise ValueError(
+                "give resource (a device plugin hands it out) or devices (mounted from the host), not both"
+            )
         return self

@@ -78,7 +78,9 @@ class Ingress(Section):
     """Annotations that the controller reads; the body size and timeouts of known controllers are set already."""
 
 
-Exposure = Annotated[ClusterIp | LoadBalancer | HttpRoute | Ingress, Field(discriminator="kind"), default_kind("clusterIp")]
+Exposure = Annotated[
+    ClusterIp | LoadBalancer | HttpRoute | Ingress, Field(discriminator="kind"), default_kind("clusterIp")
+]
 
 
 class Proxy(Section):
@@ -110,5 +112,7 @@ class Proxy(Section):
         if self.max_upload.amount < Quantity("100M").amount:
             raise ValueError(f"maxUpload {self.max_upload} would refuse ordinary videos; give at least 100M")
         if self.kind == "none" and any(isinstance(way, LoadBalancer) for way in self.expose):
-            raise ValueError("expose: a loadBalancer needs kind nginx; Immich itself must not face a network directly")
+            raise ValueError(
+                "expose: a loadBalancer needs kind nginx; Immich itself must not face a network directly"
+            )
         return self

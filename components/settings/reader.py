@@ -83,7 +83,9 @@ def read_settings(stack: str, config: Mapping[str, str], secret_keys: Collection
             continue
         annotation = spec.annotation()
         try:
-            sections[_attribute(name)] = TypeAdapter(annotation).validate_python(given, by_alias=True, by_name=False)
+            sections[_attribute(name)] = TypeAdapter(annotation).validate_python(
+                given, by_alias=True, by_name=False
+            )
         except ValidationError as error:
             problems.extend(_problem(name, annotation, detail) for detail in error.errors(include_url=False))
     for rule in RULES:
@@ -105,7 +107,9 @@ def _missing_secrets(config: Mapping[str, str], sections: Mapping[str, Any]) -> 
     wanted = wanted_secrets(*(sections[name] for name in needed[1:]))
     return [
         Problem(
-            key=f"immich:{key}", given=None, reason=f"is needed but not given: the {SECRET_KEYS[key]}",
+            key=f"immich:{key}",
+            given=None,
+            reason=f"is needed but not given: the {SECRET_KEYS[key]}",
             hint=f"pulumi config set --secret immich:{key}",
         )
         for key, may_be_random in wanted.items()
@@ -122,26 +126,40 @@ def _key_problems(config: Mapping[str, str], secret_keys: Collection[str]) -> li
     known = [*SECTIONS, *SECRET_KEYS]
     for name in config:
         if name not in known:
-            problems.append(Problem(
-                key=f"immich:{name}", given=None, reason=f"unknown key; accepted are {', '.join(SECTIONS)}",
-                hint=_closest(name, known, "immich:"),
-            ))
+            problems.append(
+                Problem(
+                    key=f"immich:{name}",
+                    given=None,
+                    reason=f"unknown key; accepted are {', '.join(SECTIONS)}",
+                    hint=_closest(name, known, "immich:"),
+                )
+            )
         elif name in SECRET_KEYS and name not in secret_keys:
-            problems.append(Problem(
-                key=f"immich:{name}", given=None, reason=f"the {SECRET_KEYS[name]} stands in the config in the clear",
-                hint=f"pulumi config rm immich:{name} && pulumi config set --secret immich:{name}, and change that secret",
-            ))
+            problems.append(
+                Problem(
+                    key=f"immich:{name}",
+                    given=None,
+                    reason=f"the {SECRET_KEYS[name]} stands in the config in the clear",
+                    hint=f"pulumi config set --secret immich:{name}, with a new value: this one was readable",
+                )
+            )
         elif name in SECTIONS and name in secret_keys:
-            problems.append(Problem(
-                key=f"immich:{name}", given=None, reason="a section holds an encrypted value; sections hold no secrets",
-                hint=f"take it out; secrets have keys of their own: {', '.join(f'immich:{key}' for key in SECRET_KEYS)}",
-            ))
+            problems.append(
+                Problem(
+                    key=f"immich:{name}",
+                    given=None,
+                    reason="a section holds an encrypted value; sections hold no secrets",
+                    hint=f"take it out; secrets have keys of their own: {', '.join(SECRET_KEYS)}",
+                )
+            )
     return problems
 
 
 def _not_an_object(name: str, given: object) -> Problem:
     return Problem(
-        key=f"immich:{name}", given=_shown((name,), given), reason="expected an object with settings",
+        key=f"immich:{name}",
+        given=_shown((name,), given),
+        reason="expected an object with settings",
         hint=f"pulumi config set --path 'immich:{name}.<setting>' <value>",
     )
 
@@ -188,8 +206,10 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     """The models that an annotation can be."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    inner = getattr(annotation, "__origin__", None) if hasattr(annotation, "__metadata__") else annotation
-    arguments = getattr(inner, "__args__", ()) if inner is not None else ()
+    shape: Any = annotation
+    if hasattr(shape, "__metadata__"):
+        shape = shape.__origin__
+    arguments = getattr(shape, "__args__", ())
     return [model for argument in arguments for model in _models(argument)]
 
 
@@ -218,13 +238,22 @@ def _at(annotation: Any, location: Sequence[int | str]) -> list[type[BaseModel]]
         if chosen:
             models = chosen
             continue
-        annotations = [field.annotation for model in models for field in model.model_fields.values() if field.alias == part]
+        annotations = [
+            field.annotation
+            for model in models
+            for field in model.model_fields.values()
+            if field.alias == part
+        ]
         models = [found for inner in annotations for found in _models(inner)]
     return models
 
 
 def _accepted_keys(annotation: Any, location: Sequence[int | str]) -> list[str]:
-    return list(dict.fromkeys(str(field.alias) for model in _at(annotation, location) for field in model.model_fields.values()))
+    return list(
+        dict.fromkeys(
+            str(field.alias) for model in _at(annotation, location) for field in model.model_fields.values()
+        )
+    )
 
 
 def _elsewhere(annotation: Any, location: Sequence[int | str]) -> str | None:
@@ -232,7 +261,11 @@ def _elsewhere(annotation: Any, location: Sequence[int | str]) -> str | None:
     *above, key = location
     if not above:
         return None
-    kinds = [_kind(model) for model in _at(annotation, above[:-1]) if any(field.alias == key for field in model.model_fields.values())]
+    kinds = [
+        _kind(model)
+        for model in _at(annotation, above[:-1])
+        if any(field.alias == key for field in model.model_fields.values())
+    ]
     return f"{key} belongs to kind {' or '.join(str(kind) for kind in kinds)}" if kinds else None
 
 

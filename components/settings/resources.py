@@ -41,7 +41,9 @@ class Resources(Section):
         limits = _laid_over(self.limits, default.limits)
         requests = _laid_over(self.requests, default.requests)
         capped = {
-            name: limit if request is not None and limit is not None and request.amount > limit.amount else request
+            name: limit
+            if request is not None and limit is not None and request.amount > limit.amount
+            else request
             for name, request, limit in (
                 ("cpu", requests.cpu, limits.cpu),
                 ("memory", requests.memory, limits.memory),

@@ -74,7 +74,8 @@ def split_workers_share_media(server: Server, storage: Storage, kubernetes: Kube
         if name.startswith("library-") and _read_only_library(storage, name):
             continue
         yield Finding(
-            key="server.workers.kind", given="split",
+            key="server.workers.kind",
+            given="split",
             reason=f"several pods use the volume {name}, but it is {_describe(source)}, which only one node can mount",
             hint="use nfs, accessMode ReadWriteMany, or workers.kind combined "
             "(with hostPath: a server.placement.nodeSelector for the node that has it)",
@@ -83,13 +84,19 @@ def split_workers_share_media(server: Server, storage: Storage, kubernetes: Kube
 
 def _read_only_library(storage: Storage, name: str) -> bool:
     return any(
-        f"library-{library.name}" == name and library.read_only and getattr(library.source, "access_mode", "") == "ReadOnlyMany"
+        f"library-{library.name}" == name
+        and library.read_only
+        and getattr(library.source, "access_mode", "") == "ReadOnlyMany"
         for library in storage.external_libraries
     )
 
 
 def _describe(source: Any) -> str:
-    return "a hostPath" if isinstance(source, HostPath) else f"a {source.kind} with accessMode {source.access_mode}"
+    return (
+        "a hostPath"
+        if isinstance(source, HostPath)
+        else f"a {source.kind} with accessMode {source.access_mode}"
+    )
 
 
 @_rule("server")
@@ -97,7 +104,8 @@ def version_is_supported(server: Server) -> Iterator[Finding]:
     """Only releases whose differences are known."""
     if not versions.is_supported(server.version):
         yield Finding(
-            key="server.version", given=server.version,
+            key="server.version",
+            given=server.version,
             reason=f"this program knows Immich {versions.SUPPORTED_TEXT}",
             hint=f"use {versions.NEWEST}, or upgrade this program first",
         )
@@ -110,9 +118,12 @@ def images_are_in_lockstep(server: Server, machine_learning: MachineLearning) ->
     if isinstance(machine_learning, BundledMachineLearning):
         images.append(("machineLearning.image", machine_learning.image))
     for key, image in images:
-        if image is not None and not (image.tag == f"v{server.version}" or image.tag.startswith(f"v{server.version}-")):
+        if image is not None and not (
+            image.tag == f"v{server.version}" or image.tag.startswith(f"v{server.version}-")
+        ):
             yield Finding(
-                key=key, given=image.tag,
+                key=key,
+                given=image.tag,
                 reason=f"the tag must be v{server.version} (or with a suffix), as server.version says: "
                 "server and machine learning must be the same release",
             )
@@ -120,7 +131,8 @@ def images_are_in_lockstep(server: Server, machine_learning: MachineLearning) ->
         suffix = "" if machine_learning.backend == "cpu" else f"-{machine_learning.backend}"
         if machine_learning.image.tag != f"v{server.version}{suffix}":
             yield Finding(
-                key="machineLearning.image", given=machine_learning.image.tag,
+                key="machineLearning.image",
+                given=machine_learning.image.tag,
                 reason=f"backend {machine_learning.backend} needs the tag v{server.version}{suffix}",
             )
 
@@ -131,21 +143,31 @@ def database_is_compatible(server: Server, database: Database) -> Iterator[Findi
     if not versions.is_supported(server.version):
         return
     if isinstance(database, ExternalDatabase):
-        if database.postgres is not None and not versions.postgres_accepted(server.version, database.postgres):
-            yield Finding(key="database.postgres", given=str(database.postgres), reason=versions.postgres_range(server.version))
+        if database.postgres is not None and not versions.postgres_accepted(
+            server.version, database.postgres
+        ):
+            yield Finding(
+                key="database.postgres",
+                given=str(database.postgres),
+                reason=versions.postgres_range(server.version),
+            )
     elif database.image is None:
         flavour = "bundled" if isinstance(database, BundledDatabase) else "cloudnative-pg"
         known = versions.database_images(flavour)
         if (str(database.postgres), database.vectorchord) not in known:
             listed = ", ".join(f"{postgres} with {vectorchord}" for postgres, vectorchord in known)
             yield Finding(
-                key="database.postgres", given=f"{database.postgres} with vectorchord {database.vectorchord}",
+                key="database.postgres",
+                given=f"{database.postgres} with vectorchord {database.vectorchord}",
                 reason=f"no {flavour} image is known for that pair; known are PostgreSQL {listed}",
                 hint="choose a pair of the list, or give database.image",
             )
-    if database.vectorchord is not None and not versions.vectorchord_accepted(server.version, database.vectorchord):
+    if database.vectorchord is not None and not versions.vectorchord_accepted(
+        server.version, database.vectorchord
+    ):
         yield Finding(
-            key="database.vectorchord", given=database.vectorchord,
+            key="database.vectorchord",
+            given=database.vectorchord,
             reason=f"Immich {server.version} accepts VectorChord {versions.vectorchord_range(server.version)}",
         )
 
@@ -155,7 +177,8 @@ def backup_has_an_operator(backup: Backup | None, database: Database) -> Iterato
     """Archiving to an object store is the operator's work."""
     if backup is not None and not isinstance(database, CloudNativePg):
         yield Finding(
-            key="backup.objectStore", given=f"database.kind {database.kind}",
+            key="backup.objectStore",
+            given=f"database.kind {database.kind}",
             reason="archiving to an object store needs database.kind cloudnative-pg",
             hint="leave immich:backup out: Immich dumps a bundled database into its backups folder every night",
         )
@@ -168,8 +191,9 @@ def cache_fits_its_limit(cache: Cache) -> Iterator[Finding]:
         limit = cache.resources.over(DEFAULTS["cache"]).limits.memory
         if limit is not None and cache.max_memory.amount * 5 > limit.amount * 4:
             yield Finding(
-                key="cache.maxMemory", given=cache.max_memory,
-                reason=f"must be at most 80 % of the memory limit {limit}, or the container is killed before it is reached",
+                key="cache.maxMemory",
+                given=cache.max_memory,
+                reason=f"must be at most 80 % of the memory limit {limit}, or the container is killed before that",
             )
 
 
@@ -179,7 +203,8 @@ def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
     for index, way in enumerate(proxy.expose):
         if isinstance(way, HttpRoute | Ingress) and not way.hostnames and host.name == "localhost":
             yield Finding(
-                key=f"proxy.expose[{index}].hostnames", reason=f"a {way.kind} needs a host name",
+                key=f"proxy.expose[{index}].hostnames",
+                reason=f"a {way.kind} needs a host name",
                 hint="pulumi config set --path 'immich:host.name' photos.example.com",
             )
 
@@ -195,12 +220,16 @@ def external_secrets_are_named(
     for key in wanted:
         if key not in secrets.values:
             yield Finding(
-                key=f"secrets.values.{key}", reason="is needed but not given: the item in the external store",
+                key=f"secrets.values.{key}",
+                reason="is needed but not given: the item in the external store",
                 hint=f"pulumi config set --path 'immich:secrets.values.{key}.key' <item>",
             )
     for key in secrets.values:
         if key not in wanted:
-            yield Finding(key=f"secrets.values.{key}", reason=f"nothing uses it; wanted are {', '.join(wanted) or 'none'}")
+            yield Finding(
+                key=f"secrets.values.{key}",
+                reason=f"nothing uses it; wanted are {', '.join(wanted) or 'none'}",
+            )
 
 
 @_rule("app", "storage")
@@ -211,7 +240,8 @@ def network_folders_are_not_watched(app: AppConfig | None, storage: Storage) -> 
     for library in storage.external_libraries:
         if isinstance(library.source, Nfs | Smb):
             yield Finding(
-                key="app.library.watch.enabled", given="true",
+                key="app.library.watch.enabled",
+                given="true",
                 reason=f"the library {library.name} is on {library.source.kind}, where changes cannot be watched",
                 hint="set it to false and use app.library.scan.cronExpression",
             )
@@ -222,8 +252,10 @@ def allowances_need_cilium(kubernetes: Kubernetes) -> Iterator[Finding]:
     """A plain NetworkPolicy cannot say it for nodes, and pods need none for NFS."""
     if kubernetes.lan_allowances and kubernetes.network_policies != "cilium":
         yield Finding(
-            key="kubernetes.lanAllowances", given=f"networkPolicies {kubernetes.network_policies}",
-            reason="only the cilium flavour makes them", hint="set kubernetes.networkPolicies to cilium, or leave them out",
+            key="kubernetes.lanAllowances",
+            given=f"networkPolicies {kubernetes.network_policies}",
+            reason="only the cilium flavour makes them",
+            hint="set kubernetes.networkPolicies to cilium, or leave them out",
         )
 
 
@@ -236,10 +268,15 @@ def pod_security_is_possible(
         return
     hosts = [name for name, source in storage.sources() if isinstance(source, HostPath)]
     hosts += ["server.gpu.devices"] if server.gpu.devices or server.acceleration == "rkmpp" else []
-    hosts += ["machineLearning.gpu.devices"] if isinstance(machine_learning, BundledMachineLearning) and machine_learning.gpu.devices else []
+    hosts += (
+        ["machineLearning.gpu.devices"]
+        if isinstance(machine_learning, BundledMachineLearning) and machine_learning.gpu.devices
+        else []
+    )
     if hosts:
         yield Finding(
-            key="kubernetes.podSecurity", given=kubernetes.pod_security,
+            key="kubernetes.podSecurity",
+            given=kubernetes.pod_security,
             reason=f"{', '.join(hosts)} mounts a folder or device of the host, which only the level privileged admits",
             hint="use auto or privileged, or a volume and a device plugin",
         )
@@ -247,12 +284,16 @@ def pod_security_is_possible(
 
 @_rule("app", "host", "server", "machineLearning", "backup")
 def app_agrees_with_the_program(
-    app: AppConfig | None, host: Host, server: Server, machine_learning: MachineLearning, backup: Backup | None
+    app: AppConfig | None,
+    host: Host,
+    server: Server,
+    machine_learning: MachineLearning,
+    backup: Backup | None,
 ) -> Iterator[Finding]:
     """What other sections decide is not said differently in Immich's own file."""
     if app is None:
         return
-    from components.settings.app import AppConfigConflictError  # noqa: PLC0415 - only stacks with that section
+    from components.settings.app import AppConfigConflictError
 
     try:
         app.render(app_overrides(host, server, machine_learning, backup))

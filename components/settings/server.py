@@ -78,7 +78,9 @@ class Server(Section):
     """`IMMICH_LOG_LEVEL`; it overrides the setting in Immich."""
     log_format: Literal["console", "json"] = "console"
     """`IMMICH_LOG_FORMAT`."""
-    workers: Annotated[CombinedWorkers | SplitWorkers, Field(discriminator="kind"), default_kind("combined")] = CombinedWorkers()
+    workers: Annotated[
+        CombinedWorkers | SplitWorkers, Field(discriminator="kind"), default_kind("combined")
+    ] = CombinedWorkers()
     """One pod, or API and background pods."""
     acceleration: Literal["disabled", "nvenc", "qsv", "vaapi", "rkmpp"] = "disabled"
     """Hardware transcoding, on the worker that transcodes."""
@@ -109,15 +111,19 @@ class Server(Section):
         try:
             known = zoneinfo.available_timezones()
         except OSError:
-            known = set()
+            known = set[str]()
         if known and value not in known:
             raise ValueError("expected an IANA time zone such as America/Denver or Etc/UTC")
         return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.acceleration == "disabled" and (self.gpu.resource or self.gpu.devices or self.gpu.runtime_class):
-            raise ValueError("gpu is given but acceleration is disabled; set acceleration to nvenc, qsv, vaapi or rkmpp")
+        if self.acceleration == "disabled" and (
+            self.gpu.resource or self.gpu.devices or self.gpu.runtime_class
+        ):
+            raise ValueError(
+                "gpu is given but acceleration is disabled; set acceleration to nvenc, qsv, vaapi or rkmpp"
+            )
         if not Duration("1m").seconds <= self.startup_budget.seconds <= Duration("2h").seconds:
             raise ValueError("startupBudget must be between 1m and 2h")
         if not Duration("30s").seconds <= self.termination_grace.seconds <= Duration("1h").seconds:

@@ -89,7 +89,9 @@ class ExistingClaim(Section):
     """What the claim permits; several pods need `ReadWriteMany`."""
 
 
-VolumeSource = Annotated[Volume | Nfs | Smb | HostPath | ExistingClaim, Field(discriminator="kind"), default_kind("volume")]
+VolumeSource = Annotated[
+    Volume | Nfs | Smb | HostPath | ExistingClaim, Field(discriminator="kind"), default_kind("volume")
+]
 
 
 class ExternalLibrary(Section):
@@ -128,26 +130,47 @@ class Storage(Section):
 
     @model_validator(mode="after")
     def _libraries_do_not_collide(self) -> Self:
-        names = [library.name for library in self.external_libraries]
-        paths = [library.mount_path for library in self.external_libraries]
+        names = [str(library.name) for library in self.external_libraries]
+        paths = [str(library.mount_path) for library in self.external_libraries]
         for label, values in (("name", names), ("mountPath", paths)):
             repeated = sorted({value for value in values if values.count(value) > 1})
             if repeated:
                 raise ValueError(f"externalLibraries: {label} used twice: {', '.join(repeated)}")
         for path in paths:
-            inside = [other for other in (*paths, "/data") if path != other and f"{path}/".startswith(f"{other}/")]
+            inside = [
+                other for other in (*paths, "/data") if path != other and f"{path}/".startswith(f"{other}/")
+            ]
             if inside or path == "/data":
-                raise ValueError(f"externalLibraries: mountPath {path} lies inside {inside[0] if inside else '/data'}")
-            if f"/{path.split('/')[1]}" in {"/usr", "/etc", "/proc", "/sys", "/dev", "/run", "/build", "/tmp"}:
-                raise ValueError(f"externalLibraries: mountPath {path} would hide a folder of the image; use /mnt/...")
+                raise ValueError(
+                    f"externalLibraries: mountPath {path} lies inside {inside[0] if inside else '/data'}"
+                )
+            if f"/{path.split('/')[1]}" in {
+                "/usr",
+                "/etc",
+                "/proc",
+                "/sys",
+                "/dev",
+                "/run",
+                "/build",
+                "/tmp",
+            }:
+                raise ValueError(
+                    f"externalLibraries: mountPath {path} would hide a folder of the image; use /mnt/..."
+                )
         return self
 
     @model_validator(mode="after")
     def _claims_do_not_collide(self) -> Self:
-        named = [str(source.claim_name) for _, source in self.sources() if not isinstance(source, HostPath) and source.claim_name]
+        named = [
+            str(source.claim_name)
+            for _, source in self.sources()
+            if not isinstance(source, HostPath) and source.claim_name
+        ]
         repeated = sorted({name for name in named if named.count(name) > 1})
         if repeated:
-            raise ValueError(f"claimName used twice: {', '.join(repeated)}; each folder needs a volume of its own")
+            raise ValueError(
+                f"claimName used twice: {', '.join(repeated)}; each folder needs a volume of its own"
+            )
         return self
 
     def folders(self) -> dict[str, VolumeSource]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.settings.cache import BundledCache, ExternalCache
+from components.settings.cache import BundledCache
 from components.settings.database import ExternalDatabase
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def wanted_secrets(
 ) -> dict[str, bool]:
     """Config key of each secret that is needed, and whether it may be made at random where it is not given."""
     wanted = {"databasePassword": not isinstance(database, ExternalDatabase)}
-    if isinstance(cache, BundledCache) or (isinstance(cache, ExternalCache) and cache.password):
+    if isinstance(cache, BundledCache) or cache.password:
         wanted["cachePassword"] = isinstance(cache, BundledCache)
     if backup is not None:
         wanted |= {"backupAccessKeyId": False, "backupSecretAccessKey": False}

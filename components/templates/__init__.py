@@ -8,7 +8,7 @@ from pathlib import Path
 
 def render(template: str, values: Mapping[str, object]) -> str:
     """The template of this folder with `values`. Raises `jinja2.UndefinedError` for a name that is not given."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only stacks with a template
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(  # noqa: S701 - nginx configuration, not HTML
         loader=FileSystemLoader(Path(__file__).parent),

@@ -6,13 +6,16 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.harness.engine import Engine, Missing, Result, find_cli
+from tests.harness.kube import Kube
 from tests.harness.live_api import LiveApi
+
+pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
 HEADER = """
 import pulumi
@@ -26,12 +29,11 @@ ns = {namespace!r}
 class Lab:
     """One project on the cluster, with a namespace of its own."""
 
-    def __init__(self, engine: Engine, kubeconfig: str) -> None:
+    def __init__(self, engine: Engine, kube: Kube) -> None:
         self.engine = engine
-        self.kubeconfig = kubeconfig
-        self.api = LiveApi(kubeconfig)
-        self.namespace = f"plugin-{uuid.uuid4().hex[:8]}"
-        self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+        self.kubeconfig = str(kube.kubeconfig)
+        self.api = LiveApi(self.kubeconfig)
+        self.namespace = kube.new_namespace("plugin")
 
     def program(self, body: str, **settings: object) -> None:
         self.engine.program(
@@ -47,13 +49,11 @@ class Lab:
 
 
 @pytest.fixture
-def lab(kube: object, tmp_path: Path) -> Iterator[Lab]:
+def lab(kube: Kube, tmp_path: Path) -> Lab:
     cli = find_cli()
     if isinstance(cli, Missing):
         pytest.skip(cli.reason)
-    made = Lab(Engine.create(tmp_path, cli), str(getattr(kube, "kubeconfig")))
-    yield made
-    made.api.delete("v1", "Namespace", made.namespace)
+    return Lab(Engine.create(tmp_path, cli), kube)
 
 
 CONFIG = """
@@ -62,13 +62,16 @@ k8s.core.v1.ConfigMap("settings", metadata={{"name": "settings", "namespace": ns
 
 
 def test_a_second_up_changes_nothing(lab: Lab) -> None:
-    body = CONFIG.format(data={"a": "1"}) + """
-k8s.core.v1.Secret("token", metadata={"name": "token", "namespace": ns}, string_data={"t": "top-secret-words"}, opts=opts)
+    body = (
+        CONFIG.format(data={"a": "1"})
+        + """
+k8s.core.v1.Secret("token", metadata={"name": "token", "namespace": ns}, string_data={"t": "words"}, opts=opts)
 k8s.core.v1.Service("svc", metadata={"name": "svc", "namespace": ns}, spec={"ports": [{"port": 80}]}, opts=opts)
 k8s.core.v1.ServiceAccount("auto", metadata={"namespace": ns}, opts=opts)
 """
+    )
     first = lab.up(body)
-    assert {name: ops for name, ops in first.ops.items()} == {
+    assert first.ops == {
         "settings": ["create"], "token": ["create"], "svc": ["create"], "auto": ["create"],
     }  # fmt: skip
     assert lab.up(body).changes == {}
@@ -123,7 +126,11 @@ def test_a_config_map_with_a_fixed_name_is_deleted_and_made_anew_when_its_data_c
 
 def test_an_object_that_exists_already_is_refused_with_what_to_do(lab: Lab) -> None:
     lab.api.create(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": lab.namespace}}
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "settings", "namespace": lab.namespace},
+        }
     )
     failed = lab.up(CONFIG.format(data={"a": "1"}), check=False)
     assert failed.returncode != 0
@@ -135,7 +142,11 @@ def test_an_object_that_exists_already_is_refused_with_what_to_do(lab: Lab) -> N
 
 def test_upsert_takes_over_an_object_that_exists(lab: Lab) -> None:
     lab.api.create(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": lab.namespace}}
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "settings", "namespace": lab.namespace},
+        }
     )
     lab.up(CONFIG.format(data={"a": "1"}), upsert_existing_objects=True)
     found = lab.config_map("settings")
@@ -147,7 +158,12 @@ def test_refresh_sees_a_manual_change_and_up_undoes_it(lab: Lab) -> None:
     body = CONFIG.format(data={"a": "1"})
     lab.up(body, enable_config_map_mutable=True)
     lab.api.patch(
-        "v1", "ConfigMap", "settings", lab.namespace, {"data": {"a": "by hand", "other": "x"}}, field_manager="kubectl"
+        "v1",
+        "ConfigMap",
+        "settings",
+        lab.namespace,
+        {"data": {"a": "by hand", "other": "x"}},
+        field_manager="kubectl",
     )
     lab.engine.refresh()
     assert lab.engine.resources()["settings"]["inputs"]["data"] == {"a": "by hand"}
@@ -158,11 +174,15 @@ def test_refresh_sees_a_manual_change_and_up_undoes_it(lab: Lab) -> None:
 
 
 def test_a_field_that_someone_else_manages_is_a_conflict_until_it_is_forced(lab: Lab) -> None:
-    plain = 'k8s.core.v1.ConfigMap("settings", metadata={"name": "settings", "namespace": ns%s}, data={"a": %r}, opts=opts)\n'
+    plain = """
+k8s.core.v1.ConfigMap("settings", metadata={"name": "settings", "namespace": ns%s}, data={"a": %r}, opts=opts)
+"""
     mutable = {"enable_config_map_mutable": True}
     lab.up(plain % ("", "1"), **mutable)
     lab.up(plain % ("", "2"), **mutable)
-    lab.api.patch("v1", "ConfigMap", "settings", lab.namespace, {"data": {"a": "by hand"}}, field_manager="operator")
+    lab.api.patch(
+        "v1", "ConfigMap", "settings", lab.namespace, {"data": {"a": "by hand"}}, field_manager="operator"
+    )
     refused = lab.up(plain % ("", "3"), check=False, **mutable)
     assert refused.returncode != 0
     assert "someone else manages a field" in refused.text
@@ -203,7 +223,8 @@ def test_an_existing_object_is_imported_and_then_unchanged(lab: Lab) -> None:
 def test_a_deployment_with_a_new_selector_is_replaced_and_with_new_replicas_updated(lab: Lab) -> None:
     body = """
 labels = {"app": %r}
-k8s.apps.v1.Deployment("web", metadata={"name": "web", "namespace": ns, "annotations": {"pulumi.com/skipAwait": "true"}},
+k8s.apps.v1.Deployment("web",
+    metadata={"name": "web", "namespace": ns, "annotations": {"pulumi.com/skipAwait": "true"}},
     spec={"replicas": %d, "selector": {"match_labels": labels}, "template": {"metadata": {"labels": labels},
           "spec": {"containers": [{"name": "c", "image": "example.invalid/i:1", "resources": {
               "requests": {"cpu": "0.5", "memory": "1024Mi"}}}]}}}, opts=opts)
@@ -238,8 +259,7 @@ def test_a_missing_type_is_one_sentence_that_says_what_to_install(lab: Lab) -> N
 def test_an_unreachable_server_fails_clearly_and_keeps_the_state(lab: Lab, command: str) -> None:
     lab.up(CONFIG.format(data={"a": "1"}), cluster_identifier="one")
     before = lab.engine.resources()
-    text = Path(lab.kubeconfig).read_text()
-    document = json.loads(text) if text.lstrip().startswith("{") else __import__("yaml").safe_load(text)
+    document = yaml.safe_load(Path(lab.kubeconfig).read_text())
     document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
     lab.kubeconfig = json.dumps(document)
     if command == "up":
@@ -256,17 +276,21 @@ def test_an_unreachable_server_fails_clearly_and_keeps_the_state(lab: Lab, comma
 
 
 CRD = """
+schema = {{"type": "object", "x_kubernetes_preserve_unknown_fields": True}}
 crd = k8s.apiextensions.v1.CustomResourceDefinition("crd", metadata={{"name": "things.{group}"}}, spec={{
     "group": "{group}", "scope": "Namespaced", "names": {{"plural": "things", "singular": "thing", "kind": "Thing"}},
     "versions": [{{"name": "v1", "served": True, "storage": True, "subresources": {{"status": {{}}}},
-        "schema": {{"open_apiv3_schema": {{"type": "object", "x_kubernetes_preserve_unknown_fields": True}}}}}}]}}, opts=opts)
-k8s.apiextensions.CustomResource("thing", api_version="{group}/v1", kind="Thing", metadata={{"name": "thing",
-    "namespace": ns, "annotations": {{"pulumi.com/waitFor": {wait!r}}}}}, spec={{"size": 2}},
-    opts=pulumi.ResourceOptions(provider=provider, depends_on=[crd], custom_timeouts=pulumi.CustomTimeouts(create={timeout!r}, update={timeout!r})))
+        "schema": {{"open_apiv3_schema": schema}}}}]}}, opts=opts)
+k8s.apiextensions.CustomResource("thing", api_version="{group}/v1", kind="Thing", spec={{"size": 2}},
+    metadata={{"name": "thing", "namespace": ns, "annotations": {{"pulumi.com/waitFor": {wait!r}}}}},
+    opts=pulumi.ResourceOptions(provider=provider, depends_on=[crd],
+        custom_timeouts=pulumi.CustomTimeouts(create={timeout!r}, update={timeout!r})))
 """
 
 
-def _act_as_controller(lab: Lab, group: str, states: list[dict[str, object]], pause: float) -> threading.Thread:
+def _act_as_controller(
+    lab: Lab, group: str, states: list[dict[str, object]], pause: float
+) -> threading.Thread:
     def work() -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,22 @@ import yaml
 
 from tests.harness.engine import Engine, Missing, find_cli
 
+pytestmark = pytest.mark.engine
+
 HEADER = """
 import pulumi
 import pulumi_kubernetes as k8s
 provider = k8s.Provider("render", render_yaml_to_directory="out")
 opts = pulumi.ResourceOptions(provider=provider)
 """
-CONFIG = 'k8s.core.v1.ConfigMap("settings", metadata={{"name": "settings", "namespace": "n"}}, data={data!r}, opts=opts)\n'
+CONFIG = """
+k8s.core.v1.ConfigMap("settings", metadata={{"name": "settings", "namespace": "n"}}, data={data!r}, opts=opts)
+"""
 SETTINGS = "1-manifest/v1-configmap-n-settings.yaml"
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(tmp_path: Path) -> Engine:
     cli = find_cli()
     if isinstance(cli, Missing):
         pytest.skip(cli.reason)
@@ -99,7 +102,9 @@ def test_an_update_rewrites_the_file_and_a_removed_resource_removes_it(engine: E
     other = CONFIG.replace("settings", "other").format(data={"x": "y"})
     engine.program(HEADER + CONFIG.format(data={"a": "1"}) + other)
     engine.up()
-    engine.program(HEADER.replace('"out"', '"out", enable_config_map_mutable=True') + CONFIG.format(data={"a": "2"}))
+    engine.program(
+        HEADER.replace('"out"', '"out", enable_config_map_mutable=True') + CONFIG.format(data={"a": "2"})
+    )
     changed = engine.up()
     assert changed.changes == {"settings": ["update"], "other": ["delete"]}
     assert yaml.safe_load((out(engine) / SETTINGS).read_text())["data"] == {"a": "2"}
@@ -166,7 +171,9 @@ def test_rendering_needs_no_kubeconfig_even_when_the_environment_names_one(engin
 
 
 def test_a_patch_resource_is_refused_with_what_to_use_instead(engine: Engine) -> None:
-    engine.program(HEADER + 'k8s.core.v1.ConfigMapPatch("p", metadata={"name": "x"}, data={"a": "1"}, opts=opts)\n')
+    engine.program(
+        HEADER + 'k8s.core.v1.ConfigMapPatch("p", metadata={"name": "x"}, data={"a": "1"}, opts=opts)\n'
+    )
     failed = engine.up(check=False)
     assert failed.returncode != 0
     assert "ConfigMapPatch is a Patch resource" in failed.text

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.harness.engine import Engine, Missing, find_cli
 
+pytestmark = pytest.mark.engine
+
 PASSWORD = 'r.RandomPassword("pw", length={length}, special=False, keepers={{"k": "{keeper}"}})\n'
 HEADER = "import pulumi\nimport pulumi_random as r\n"
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(tmp_path: Path) -> Engine:
     cli = find_cli()
     if isinstance(cli, Missing):
         pytest.skip(cli.reason)
@@ -41,7 +42,9 @@ def test_a_password_is_kept_until_an_input_changes(engine: Engine) -> None:
 
 
 def test_a_password_is_never_in_plain_state_or_output(engine: Engine) -> None:
-    engine.program(HEADER + "pw = " + PASSWORD.format(length=24, keeper="") + 'pulumi.export("pw", pw.result)\n')
+    engine.program(
+        HEADER + "pw = " + PASSWORD.format(length=24, keeper="") + 'pulumi.export("pw", pw.result)\n'
+    )
     result = engine.up()
     value = shown(engine)["pw"]
     assert value not in json.dumps(engine.export()) + result.text
@@ -81,8 +84,8 @@ u = r.RandomUuid("uuid")
 n = r.RandomInteger("int", min=3, max=3)
 s = r.RandomString("text", length=6, upper=False, special=False, min_numeric=6)
 p = r.RandomPet("pet")
-for name, value in {"hex": i.hex, "dec": i.dec, "std": i.b64_std, "url": i.b64_url, "bytes": b.base64, "bytes_hex": b.hex,
-                    "uuid": u.result, "int": n.result, "text": s.result, "pet": p.id}.items():
+for name, value in {"hex": i.hex, "dec": i.dec, "std": i.b64_std, "url": i.b64_url, "bytes": b.base64,
+                    "bytes_hex": b.hex, "uuid": u.result, "int": n.result, "text": s.result, "pet": p.id}.items():
     pulumi.export(name, value)
 """
     )

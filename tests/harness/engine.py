@@ -1,7 +1,8 @@
 """The real `pulumi` CLI in a test: a project, a state and a PULUMI_HOME of its own, with the offline plugins.
 
-The CLI is the one that PULUMI_BIN names, else the project's own in `.toolchain/bin`, else the one on PATH. The
-language host is taken from `.toolchain/bin`, else from PATH. `find_cli` says what is missing, for a skip by name.
+The CLI is the one that PULUMI_BIN names, else the project's own in `.toolchain/bin`, else the one on PATH.
+The language host is taken from `.toolchain/bin`, else from PATH. `find_cli` says what is missing, for a skip
+by name.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class Missing:
 def find_cli() -> Path | Missing:
     """The CLI, or what to do to have it."""
     named = os.environ.get("PULUMI_BIN")
-    found = named or shutil.which("pulumi", path=os.pathsep.join([str(LOCAL_BIN), os.environ.get("PATH", "")]))
+    found = named or shutil.which(
+        "pulumi", path=os.pathsep.join([str(LOCAL_BIN), os.environ.get("PATH", "")])
+    )
     if not found or not Path(found).exists():
         return Missing("the pulumi CLI is not there: run `make setup`, or set PULUMI_BIN")
     if not any((folder / LANGUAGE_HOST).exists() for folder in _language_folders(Path(found))):
@@ -43,12 +46,18 @@ def find_cli() -> Path | Missing:
 
 
 def _language_folders(cli: Path) -> list[Path]:
-    return [LOCAL_BIN, cli.parent, *(Path(part) for part in os.environ.get("PATH", "").split(os.pathsep) if part)]
+    return [
+        LOCAL_BIN,
+        cli.parent,
+        *(Path(part) for part in os.environ.get("PATH", "").split(os.pathsep) if part),
+    ]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one command did. `ops` are the operations by resource name, such as `create`, `same`, `delete-replaced`."""
+    """What one command did. `ops` are the operations by resource name, such as `create`, `same`, `delete-
+    replaced`.
+    """
 
     returncode: int
     stdout: str
@@ -62,7 +71,9 @@ class Result:
 
     @property
     def ops(self) -> dict[str, list[str]]:
-        """Operations by the resource's name, in the order in which they began; root stack and providers left out."""
+        """Operations by the resource's name, in the order in which they began; root stack and providers left
+        out.
+        """
         found: dict[str, list[str]] = {}
         for event in self.events:
             step = event.get("resourcePreEvent", {}).get("metadata")
@@ -76,7 +87,7 @@ class Result:
         return {name: ops for name, ops in self.ops.items() if ops != ["same"]}
 
 
-class EngineFailure(AssertionError):
+class EngineError(AssertionError):
     """A command failed that had to succeed; the message is what it printed."""
 
 
@@ -123,8 +134,10 @@ class Engine:
         """Make `text` the Pulumi program."""
         (self.directory / "__main__.py").write_text(text)
 
-    def run(self, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None, timeout: float = 180) -> Result:
-        """Run the CLI. With `check`, a failure raises EngineFailure."""
+    def run(
+        self, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None, timeout: float = 180
+    ) -> Result:
+        """Run the CLI. With `check`, a failure raises EngineError."""
         done = subprocess.run(
             [str(self.cli), *arguments, "--non-interactive"],
             cwd=self.directory,
@@ -136,16 +149,26 @@ class Engine:
         )
         result = Result(done.returncode, done.stdout, done.stderr)
         if check and done.returncode != 0:
-            raise EngineFailure(f"pulumi {' '.join(arguments)} exited with {done.returncode}:\n{result.text}")
+            raise EngineError(f"pulumi {' '.join(arguments)} exited with {done.returncode}:\n{result.text}")
         return result
 
-    def operate(self, command: str, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None) -> Result:
+    def operate(
+        self, command: str, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None
+    ) -> Result:
         """Run `up`, `preview`, `refresh` or `destroy` and read its event log."""
         log = self.directory.parent / "events.jsonl"
         log.unlink(missing_ok=True)
         confirm = [] if command == "preview" else ["--yes", "--skip-preview"]
         result = self.run(
-            command, "--stack", self.stack, *confirm, "--event-log", str(log), *arguments, check=check, env=env
+            command,
+            "--stack",
+            self.stack,
+            *confirm,
+            "--event-log",
+            str(log),
+            *arguments,
+            check=check,
+            env=env,
         )
         lines = log.read_text().splitlines() if log.exists() else []
         return Result(result.returncode, result.stdout, result.stderr, [json.loads(line) for line in lines])

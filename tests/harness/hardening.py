@@ -15,7 +15,8 @@ RELAXATION = "relaxation.immich/"
 PINNED_IMAGE = re.compile(r"^[^\s@]+:[\w][\w.-]{0,127}@sha256:[0-9a-f]{64}$")
 
 PASSWORD_NAME = re.compile(
-    r"(password|passwd|passphrase|secret|token|credentials?|private_?key|access_?key|api_?key)$", re.IGNORECASE
+    r"(password|passwd|passphrase|secret|token|credentials?|private_?key|access_?key|api_?key)$",
+    re.IGNORECASE,
 )
 PASSWORD_LINE = re.compile(
     r"^\s*[\"']?[\w.-]*(?:password|passwd|passphrase|secret|token|private[_-]?key|access[_-]?key|api[_-]?key)[\"']?"
@@ -24,7 +25,9 @@ PASSWORD_LINE = re.compile(
 )
 PASSWORD_IN_URL = re.compile(r"\w+://[^\s/:@]+:(?P<value>[^\s/@]+)@")
 PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-HARMLESS_VALUE = re.compile(r"^(?:\$.*|\{\{.*|<.*>|/.*|true|false|null|none|off|on|\d{1,5}|\*+|)$", re.IGNORECASE)
+HARMLESS_VALUE = re.compile(
+    r"^(?:\$.*|\{\{.*|<.*>|/.*|true|false|null|none|off|on|\d{1,5}|\*+|)$", re.IGNORECASE
+)
 """A placeholder, a file's path, a switch: not a password."""
 
 
@@ -54,7 +57,9 @@ def plain_passwords(documents: Sequence[Manifest]) -> list[str]:
     for document in of_kind(documents, "ConfigMap"):
         for key, value in cast("Mapping[str, object]", at(document, "data") or {}).items():
             if _looks_secret(key, str(value)):
-                found.append(f"{title(document)}: {key} holds what looks like a password; it belongs into a Secret.")
+                found.append(
+                    f"{title(document)}: {key} holds what looks like a password; it belongs into a Secret."
+                )
     for document in documents:
         for pods in pods_of(document):
             for container in pods.containers:
@@ -83,7 +88,10 @@ def _pod(pods: Pods) -> list[str]:
         if at(pods.spec, field):
             found.append(f"{pods.owner}: {field} is on.")
     for container in pods.containers:
-        found += [f"{pods.owner}, container {container.get('name')}: {text}" for text in _container(pods, container, reasons)]
+        found += [
+            f"{pods.owner}, container {container.get('name')}: {text}"
+            for text in _container(pods, container, reasons)
+        ]
     return found
 
 
@@ -142,7 +150,9 @@ def _looks_secret(name: str, text: str) -> bool:
         return True
     if PRIVATE_KEY.search(text):
         return True
-    candidates = [one["value"] for pattern in (PASSWORD_LINE, PASSWORD_IN_URL) for one in pattern.finditer(text)]
+    candidates = [
+        one["value"] for pattern in (PASSWORD_LINE, PASSWORD_IN_URL) for one in pattern.finditer(text)
+    ]
     candidates += list(_secrets_in_json(stripped))
     return any(not HARMLESS_VALUE.match(one.rstrip(",")) for one in candidates)
 

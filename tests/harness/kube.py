@@ -11,14 +11,12 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
-from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
 from kubernetes.dynamic import DynamicClient
 
@@ -67,10 +65,7 @@ class Kube:
     def client(self) -> DynamicClient:
         """The official dynamic client; its discovery cache is of this process alone, because ports are used again."""
         cache = self.status.root / f"discovery-{os.getpid()}.json"
-        access = cast(
-            "kubernetes_client.ApiClient",
-            kubernetes_config.new_client_from_config(config_file=str(self.kubeconfig)),  # pyright: ignore[reportUnknownMemberType]  the client has no annotations there
-        )
+        access = kubernetes_config.new_client_from_config(config_file=str(self.kubeconfig))
         return DynamicClient(access, cache_file=str(cache))
 
     def new_namespace(self, prefix: str = "test", labels: Mapping[str, str] | None = None) -> str:
@@ -79,26 +74,38 @@ class Kube:
         Without controllers it gets the ServiceAccount `default` here, which they would make.
         """
         name = f"{prefix}-{uuid.uuid4().hex[:8]}"
-        documents = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}]
+        documents = [
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": name, "labels": dict(labels or {})},
+            }
+        ]
         if not self.status.controllers:
             documents.append(
-                {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
+                {
+                    "apiVersion": "v1",
+                    "kind": "ServiceAccount",
+                    "metadata": {"name": "default", "namespace": name},
+                }
             )
         for document in documents:
             answer = self.api.apply(document)
-            assert answer.ok, f"{document['kind']} for the test namespace {name} was refused: {answer.message}"
+            assert answer.ok, (
+                f"{document['kind']} for the test namespace {name} was refused: {answer.message}"
+            )
         return name
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> Generator[None]:
         """Keep the other workers' exclusive tests away: for manifests whose names and namespaces are fixed."""
-        with open(self.status.root / "exclusive.lock", "w", encoding="utf-8") as lock:
+        with (self.status.root / "exclusive.lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
 @contextmanager
-def shared_cluster(kind: str, options: Options) -> Iterator[Kube]:
+def shared_cluster(kind: str, options: Options) -> Generator[Kube]:
     """The cluster of this kind in this test run: started by the first worker, stopped by the last."""
     run = CLUSTERS / (os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"pid-{os.getpid()}")
     root = run / kind
@@ -143,8 +150,8 @@ def _clear_abandoned(current: Path) -> None:
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
+def _locked() -> Generator[None]:
     CLUSTERS.mkdir(parents=True, exist_ok=True)
-    with open(CLUSTERS / ".lock", "w", encoding="utf-8") as lock:
+    with (CLUSTERS / ".lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +13,7 @@ from typing import cast
 import yaml
 
 from tests.harness.objects import Manifest, at, items, kind_of, title
-from toolchain.cluster.api import Answer, Api, KindNotServed
+from toolchain.cluster.api import Answer, Api, KindNotServedError
 from toolchain.cluster.crd_loading import wait_until_served
 
 FOLDERS = ("0-crd", "1-manifest")
@@ -19,7 +21,14 @@ FOLDERS = ("0-crd", "1-manifest")
 
 FIELD_MANAGER = "contract-tests"
 
-FIRST = ("Namespace", "CustomResourceDefinition", "StorageClass", "PriorityClass", "PersistentVolume", "ServiceAccount")
+FIRST = (
+    "Namespace",
+    "CustomResourceDefinition",
+    "StorageClass",
+    "PriorityClass",
+    "PersistentVolume",
+    "ServiceAccount",
+)
 """Kinds that others need, in this order; the rest follows as it was read."""
 
 CRD_SECONDS = 30.0
@@ -55,13 +64,15 @@ class Applied:
     """One sentence for each refusal, with the object's name. Values of Secrets are not in them."""
     warnings: tuple[str, ...] = ()
     """The server's `Warning` headers (deprecations, Pod Security), each with the object's name."""
-    versions: dict[str, str] = field(default_factory=dict[str, str])
-    """Object -> resourceVersion after the application."""
+    contents: dict[str, str] = field(default_factory=dict[str, str])
+    """Object -> hash of what the server stored, without its bookkeeping (see :func:`_content`)."""
 
 
 def in_order(documents: Iterable[Manifest]) -> list[Manifest]:
     """Namespaces first, then what others need, then the rest unchanged."""
-    return sorted(documents, key=lambda one: FIRST.index(kind_of(one)) if kind_of(one) in FIRST else len(FIRST))
+    return sorted(
+        documents, key=lambda one: FIRST.index(kind_of(one)) if kind_of(one) in FIRST else len(FIRST)
+    )
 
 
 def apply_strict(api: Api, documents: Sequence[Manifest], *, dry_run: bool = False) -> Applied:
@@ -72,31 +83,37 @@ def apply_strict(api: Api, documents: Sequence[Manifest], *, dry_run: bool = Fal
     """
     errors: list[str] = []
     warnings: list[str] = []
-    versions: dict[str, str] = {}
+    contents: dict[str, str] = {}
     for document in in_order(documents):
         needed = kind_of(document) in {"Namespace", "CustomResourceDefinition"}
         try:
             answer = api.apply(document, dry_run=dry_run and not needed, manager=FIELD_MANAGER)
-        except KindNotServed as error:
-            errors.append(f"{title(document)}: {error}; its CRD is not loaded, or apiVersion or kind is misspelt.")
+        except KindNotServedError as error:
+            errors.append(
+                f"{title(document)}: {error}; its CRD is not loaded, or apiVersion or kind is misspelt."
+            )
             continue
         warnings += [f"{title(document)}: {text}" for text in answer.warnings]
         if not answer.ok:
             errors.append(f"{title(document)}: {_words(document, answer)}")
             continue
-        versions[title(document)] = str(at(answer.body, "metadata", "resourceVersion"))
+        contents[title(document)] = _content(answer.body)
         if kind_of(document) == "CustomResourceDefinition":
             wait_until_served(api, document, time.monotonic() + CRD_SECONDS)
-    return Applied(tuple(errors), tuple(warnings), versions)
+    return Applied(tuple(errors), tuple(warnings), contents)
 
 
 def changed_by_second_apply(api: Api, documents: Sequence[Manifest], first: Applied) -> list[str]:
-    """Apply once more; names what was refused or got another resourceVersion. Empty when nothing changed."""
+    """Apply once more; names what was refused or is stored differently now. Empty when nothing changed.
+
+    The resourceVersion alone would tell too much: the server writes a PersistentVolumeClaim again on its first
+    update even when that says the same (seen with 1.36.3).
+    """
     second = apply_strict(api, documents)
     changed = [
         f"{name} changed by a second application of the same manifest."
-        for name, version in first.versions.items()
-        if name in second.versions and second.versions[name] != version
+        for name, content in first.contents.items()
+        if name in second.contents and second.contents[name] != content
     ]
     return [*second.errors, *changed]
 
@@ -118,6 +135,16 @@ def remove(api: Api, documents: Sequence[Manifest]) -> list[str]:
         if api.request("GET", path).status != 404:
             left.append(title(document))
     return left
+
+
+def _content(live: Manifest) -> str:
+    """A hash, so that no test failure can print a Secret's value."""
+    metadata = {
+        key: value
+        for key, value in cast("Manifest", live["metadata"]).items()
+        if key not in {"resourceVersion", "managedFields"}
+    }
+    return hashlib.sha256(json.dumps({**live, "metadata": metadata}, sort_keys=True).encode()).hexdigest()
 
 
 def _words(document: Manifest, answer: Answer) -> str:

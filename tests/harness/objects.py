@@ -51,13 +51,21 @@ def at(value: object, *path: str | int) -> Any:
 def items(value: object, *path: str) -> list[Manifest]:
     """The objects of the list at a path; none where there is no such list."""
     found = at(value, *path)
-    return [one for one in cast("list[object]", found) if isinstance(one, dict)] if isinstance(found, list) else []
+    return (
+        [one for one in cast("list[object]", found) if isinstance(one, dict)]
+        if isinstance(found, list)
+        else []
+    )
 
 
 def text_map(value: object, *path: str) -> dict[str, str]:
     """The labels (or any map of texts) at a path."""
     found = at(value, *path)
-    return {str(key): str(one) for key, one in cast("Manifest", found).items()} if isinstance(found, dict) else {}
+    return (
+        {str(key): str(one) for key, one in cast("Manifest", found).items()}
+        if isinstance(found, dict)
+        else {}
+    )
 
 
 def kind_of(document: Manifest) -> str:
@@ -80,7 +88,11 @@ def namespace_of(document: Manifest) -> str:
 def title(document: Manifest) -> str:
     """How a message names an object: `Deployment immich/immich-server`."""
     namespace = namespace_of(document)
-    return f"{kind_of(document)} {namespace}/{name_of(document)}" if namespace else f"{kind_of(document)} {name_of(document)}"
+    return (
+        f"{kind_of(document)} {namespace}/{name_of(document)}"
+        if namespace
+        else f"{kind_of(document)} {name_of(document)}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,19 @@ from tests.harness.objects import (
 KNOWN_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 
 CNPG_APP_KEYS = frozenset(
-    {"host", "port", "dbname", "user", "username", "password", "uri", "jdbc-uri", "fqdn-uri", "fqdn-jdbc-uri", "pgpass"}
+    {
+        "host",
+        "port",
+        "dbname",
+        "user",
+        "username",
+        "password",
+        "uri",
+        "jdbc-uri",
+        "fqdn-uri",
+        "fqdn-jdbc-uri",
+        "pgpass",
+    }
 )
 """Keys of the Secrets `<cluster>-app` and `<cluster>-superuser` that CloudNativePG writes."""
 
@@ -64,7 +76,9 @@ def missing_namespaces(documents: Sequence[Manifest], provided: Collection[str] 
     return [
         f"{title(one)} is in the namespace {namespace_of(one)}, which is not among the manifests."
         for one in documents
-        if namespace_of(one) and namespace_of(one) not in known and f"Namespace {namespace_of(one)}" not in provided
+        if namespace_of(one)
+        and namespace_of(one) not in known
+        and f"Namespace {namespace_of(one)}" not in provided
     ]
 
 
@@ -86,7 +100,7 @@ class Reference:
 
 
 def missing_references(documents: Sequence[Manifest], provided: Collection[str] = ()) -> list[str]:
-    """Names of ConfigMaps, Secrets, claims, accounts, volumes, classes, database clusters and stores that lead nowhere."""
+    """Names of ConfigMaps, Secrets, claims, accounts, volumes, classes, clusters and stores that lead nowhere."""
     known = known_objects(documents)
     found: dict[str, None] = {}
     for document in documents:
@@ -98,7 +112,9 @@ def missing_references(documents: Sequence[Manifest], provided: Collection[str] 
                 continue
             keys = known[reference.target]
             for key in sorted(reference.keys - keys) if keys is not None else ():
-                found[f"{reference.user} takes the key {key} of {reference.target}, which does not have it."] = None
+                found[
+                    f"{reference.user} takes the key {key} of {reference.target}, which does not have it."
+                ] = None
     return list(found)
 
 
@@ -116,7 +132,9 @@ def known_objects(documents: Sequence[Manifest]) -> dict[str, frozenset[str] | N
                 target = at(one, "spec", "target", "name") or name
                 known[f"Secret {namespace}/{target}"] = _external_secret_keys(one)
             case "Certificate":
-                known[f"Secret {namespace}/{at(one, 'spec', 'secretName')}"] = frozenset({"tls.crt", "tls.key", "ca.crt"})
+                known[f"Secret {namespace}/{at(one, 'spec', 'secretName')}"] = frozenset(
+                    {"tls.crt", "tls.key", "ca.crt"}
+                )
             case "Cluster" if is_cnpg(one):
                 known[f"Secret {namespace}/{name}-app"] = CNPG_APP_KEYS
                 known[f"Secret {namespace}/{name}-ca"] = frozenset({"ca.crt", "ca.key"})
@@ -172,7 +190,9 @@ def references_of(document: Manifest) -> Iterator[Reference]:
         case "ExternalSecret":
             store = at(spec, "secretStoreRef") or {}
             kind = str(at(store, "kind") or "SecretStore")
-            yield Reference(user, kind, "" if kind.startswith("Cluster") else namespace, str(at(store, "name")))
+            yield Reference(
+                user, kind, "" if kind.startswith("Cluster") else namespace, str(at(store, "name"))
+            )
         case "HorizontalPodAutoscaler" | "ScaledObject":
             target = at(spec, "scaleTargetRef")
             yield Reference(user, str(at(target, "kind") or "Deployment"), namespace, str(at(target, "name")))
@@ -246,7 +266,10 @@ def _cluster_references(user: str, namespace: str, spec: object) -> Iterator[Ref
         yield from _whole(user, namespace, "Secret", secret)
     for external in items(spec, "externalClusters"):
         yield from _selected(user, namespace, "Secret", external.get("password"))
-    for plugin in [*items(spec, "plugins"), *(at(one, "plugin") or {} for one in items(spec, "externalClusters"))]:
+    for plugin in [
+        *items(spec, "plugins"),
+        *(at(one, "plugin") or {} for one in items(spec, "externalClusters")),
+    ]:
         if store := at(plugin, "parameters", "barmanObjectName"):
             yield Reference(user, "ObjectStore", namespace, str(store))
     if catalog := at(spec, "imageCatalogRef"):
@@ -270,7 +293,9 @@ def wrong_mounts(documents: Sequence[Manifest]) -> list[str]:
     """Mounts of volumes that the pod does not have, volumes that nothing mounts, and two mounts on one path."""
     found: list[str] = []
     for pods in (pods for one in documents for pods in pods_of(one)):
-        volumes = {str(volume.get("name")) for volume in items(pods.spec, "volumes")} | set(pods.claim_templates)
+        volumes = {str(volume.get("name")) for volume in items(pods.spec, "volumes")} | set(
+            pods.claim_templates
+        )
         mounted: set[str] = set()
         for container in pods.containers:
             paths = Counter(str(mount.get("mountPath")) for mount in items(container, "volumeMounts"))

@@ -18,13 +18,18 @@ def problems(documents: Sequence[Manifest]) -> list[str]:
             if ports is None:
                 found.append(f"{title(document)} leads to Service {namespace}/{name}, which does not exist.")
             elif port not in ports:
-                found.append(f"{title(document)} leads to the port {port} of Service {namespace}/{name}, which has none.")
+                found.append(
+                    f"{title(document)} leads to the port {port} of Service {namespace}/{name}, which has none."
+                )
         if kind_of(document) == "IngressRoute":
             for route in items(document, "spec", "routes"):
                 for middleware in items(route, "middlewares"):
                     namespace = str(middleware.get("namespace") or namespace_of(document))
                     if (namespace, str(middleware.get("name"))) not in middlewares:
-                        found.append(f"{title(document)} uses Middleware {namespace}/{middleware.get('name')}, which does not exist.")
+                        found.append(
+                            f"{title(document)} uses Middleware {namespace}/{middleware.get('name')}, "
+                            "which does not exist."
+                        )
     return found
 
 
@@ -51,10 +56,17 @@ def _backends(document: Manifest) -> Iterator[tuple[str, str, int | str | None]]
                 mirrors = [at(one, "requestMirror", "backendRef") or {} for one in items(rule, "filters")]
                 for backend in [*items(rule, "backendRefs"), *(one for one in mirrors if one)]:
                     if backend.get("kind", "Service") == "Service":
-                        yield str(backend.get("namespace") or own), str(backend.get("name")), backend.get("port")
+                        yield (
+                            str(backend.get("namespace") or own),
+                            str(backend.get("name")),
+                            backend.get("port"),
+                        )
         case "Ingress":
             paths = [path for rule in items(spec, "rules") for path in items(rule, "http", "paths")]
-            for service in [at(spec, "defaultBackend", "service"), *(at(one, "backend", "service") for one in paths)]:
+            for service in [
+                at(spec, "defaultBackend", "service"),
+                *(at(one, "backend", "service") for one in paths),
+            ]:
                 if service is not None:
                     port = at(service, "port", "number") or at(service, "port", "name")
                     yield own, str(at(service, "name")), port
@@ -62,6 +74,10 @@ def _backends(document: Manifest) -> Iterator[tuple[str, str, int | str | None]]
             for route in items(spec, "routes"):
                 for service in items(route, "services"):
                     if service.get("kind", "Service") == "Service":
-                        yield str(service.get("namespace") or own), str(service.get("name")), service.get("port")
+                        yield (
+                            str(service.get("namespace") or own),
+                            str(service.get("name")),
+                            service.get("port"),
+                        )
         case _:
             pass

@@ -1,4 +1,4 @@
-"""Does every selector select something? A Service or NetworkPolicy that selects nothing is accepted and does nothing."""
+"""Does every selector select something? A Service that selects nothing is accepted and does nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def _service(document: Manifest, pods: Sequence[Pods]) -> list[str]:
     if not labels:
         return []
     selected = [
-        one for one in pods if one.namespace == namespace_of(document) and labels.items() <= dict(one.labels).items()
+        one
+        for one in pods
+        if one.namespace == namespace_of(document) and labels.items() <= dict(one.labels).items()
     ]
     if not selected:
         return [f"{title(document)} selects no pods: none in its namespace has all of {labels}."]
@@ -77,14 +79,20 @@ def _service(document: Manifest, pods: Sequence[Pods]) -> list[str]:
         for one in selected:
             has = target in one.port_names if isinstance(target, str) else target in one.port_numbers
             if not has:
-                found.append(f"{title(document)} sends to the port {target}, which {one.owner} does not declare.")
+                found.append(
+                    f"{title(document)} sends to the port {target}, which {one.owner} does not declare."
+                )
     return found
 
 
 def _own_pods(document: Manifest, pods: Sequence[Pods]) -> list[str]:
     selector = at(document, *SELECTED_PODS[kind_of(document)])
-    namespaces = watched_namespaces(document) if kind_of(document) == "PodMonitor" else [namespace_of(document)]
-    if any(matches(selector, one.labels) for one in pods if namespaces is None or one.namespace in namespaces):
+    namespaces = (
+        watched_namespaces(document) if kind_of(document) == "PodMonitor" else [namespace_of(document)]
+    )
+    if any(
+        matches(selector, one.labels) for one in pods if namespaces is None or one.namespace in namespaces
+    ):
         return []
     return [f"{title(document)} selects no pods."]
 
@@ -100,12 +108,20 @@ def _peers(document: Manifest, pods: Sequence[Pods], documents: Sequence[Manifes
                 if "podSelector" not in peer:
                     continue
                 if "namespaceSelector" in peer:
-                    meant = [name for name, labels in namespaces.items() if matches(peer["namespaceSelector"], labels)]
+                    meant = [
+                        name
+                        for name, labels in namespaces.items()
+                        if matches(peer["namespaceSelector"], labels)
+                    ]
                 else:
                     meant = [namespace_of(document)]
-                selected = [one for one in pods if one.namespace in meant and matches(peer["podSelector"], one.labels)]
+                selected = [
+                    one for one in pods if one.namespace in meant and matches(peer["podSelector"], one.labels)
+                ]
                 if meant and not selected:
-                    found.append(f"{title(document)}: {direction} rule {number} names pods that do not exist.")
+                    found.append(
+                        f"{title(document)}: {direction} rule {number} names pods that do not exist."
+                    )
                 for port in items(rule, "ports") if direction == "egress" else ():
                     found += _closed_port(document, number, port, selected)
     return found
@@ -118,7 +134,9 @@ def _closed_port(document: Manifest, number: int, port: Manifest, selected: Sequ
     if any(wanted in (one.port_names if isinstance(wanted, str) else one.port_numbers) for one in selected):
         return []
     owners = ", ".join(sorted({one.owner for one in selected}))
-    return [f"{title(document)}: egress rule {number} opens the port {wanted}, which {owners} does not declare."]
+    return [
+        f"{title(document)}: egress rule {number} opens the port {wanted}, which {owners} does not declare."
+    ]
 
 
 def _namespace_labels(namespace: Manifest) -> dict[str, str]:
@@ -130,7 +148,9 @@ def _pod_monitor_ports(document: Manifest, pods: Sequence[Pods]) -> list[str]:
     namespaces = watched_namespaces(document)
     selector = at(document, "spec", "selector")
     selected = [
-        one for one in pods if (namespaces is None or one.namespace in namespaces) and matches(selector, one.labels)
+        one
+        for one in pods
+        if (namespaces is None or one.namespace in namespaces) and matches(selector, one.labels)
     ]
     return [
         f"{title(document)} scrapes the port {endpoint['port']}, which {one.owner} does not name."
@@ -164,5 +184,9 @@ def _workload(document: Manifest) -> list[str]:
     selector = at(document, "spec", "selector")
     labels = text_map(document, "spec", "template", "metadata", "labels")
     if text_map(selector, "matchLabels") or items(selector, "matchExpressions"):
-        return [] if matches(selector, labels) else [f"{title(document)} does not select the pods of its own template."]
+        return (
+            []
+            if matches(selector, labels)
+            else [f"{title(document)} does not select the pods of its own template."]
+        )
     return [f"{title(document)} has an empty selector, which takes every pod of the namespace."]

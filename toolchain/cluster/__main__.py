@@ -69,7 +69,9 @@ def _status(found: Status, *, as_json: bool) -> int:
     else:
         print(f"{'running' if found.running else 'not running'}: {found.root}")
         if found.server is not None:
-            print(f"server {found.server}, {found.nodes} nodes, stand-in provisioner {'on' if found.provision else 'off'}")
+            print(
+                f"server {found.server}, {found.nodes} nodes, stand-in provisioner {'on' if found.provision else 'off'}"
+            )
         for process in found.processes:
             print(f"  {process.name:24} pid {process.pid:<8} {'running' if process.running else 'ended'}")
     return 0 if found.running else 3
@@ -77,7 +79,9 @@ def _status(found: Status, *, as_json: bool) -> int:
 
 def _kubeconfig(found: Status) -> int:
     if not found.running:
-        raise ClusterError(f"No cluster runs in {found.root}. Start one with `python -m toolchain.cluster start`.")
+        raise ClusterError(
+            f"No cluster runs in {found.root}. Start one with `python -m toolchain.cluster start`."
+        )
     print(found.kubeconfig)
     return 0
 
@@ -92,9 +96,7 @@ def _as_json(found: Status) -> dict[str, object]:
         "controllers": found.controllers,
         "provision": found.provision,
         "logs": str(Layout(found.root).log("any").parent),
-        "processes": [
-            {"name": one.name, "pid": one.pid, "running": one.running} for one in found.processes
-        ],
+        "processes": [{"name": one.name, "pid": one.pid, "running": one.running} for one in found.processes],
     }
 
 
@@ -110,15 +112,21 @@ def _label(text: str) -> tuple[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m toolchain.cluster", description="A throw-away Kubernetes cluster.")
+    parser = argparse.ArgumentParser(
+        prog="python -m toolchain.cluster", description="A throw-away Kubernetes cluster."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--dir", type=Path, default=DEFAULT_DIR, help="where it keeps its files (default: %(default)s)")
+    common.add_argument(
+        "--dir", type=Path, default=DEFAULT_DIR, help="where it keeps its files (default: %(default)s)"
+    )
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="answer in JSON")
 
     begin = commands.add_parser("start", parents=[common, as_json], help="start it, or add to what runs")
-    begin.add_argument("--nodes", type=int, default=0, metavar="N", help="simulated nodes on which pods become Ready")
+    begin.add_argument(
+        "--nodes", type=int, default=0, metavar="N", help="simulated nodes on which pods become Ready"
+    )
     begin.add_argument(
         "--controllers",
         "--with-controllers",
@@ -126,12 +134,21 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="run kube-controller-manager (default: with nodes only)",
     )
-    begin.add_argument("--provision", action="store_true", help="a stand-in for a storage provisioner; needs --nodes")
     begin.add_argument(
-        "--storage-class", action="append", metavar="NAME", help=f"repeatable (default: {', '.join(STORAGE_CLASSES)})"
+        "--provision", action="store_true", help="a stand-in for a storage provisioner; needs --nodes"
     )
-    begin.add_argument("--node-label", action="append", default=[], type=_label, metavar="KEY=VALUE", help="repeatable")
-    begin.add_argument("--crds", type=Path, metavar="DIR", help="folder of CRDs (default: $CRDS, or the downloaded ones)")
+    begin.add_argument(
+        "--storage-class",
+        action="append",
+        metavar="NAME",
+        help=f"repeatable (default: {', '.join(STORAGE_CLASSES)})",
+    )
+    begin.add_argument(
+        "--node-label", action="append", default=[], type=_label, metavar="KEY=VALUE", help="repeatable"
+    )
+    begin.add_argument(
+        "--crds", type=Path, metavar="DIR", help="folder of CRDs (default: $CRDS, or the downloaded ones)"
+    )
 
     end = commands.add_parser("stop", parents=[common], help="stop it and delete what it held")
     end.add_argument("--keep", action="store_true", help="keep its content for the next start")

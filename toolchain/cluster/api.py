@@ -50,7 +50,7 @@ class ResourceType:
     namespaced: bool
 
 
-class KindNotServed(Exception):
+class KindNotServedError(Exception):
     """The API server does not serve this apiVersion and kind (a CRD is missing, or a name is misspelt)."""
 
 
@@ -65,7 +65,9 @@ class Api:
     token: str | None = field(default=None, repr=False)
     timeout: float = 30.0
     _connection: http.client.HTTPSConnection | None = field(default=None, repr=False)
-    _types: dict[str, dict[str, ResourceType]] = field(default_factory=dict[str, dict[str, ResourceType]], repr=False)
+    _types: dict[str, dict[str, ResourceType]] = field(
+        default_factory=dict[str, dict[str, ResourceType]], repr=False
+    )
 
     @classmethod
     def from_kubeconfig(cls, path: Path, *, anonymous: bool = False) -> Api:
@@ -108,7 +110,11 @@ class Api:
         if dry_run:
             query["dryRun"] = "All"
         return self.request(
-            "PATCH", self.path_of(document), document, query=query, content_type="application/apply-patch+yaml"
+            "PATCH",
+            self.path_of(document),
+            document,
+            query=query,
+            content_type="application/apply-patch+yaml",
         )
 
     def get(self, document: Json) -> Answer:
@@ -116,7 +122,7 @@ class Api:
         return self.request("GET", self.path_of(document))
 
     def path_of(self, document: Json) -> str:
-        """The address of an object. Raises KindNotServed."""
+        """The address of an object. Raises KindNotServedError."""
         api_version, kind = str(document["apiVersion"]), str(document["kind"])
         resource = self.resource_type(api_version, kind)
         metadata = cast("Json", document["metadata"])
@@ -126,7 +132,7 @@ class Api:
         return f"{base}/{resource.plural}/{urllib.parse.quote(str(metadata['name']))}"
 
     def resource_type(self, api_version: str, kind: str) -> ResourceType:
-        """Look a kind up in the server's discovery. Raises KindNotServed."""
+        """Look a kind up in the server's discovery. Raises KindNotServedError."""
         if kind not in self._types.get(api_version, {}):
             path = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
             answer = self.request("GET", path)
@@ -138,7 +144,7 @@ class Api:
         try:
             return self._types[api_version][kind]
         except KeyError:
-            raise KindNotServed(f"the API server does not serve {kind} of {api_version}") from None
+            raise KindNotServedError(f"the API server does not serve {kind} of {api_version}") from None
 
     def close(self) -> None:
         """Close the kept connection; the next request opens a new one."""
@@ -149,7 +155,9 @@ class Api:
     def _send(self, method: str, target: str, payload: str | None, headers: dict[str, str]) -> Answer:
         if self._connection is None:
             context = ssl.create_default_context(cadata=self.authority)
-            self._connection = http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout, context=context)
+            self._connection = http.client.HTTPSConnection(
+                self.host, self.port, timeout=self.timeout, context=context
+            )
         try:
             self._connection.request(method, target, payload, headers)
             response = self._connection.getresponse()

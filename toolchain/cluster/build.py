@@ -62,7 +62,7 @@ def ensure_built(progress: Progress, bin_dir: Path = BIN_DIR) -> None:
     if built(bin_dir):
         return
     bin_dir.mkdir(parents=True, exist_ok=True)
-    with open(bin_dir / ".cluster-build.lock", "w", encoding="utf-8") as lock:
+    with (bin_dir / ".cluster-build.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         missing = [name for name in PACKAGES if not _reports_wanted_version(bin_dir / name)]
         if missing:
@@ -88,7 +88,9 @@ def _copy_stages(bin_dir: Path) -> None:
     base = Path(listed.stdout.strip()) / "kustomize" / "stage"
     files = [file for folder in STAGES for file in sorted((base / folder).glob("*.yaml"))]
     if listed.returncode != 0 or not files:
-        raise ClusterError(f"Go cannot show the stages in the module sigs.k8s.io/kwok. {listed.stderr.strip()}".strip())
+        raise ClusterError(
+            f"Go cannot show the stages in the module sigs.k8s.io/kwok. {listed.stderr.strip()}".strip()
+        )
     target = bin_dir / STAGES_DIR
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -131,7 +133,9 @@ def _build(names: list[str], progress: Progress, bin_dir: Path) -> None:
             (Path(temporary) / name).replace(bin_dir / name)
     wrong = [name for name in names if not _reports_wanted_version(bin_dir / name)]
     if wrong:
-        raise ClusterError(f"{', '.join(wrong)} in {bin_dir} was built but does not run, or is of another version.")
+        raise ClusterError(
+            f"{', '.join(wrong)} in {bin_dir} was built but does not run, or is of another version."
+        )
     progress(f"built in {time.monotonic() - began:.0f} s into {bin_dir}")
 
 
@@ -139,7 +143,9 @@ def _follow(process: subprocess.Popen[str], progress: Progress, began: float) ->
     """Collect what Go prints and tell every ten seconds that it is alive; returns the lines after it ended."""
     lines: list[str] = []
     assert process.stderr is not None
-    reader = threading.Thread(target=lines.extend, args=((line.rstrip() for line in process.stderr),), daemon=True)
+    reader = threading.Thread(
+        target=lines.extend, args=((line.rstrip() for line in process.stderr),), daemon=True
+    )
     reader.start()
     while True:
         try:
@@ -179,7 +185,9 @@ def _go() -> str:
 
 def _go_environment() -> dict[str, str]:
     """The caller's environment, cleared of workspaces and flags that would make Go look at another module."""
-    return {key: value for key, value in os.environ.items() if key not in {"GOFLAGS", "GOWORK"}} | {"GOWORK": "off"}
+    return {key: value for key, value in os.environ.items() if key not in {"GOFLAGS", "GOWORK"}} | {
+        "GOWORK": "off"
+    }
 
 
 if __name__ == "__main__":

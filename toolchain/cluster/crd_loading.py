@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from toolchain.cluster.api import Api, Json
-from toolchain.cluster.layout import ClusterError, Progress
+from toolchain.cluster.layout import ClusterError
 
 READY_WITHIN = 60.0
 """Seconds; measured: a few for all of the definitions together."""
 
 
 def read_crds(folder: Path) -> list[Json]:
-    """Every CustomResourceDefinition in the `.yaml` and `.yml` files at or below `folder`; other kinds are skipped."""
+    """Every CustomResourceDefinition in the `.yaml` and `.yml` files at or below `folder`; other kinds are skipped.
+
+    Raises ClusterError when there is none, or a file is not YAML.
+    """
     files = sorted(file for file in folder.rglob("*") if file.suffix in {".yaml", ".yml"})
     found: list[Json] = []
     for file in files:
@@ -23,16 +27,18 @@ def read_crds(folder: Path) -> list[Json]:
             documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=_Loader))
         except yaml.YAMLError as error:
             raise ClusterError(f"{file} is not readable YAML: {error}") from error
-        found += [one for one in documents if isinstance(one, dict) and one.get("kind") == "CustomResourceDefinition"]
+        found += [
+            one
+            for one in documents
+            if isinstance(one, dict) and one.get("kind") == "CustomResourceDefinition"
+        ]
     if not found:
         raise ClusterError(f"{folder} holds no CustomResourceDefinition in a .yaml or .yml file.")
     return found
 
 
-def load_crds(api: Api, folder: Path, progress: Progress) -> int:
-    """Apply all definitions of a folder, wait until each is Established and served; returns how many there are."""
-    crds = read_crds(folder)
-    progress(f"loading {len(crds)} CRDs from {folder}")
+def load_crds(api: Api, crds: Sequence[Json]) -> None:
+    """Apply the definitions and wait until each is Established and served. Raises ClusterError."""
     for crd in crds:
         answer = api.apply(crd)
         if not answer.ok:
@@ -40,7 +46,6 @@ def load_crds(api: Api, folder: Path, progress: Progress) -> int:
     deadline = time.monotonic() + READY_WITHIN
     for crd in crds:
         wait_until_served(api, crd, deadline)
-    return len(crds)
 
 
 def wait_until_served(api: Api, crd: Json, deadline: float) -> None:
@@ -54,9 +59,13 @@ def wait_until_served(api: Api, crd: Json, deadline: float) -> None:
         conditions: list[Json] = api.get(crd).body.get("status", {}).get("conditions", [])
         by_type = {one["type"]: one for one in conditions}
         if by_type.get("NamesAccepted", {}).get("status") == "False":
-            raise ClusterError(f"The CRD {name} claims a name that is taken: {by_type['NamesAccepted']['message']}")
+            raise ClusterError(
+                f"The CRD {name} claims a name that is taken: {by_type['NamesAccepted']['message']}"
+            )
         established = by_type.get("Established", {}).get("status") == "True"
-        if established and all(_listed(api, spec["group"], version, spec["names"]["plural"]) for version in versions):
+        if established and all(
+            _listed(api, spec["group"], version, spec["names"]["plural"]) for version in versions
+        ):
             return
         if time.monotonic() > deadline:
             raise ClusterError(f"The CRD {name} was not served within {READY_WITHIN:.0f} s.")

@@ -7,16 +7,16 @@ import json
 import shutil
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from toolchain.cluster import control_plane, simulated
-from toolchain.cluster.api import Api
+from toolchain.cluster.api import Api, Json
 from toolchain.cluster.build import ensure_built, wanted_version
-from toolchain.cluster.crd_loading import load_crds
+from toolchain.cluster.crd_loading import load_crds, read_crds
 from toolchain.cluster.layout import BIN_DIR, ClusterError, Layout, Progress, write_private
 from toolchain.cluster.process import Owned, last_lines, spawn
 from toolchain.cluster.process import stop as stop_processes
@@ -43,9 +43,13 @@ class Options:
         if self.nodes < 0:
             raise ClusterError(f"The number of nodes must be 0 or more, and {self.nodes} was given.")
         if self.nodes and not self.controllers:
-            raise ClusterError("Nodes need controllers: nothing would make pods for them. Leave --no-controllers out.")
+            raise ClusterError(
+                "Nodes need controllers: nothing would make pods for them. Leave --no-controllers out."
+            )
         if self.provision and not self.nodes:
-            raise ClusterError("The stand-in provisioner is played by the simulated nodes: give --nodes 1 or more too.")
+            raise ClusterError(
+                "The stand-in provisioner is played by the simulated nodes: give --nodes 1 or more too."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ def start(root: Path, options: Options, progress: Progress, bin_dir: Path = BIN_
     kept. It never gets less than it has. Raises ClusterError.
     """
     control_plane.find_etcd()
+    definitions = [] if options.crds is None else read_crds(options.crds)
     ensure_built(progress, bin_dir)
     root = root.resolve()
     layout = Layout(root)
@@ -91,13 +96,20 @@ def start(root: Path, options: Options, progress: Progress, bin_dir: Path = BIN_
             storage_classes=options.storage_classes,
             node_labels=options.node_labels,
         )
-        if before.running and _has(before, asked):
+        kept = before.running and _has(before, asked)
+        if kept:
             progress("the cluster runs already")
         else:
             stop_processes(before.processes[::-1])
             _start_processes(layout, asked, progress, bin_dir)
-        _fill(layout, asked, progress)
-        after = Status(**{**_fields(status(root)), "nodes": asked.nodes})
+        try:
+            _fill(layout, asked, definitions, progress)
+        except BaseException:
+            if not kept:
+                stop_processes(status(root).processes[::-1])
+                layout.state.unlink(missing_ok=True)
+            raise
+        after = replace(status(root), nodes=asked.nodes)
         _save(layout, after)
     return after
 
@@ -139,8 +151,10 @@ def status(root: Path) -> Status:
 
 
 def _has(before: Status, asked: Options) -> bool:
-    return before.controllers == asked.controllers and before.provision == asked.provision and (
-        bool(before.nodes) == bool(asked.nodes)
+    return (
+        before.controllers == asked.controllers
+        and before.provision == asked.provision
+        and (bool(before.nodes) == bool(asked.nodes))
     )
 
 
@@ -155,9 +169,9 @@ def _save(layout: Layout, value: Status) -> None:
 
 
 @contextmanager
-def _locked(layout: Layout) -> Iterator[None]:
+def _locked(layout: Layout) -> Generator[None]:
     layout.root.mkdir(parents=True, exist_ok=True)
-    with open(layout.lock, "w", encoding="utf-8") as lock:
+    with layout.lock.open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -171,18 +185,20 @@ def _start_processes(layout: Layout, asked: Options, progress: Progress, bin_dir
         except BaseException as error:
             stop_processes(started[::-1])
             layout.state.unlink(missing_ok=True)
-            if isinstance(error, _PortTaken) and attempt < ATTEMPTS:
+            if isinstance(error, _PortTakenError) and attempt < ATTEMPTS:
                 progress("a port was taken meanwhile; trying others")
                 continue
             raise
         return
 
 
-class _PortTaken(ClusterError):
-    pass
+class _PortTakenError(ClusterError):
+    """Somebody bound a port between its choice and its use."""
 
 
-def _start_once(layout: Layout, asked: Options, progress: Progress, bin_dir: Path, started: list[Owned]) -> None:
+def _start_once(
+    layout: Layout, asked: Options, progress: Progress, bin_dir: Path, started: list[Owned]
+) -> None:
     ports = control_plane.free_ports()
     server = f"https://127.0.0.1:{ports.api}"
     control_plane.write_credentials(layout)
@@ -209,13 +225,12 @@ def _start_once(layout: Layout, asked: Options, progress: Progress, bin_dir: Pat
     began = time.monotonic()
     _wait_until_ready(layout, ports.api, started)
     progress(f"the API server is ready after {time.monotonic() - began:.1f} s")
-    watching = control_plane.CLIENT_ENVIRONMENT
     if asked.controllers:
-        launch("kube-controller-manager", control_plane.controller_manager_command(layout, bin_dir), watching)
+        launch("kube-controller-manager", control_plane.controller_manager_command(layout, bin_dir))
     if asked.nodes:
         layout.stages.write_text(simulated.stages_text(bin_dir, provision=asked.provision), encoding="utf-8")
-        launch("kube-scheduler", control_plane.scheduler_command(layout, bin_dir), watching)
-        launch("kwok", control_plane.kwok_command(layout, bin_dir), watching)
+        launch("kube-scheduler", control_plane.scheduler_command(layout, bin_dir))
+        launch("kwok", control_plane.kwok_command(layout, bin_dir))
 
 
 def _wait_until_ready(layout: Layout, port: int, started: Sequence[Owned]) -> None:
@@ -224,7 +239,7 @@ def _wait_until_ready(layout: Layout, port: int, started: Sequence[Owned]) -> No
         for process in started:
             if not process.running:
                 end = last_lines(layout.log(process.name))
-                kind = _PortTaken if "address already in use" in end else ClusterError
+                kind = _PortTakenError if "address already in use" in end else ClusterError
                 raise kind(f"{process.name} ended while the cluster started. {end}")
         if layout.serving_certificate.exists() and _answers(layout, port):
             return
@@ -247,7 +262,7 @@ def _answers(layout: Layout, port: int) -> bool:
         api.close()
 
 
-def _fill(layout: Layout, asked: Options, progress: Progress) -> None:
+def _fill(layout: Layout, asked: Options, definitions: Sequence[Json], progress: Progress) -> None:
     api = Api.from_kubeconfig(layout.kubeconfig)
     try:
         if asked.controllers:
@@ -255,8 +270,9 @@ def _fill(layout: Layout, asked: Options, progress: Progress) -> None:
         if asked.nodes:
             simulated.create_nodes(api, asked.nodes, asked.node_labels)
             progress(f"{asked.nodes} simulated node{'s' if asked.nodes > 1 else ''} ready")
-        if asked.crds is not None:
-            load_crds(api, asked.crds, progress)
+        if definitions:
+            load_crds(api, definitions)
+            progress(f"{len(definitions)} CRDs loaded from {asked.crds}")
     except OSError as error:
         raise ClusterError(
             f"The API server stopped answering ({error}). {last_lines(layout.log('kube-apiserver'))}"

@@ -67,13 +67,15 @@ def _linux_identity(pid: int) -> str | None:
     return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
 
 
-def spawn(name: str, command: Sequence[str], log: Path, cwd: Path, extra_env: dict[str, str] | None = None) -> Owned:
+def spawn(
+    name: str, command: Sequence[str], log: Path, cwd: Path, extra_env: dict[str, str] | None = None
+) -> Owned:
     """Start a program in a session of its own, so that a Ctrl-C in the terminal does not reach it.
 
     Output goes to `log`, which starts empty. Raises ClusterError when the program cannot be executed.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "wb") as output:
+    with log.open("wb") as output:
         try:
             child = subprocess.Popen(
                 list(command),
@@ -123,7 +125,9 @@ def _signal(process: Owned, number: signal.Signals) -> None:
     except ProcessLookupError:
         return
     except PermissionError as error:
-        raise ClusterError(f"{process.name} (pid {process.pid}) belongs to another user and cannot be stopped.") from error
+        raise ClusterError(
+            f"{process.name} (pid {process.pid}) belongs to another user and cannot be stopped."
+        ) from error
 
 
 def _ended(process: Owned, seconds: float) -> bool:

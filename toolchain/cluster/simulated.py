@@ -74,7 +74,9 @@ def create_classes(api: Api, names: Sequence[str], *, provision: bool) -> None:
             "kind": "StorageClass",
             "metadata": {
                 "name": name,
-                "annotations": {"storageclass.kubernetes.io/is-default-class": "true" if index == 0 else "false"},
+                "annotations": {
+                    "storageclass.kubernetes.io/is-default-class": "true" if index == 0 else "false"
+                },
             },
             "provisioner": provisioner,
             "volumeBindingMode": "WaitForFirstConsumer",
@@ -123,7 +125,9 @@ def _wait_until_ready(api: Api, name: str, seconds: float = 30.0) -> Json:
         if any(one["type"] == "Ready" and one["status"] == "True" for one in conditions):
             return node
         if time.monotonic() > deadline:
-            raise ClusterError(f"The simulated node {name} did not become Ready within {seconds:.0f} s; see kwok's log.")
+            raise ClusterError(
+                f"The simulated node {name} did not become Ready within {seconds:.0f} s; see kwok's log."
+            )
         time.sleep(0.1)
 
 

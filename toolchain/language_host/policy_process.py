@@ -28,7 +28,7 @@ def stop_all() -> None:
 
 
 def interpreter(request: language_pb2.RunPluginRequest) -> str:
-    """The Python of the pack's `virtualenv` option (relative to the pack) when there is one, else this process's own."""
+    """The Python of the pack's `virtualenv` option (relative to the pack) if there is one, else this process's own."""
     directory = Path(request.info.program_directory or request.program)
     wanted = (
         request.info.options.fields["virtualenv"].string_value if request.info.HasField("options") else ""

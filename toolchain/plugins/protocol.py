@@ -1,8 +1,8 @@
 """Pulumi's generated protocol messages, loaded without executing the `pulumi` package itself.
 
-`import pulumi.runtime.proto` runs `pulumi/__init__.py`, the whole SDK, which a plugin does not need and which more
-than doubles the time to its first line of output. In a plugin's process the parent packages are therefore
-registered as bare packages that only say where their files are.
+`import pulumi.runtime.proto` runs `pulumi/__init__.py`, the whole SDK, which a plugin does not need and which
+more than doubles the time to its first line of output. In a plugin's process the parent packages are
+therefore registered as bare packages that only say where their files are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def _register_bare_parents() -> None:
         return  # the real package is in use in this process (tests, tools): nothing to save any more
     spec = importlib.util.find_spec("pulumi")
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("the Python package 'pulumi' is not installed: run `make setup`", name="pulumi")
+        raise ModuleNotFoundError(
+            "the Python package 'pulumi' is not installed: run `make setup`", name="pulumi"
+        )
     folder = Path(next(iter(spec.submodule_search_locations)))
     for name in _PARENTS:
         module = ModuleType(name)

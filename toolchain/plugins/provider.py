@@ -1,8 +1,8 @@
 """What a provider plugin implements: one method per step of a resource's life, on plain Python values.
 
 `server.py` puts a `Provider` behind gRPC. A method reports a user's mistake or an outside failure by raising
-`ProviderError` with one sentence that says what is wrong and what to do; anything else that escapes is a defect of
-the plugin and is reported as such.
+`ProviderError` with one sentence that says what is wrong and what to do; anything else that escapes is a
+defect of the plugin and is reported as such.
 """
 
 from __future__ import annotations
@@ -23,9 +23,17 @@ class ProviderError(Exception):
 class ResourceInitError(ProviderError):
     """The object exists but is not ready: Pulumi records it with these outputs and tries again next time."""
 
-    def __init__(self, message: str, *, id: str, outputs: Object, reasons: list[str], inputs: Object | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        identifier: str,
+        outputs: Object,
+        reasons: list[str],
+        inputs: Object | None = None,
+    ) -> None:
         super().__init__(message)
-        self.id = id
+        self.identifier = identifier
         self.outputs = outputs
         self.inputs = inputs
         self.reasons = reasons
@@ -44,7 +52,9 @@ class Log(Protocol):
     """Where a plugin's messages to the user go."""
 
     def __call__(self, severity: Severity, message: str, urn: str = "", *, status: bool = False) -> None:
-        """Show a message, with `urn` beside that resource; `status` ones are shown only while it is worked on."""
+        """Show a message, with `urn` beside that resource; `status` ones are shown only while it is worked
+        on.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +141,9 @@ class Diff:
 
 @dataclass(frozen=True, kw_only=True)
 class DiffRequest(Resource):
-    """`olds` are the outputs and `old_inputs` the inputs in the state, `ignore` the paths of `ignore_changes`."""
+    """`olds` are the outputs and `old_inputs` the inputs in the state, `ignore` the paths of
+    `ignore_changes`.
+    """
 
     id: str
     olds: Object
@@ -257,5 +269,6 @@ class Provider:
 
     def _unknown_type(self, request: Resource) -> ProviderError:
         return ProviderError(
-            f"the resource type {request.type} is not in the offline plugin '{self.name}': use the official plugin"
+            f"the resource type {request.type} is not in the offline plugin '{self.name}': use the official "
+            f"plugin"
         )

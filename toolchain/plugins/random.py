@@ -1,8 +1,8 @@
 """The offline `random` provider, run with `python -m toolchain.plugins.random`.
 
-Same types, inputs, defaults and outputs as pulumi-random 4, with two differences: a keeper or any other input change
-replaces the object as there, but `bcryptHash` of a RandomPassword is left out (it would need a dependency), and the
-random values come from the operating system through `secrets`.
+Same types, inputs, defaults and outputs as pulumi-random 4, with two differences: a keeper or any other input
+change replaces the object as there, but `bcryptHash` of a RandomPassword is left out (it would need a
+dependency), and the random values come from the operating system through `secrets`.
 """
 
 from __future__ import annotations
@@ -51,14 +51,44 @@ _TEXT_DEFAULTS: Object = {
     "minNumeric": 0,
 }
 _PET_WORDS = (
-    ("brave", "calm", "clever", "eager", "fair", "gentle", "happy", "keen", "kind", "lively", "noble", "quick", "sunny"),
-    ("badger", "crane", "falcon", "fox", "heron", "lynx", "marten", "otter", "owl", "raven", "robin", "seal", "wren"),
+    (
+        "brave",
+        "calm",
+        "clever",
+        "eager",
+        "fair",
+        "gentle",
+        "happy",
+        "keen",
+        "kind",
+        "lively",
+        "noble",
+        "quick",
+        "sunny",
+    ),
+    (
+        "badger",
+        "crane",
+        "falcon",
+        "fox",
+        "heron",
+        "lynx",
+        "marten",
+        "otter",
+        "owl",
+        "raven",
+        "robin",
+        "seal",
+        "wren",
+    ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One resource type: how its values are made, from an identifier how they are found again, which are secret."""
+    """One resource type: how its values are made, from an identifier how they are found again, which are
+    secret.
+    """
 
     make: Callable[[Object], tuple[str, Object]]
     adopt: Callable[[str], tuple[Object, Object]]
@@ -88,10 +118,14 @@ def random_text(inputs: Object) -> str:
     length = _whole(inputs, "length")
     least = sum(minimum for _, _, minimum in classes)
     if length < max(1, least):
-        raise ProviderError(f"length is {length} but must be at least {max(1, least)} (the sum of the minima)")
+        raise ProviderError(
+            f"length is {length} but must be at least {max(1, least)} (the sum of the minima)"
+        )
     alphabet = "".join(characters for characters, wanted, _ in classes if wanted)
     if not alphabet:
-        raise ProviderError("no characters to pick from: at least one of upper, lower, numeric, special must be true")
+        raise ProviderError(
+            "no characters to pick from: at least one of upper, lower, numeric, special must be true"
+        )
     picked = [secrets.choice(characters) for characters, _, minimum in classes for _ in range(minimum)]
     picked += [secrets.choice(alphabet) for _ in range(length - least)]
     secrets.SystemRandom().shuffle(picked)
@@ -144,7 +178,9 @@ def _decoded(encoded: str, *, urlsafe: bool = False) -> bytes:
     try:
         return base64.b64decode(padded, altchars=b"-_" if urlsafe else None, validate=True)
     except ValueError as error:
-        raise ProviderError(f"the identifier to import is not base64{' (URL-safe)' if urlsafe else ''}: {error}") from None
+        raise ProviderError(
+            f"the identifier to import is not base64{' (URL-safe)' if urlsafe else ''}: {error}"
+        ) from None
 
 
 def _make_bytes(inputs: Object) -> tuple[str, Object]:
@@ -179,7 +215,9 @@ def _make_integer(inputs: Object) -> tuple[str, Object]:
         raise ProviderError(f"max ({high}) must not be less than min ({low})")
     seed = as_text(inputs.get("seed"))
     if seed:
-        raise ProviderError("seed is not in the offline plugin 'random': use the official plugin or leave it out")
+        raise ProviderError(
+            "seed is not in the offline plugin 'random': use the official plugin or leave it out"
+        )
     number = low + secrets.randbelow(high - low + 1)
     return str(number), {"result": number}
 
@@ -240,7 +278,10 @@ KINDS: dict[str, Kind] = {
 
 
 def _outputs(kind: Kind, inputs: Object, values: Object) -> Object:
-    return {**inputs, **{key: Secret(value) if key in kind.secret else value for key, value in values.items()}}
+    return {
+        **inputs,
+        **{key: Secret(value) if key in kind.secret else value for key, value in values.items()},
+    }
 
 
 class RandomProvider(Provider):

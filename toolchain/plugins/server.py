@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 import grpc
 
@@ -47,11 +47,20 @@ else:
     ResourceProviderServicer = protocol.load("provider_pb2_grpc").ResourceProviderServicer
 
 _MESSAGE_LIMIT = 400 * 1024 * 1024  # bytes; the engine's own limit
-_OPTIONS = [("grpc.max_receive_message_length", _MESSAGE_LIMIT), ("grpc.max_send_message_length", _MESSAGE_LIMIT)]
+_OPTIONS = [
+    ("grpc.max_receive_message_length", _MESSAGE_LIMIT),
+    ("grpc.max_send_message_length", _MESSAGE_LIMIT),
+]
 _WORKERS = 48  # the engine works on many resources at once, and an awaited one holds its thread
 
 Answer = TypeVar("Answer")
 Context = grpc.ServicerContext
+
+
+class _Send(Protocol):
+    """A call without its options; the parameter's name is gRPC's."""
+
+    def __call__(self, request: engine_pb2.LogRequest) -> object: ...
 
 
 class EngineLog:
@@ -60,7 +69,7 @@ class EngineLog:
     def __init__(self, address: str) -> None:
         self._address = address
         self._lock = threading.Lock()
-        self._send: Callable[[object], object] | None = None
+        self._send: _Send | None = None
 
     def __call__(self, severity: Severity, message: str, urn: str = "", *, status: bool = False) -> None:
         if not self._address:
@@ -72,13 +81,14 @@ class EngineLog:
         try:
             self._sender()(request)
         except grpc.RpcError:
-            # The engine has gone: the operation's own answer will not arrive either, and stderr is still read.
+            # The engine has gone: the operation's own answer will not arrive either, and stderr is still
+            # read.
             print(message, file=sys.stderr, flush=True)
 
     def _level(self, severity: Severity) -> engine_pb2.LogSeverity.ValueType:
         return protocol.engine_pb2.LogSeverity.Value(severity.name)
 
-    def _sender(self) -> Callable[[object], object]:
+    def _sender(self) -> _Send:
         with self._lock:
             if self._send is None:
                 channel = grpc.insecure_channel(self._address, options=_OPTIONS)
@@ -95,13 +105,13 @@ class Servicer(ResourceProviderServicer):
 
     def __init__(self, provider: Provider, engine_address: str) -> None:
         self._provider = provider
-        self._start(engine_address, "")
+        self._start(engine_address)
 
-    def _start(self, engine_address: str, root: str) -> None:
-        self._provider.start(Host(root=Path(root or os.getcwd()), log=EngineLog(engine_address)))
+    def _start(self, engine_address: str) -> None:
+        self._provider.start(Host(root=Path.cwd(), log=EngineLog(engine_address)))
 
     def Handshake(self, request: p.ProviderHandshakeRequest, context: Context) -> p.ProviderHandshakeResponse:
-        self._start(request.engine_address, "")
+        self._start(request.engine_address)
         return p.ProviderHandshakeResponse(
             accept_secrets=True,
             accept_resources=False,
@@ -113,7 +123,9 @@ class Servicer(ResourceProviderServicer):
         return plugin_pb2.PluginInfo(version=self._provider.version)
 
     def GetSchema(self, request: p.GetSchemaRequest, context: Context) -> p.GetSchemaResponse:
-        return p.GetSchemaResponse(schema=f'{{"name": "{self._provider.name}", "version": "{self._provider.version}"}}')
+        return p.GetSchemaResponse(
+            schema=f'{{"name": "{self._provider.name}", "version": "{self._provider.version}"}}'
+        )
 
     def CheckConfig(self, request: p.CheckRequest, context: Context) -> p.CheckResponse:
         olds = from_struct(request.olds) if request.HasField("olds") else None
@@ -180,7 +192,9 @@ class Servicer(ResourceProviderServicer):
         result = self._run(context, lambda: self._provider.read(asked))
         if result is None:
             return p.ReadResponse(id="")
-        return p.ReadResponse(id=result.id, properties=to_struct(result.outputs), inputs=to_struct(result.inputs))
+        return p.ReadResponse(
+            id=result.id, properties=to_struct(result.outputs), inputs=to_struct(result.inputs)
+        )
 
     def Update(self, request: p.UpdateRequest, context: Context) -> p.UpdateResponse:
         asked = UpdateRequest(
@@ -193,7 +207,9 @@ class Servicer(ResourceProviderServicer):
             timeout=request.timeout,
             ignore=list(request.ignoreChanges),
         )
-        return p.UpdateResponse(properties=to_struct(self._run(context, lambda: self._provider.update(asked))))
+        return p.UpdateResponse(
+            properties=to_struct(self._run(context, lambda: self._provider.update(asked)))
+        )
 
     def Delete(self, request: p.DeleteRequest, context: Context) -> Empty:
         asked = DeleteRequest(
@@ -217,7 +233,7 @@ class Servicer(ResourceProviderServicer):
         return Empty()
 
     def Attach(self, request: plugin_pb2.PluginAttach, context: Context) -> Empty:
-        self._start(request.address, "")
+        self._start(request.address)
         return Empty()
 
     def _run(self, context: Context, work: Callable[[], Answer]) -> Answer:
@@ -227,7 +243,7 @@ class Servicer(ResourceProviderServicer):
             _abort_not_ready(context, error)
         except ProviderError as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
-        except Exception as error:  # a defect here: the engine must get an answer, and the reader where it was
+        except Exception as error:  # noqa: BLE001 - a defect here: the engine must get an answer, the log the place
             traceback.print_exc()
             context.abort(
                 grpc.StatusCode.INTERNAL,
@@ -237,7 +253,7 @@ class Servicer(ResourceProviderServicer):
 
 def _abort_not_ready(context: Context, error: ResourceInitError) -> NoReturn:
     detail = p.ErrorResourceInitFailed(
-        id=error.id,
+        id=error.identifier,
         properties=to_struct(error.outputs),
         reasons=error.reasons,
         inputs=to_struct(error.inputs) if error.inputs is not None else None,

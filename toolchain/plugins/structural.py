@@ -29,8 +29,8 @@ def never(_path: str) -> bool:
 def compare(old: Object, new: Object, replaces: Replaces = never) -> dict[str, Change]:
     """The changed properties by path. `replaces` says for a path whether a change of it needs a new object.
 
-    Numbers are equal by value (2 and 2.0), a null field equals an absent one, secrets are compared by content,
-    and a value that is not known yet counts as changed.
+    Numbers are equal by value (2 and 2.0), a null field equals an absent one, secrets are compared by
+    content, and a value that is not known yet counts as changed.
     """
     changes: dict[str, Change] = {}
     _objects(old, new, "", changes, replaces)

@@ -1,7 +1,7 @@
 """Property values: what Pulumi's wire format (`google.protobuf.Struct` with envelopes) is in Python.
 
-Objects are dicts, lists are lists, whole numbers are ints. A secret is a `Secret`, a value that is not known yet
-(preview) is `UNKNOWN`. Assets, archives and resource references stay the dicts that they are on the wire.
+Objects are dicts, lists are lists, whole numbers are ints. A secret is a `Secret`, a value that is not known
+yet (preview) is `UNKNOWN`. Assets, archives and resource references stay the dicts that they are on the wire.
 The signatures and the unknown's UUID are those of `sdk/go/common/resource` in pulumi/pulumi.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value as ProtoValue
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"
+SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - names an envelope, hides nothing
 OUTPUT_SIGNATURE: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 UNKNOWN_UUIDS: Final = frozenset(
     {
@@ -41,7 +41,7 @@ class Unknown:
 
 UNKNOWN: Final = Unknown()
 
-Value: TypeAlias = "None | bool | int | float | str | list[Value] | dict[str, Value] | Secret | Unknown"
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | Secret | Unknown | None"
 Object: TypeAlias = "dict[str, Value]"
 
 

@@ -50,7 +50,10 @@ def lan_allowances(allowances: Sequence[LanAllowance]) -> Manifest:
         {
             "endpointSelector": {"matchLabels": {"app.kubernetes.io/name": APP}},
             "egress": [
-                {"toCIDR": [f"{allowance.address}/{128 if ':' in allowance.address else 32}"], **_ports(allowance.port)}
+                {
+                    "toCIDR": [f"{allowance.address}/{128 if ':' in allowance.address else 32}"],
+                    **_ports(allowance.port),
+                }
                 for allowance in allowances
             ],
         }
@@ -62,13 +65,19 @@ def _policy(spec: Manifest) -> Manifest:
 
 
 def _ports(*numbers: int) -> Manifest:
-    return {"toPorts": [{"ports": [{"port": str(number), "protocol": "TCP"} for number in dict.fromkeys(numbers)]}]}
+    return {
+        "toPorts": [
+            {"ports": [{"port": str(number), "protocol": "TCP"} for number in dict.fromkeys(numbers)]}
+        ]
+    }
 
 
 def _dns() -> Manifest:
     return {
         "toEndpoints": [{"matchLabels": {_NAMESPACE: "kube-system", "k8s-app": "kube-dns"}}],
-        "toPorts": [{"ports": [{"port": "53", "protocol": "ANY"}], "rules": {"dns": [{"matchPattern": "*"}]}}],
+        "toPorts": [
+            {"ports": [{"port": "53", "protocol": "ANY"}], "rules": {"dns": [{"matchPattern": "*"}]}}
+        ],
     }
 
 
@@ -86,7 +95,10 @@ def _ingress(rule: Ingress) -> Manifest:
     if rule.anyone:
         return {"fromEntities": ["all"], **_ports(rule.port)}
     if rule.namespace is not None:
-        return {"fromEndpoints": [{"matchLabels": {_NAMESPACE: rule.namespace, **rule.pods}}], **_ports(rule.port)}
+        return {
+            "fromEndpoints": [{"matchLabels": {_NAMESPACE: rule.namespace, **rule.pods}}],
+            **_ports(rule.port),
+        }
     if rule.nodes:
         # A gateway of Cilium itself has the identity `ingress`; kubelet and host network have `host`, `remote-node`.
         return {"fromEntities": ["ingress", "host", "remote-node"], **_ports(rule.port)}

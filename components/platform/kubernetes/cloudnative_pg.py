@@ -50,7 +50,11 @@ def cluster(spec: DatabaseCluster, secret: str) -> Manifest:
         "affinity": {
             "enablePodAntiAffinity": spec.instances > 1,
             "topologyKey": "kubernetes.io/hostname",
-            **{name: value for name, value in placement(spec.placement).items() if name != "priorityClassName"},
+            **{
+                name: value
+                for name, value in placement(spec.placement).items()
+                if name != "priorityClassName"
+            },
         },
     }
     if spec.placement.priority_class is not None:
@@ -65,7 +69,12 @@ def cluster(spec: DatabaseCluster, secret: str) -> Manifest:
                 "parameters": {"barmanObjectName": spec.archive.name, "serverName": spec.archive.server_name},
             }
         ]
-    return {"apiVersion": GROUP, "kind": "Cluster", "metadata": {"annotations": _wait("condition=Ready")}, "spec": body}
+    return {
+        "apiVersion": GROUP,
+        "kind": "Cluster",
+        "metadata": {"annotations": _wait("condition=Ready")},
+        "spec": body,
+    }
 
 
 def database(spec: DatabaseCluster) -> Manifest:

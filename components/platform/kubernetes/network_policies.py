@@ -28,7 +28,10 @@ def workload_policy(workload: Workload, others: Sequence[Workload], peers: Mappi
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 *(
-                    {"from": [{"podSelector": {"matchLabels": selector(other.name)}}], "ports": _ports(link.port)}
+                    {
+                        "from": [{"podSelector": {"matchLabels": selector(other.name)}}],
+                        "ports": _ports(link.port),
+                    }
                     for other in others
                     for link in other.links
                     if link.to == workload.name
@@ -45,7 +48,11 @@ def workload_policy(workload: Workload, others: Sequence[Workload], peers: Mappi
 
 
 def peer_policy(
-    peer: Peer, clients: Sequence[tuple[str, int]], namespace: str, operator_namespace: str, archive_ports: Sequence[int]
+    peer: Peer,
+    clients: Sequence[tuple[str, int]],
+    namespace: str,
+    operator_namespace: str,
+    archive_ports: Sequence[int],
 ) -> Manifest:
     """Who may connect to a database cluster: Immich's pods, its own members, the operator; and what it needs."""
     members = {"podSelector": {"matchLabels": dict(peer.labels)}}

@@ -1,7 +1,7 @@
 """Registering one manifest as a Pulumi resource, in the type and wire form of pulumi-kubernetes.
 
-The resources are registered through `pulumi.CustomResource`, with the tokens of pulumi-kubernetes: manifests are made as
-plain data by pure functions and need no second, typed copy (docs/adr/0002-manifests-as-data.md).
+The resources are registered through `pulumi.CustomResource`, with the tokens of pulumi-kubernetes: manifests are made
+as plain data by pure functions and need no second, typed copy (docs/adr/0002-manifests-as-data.md).
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def register(
             protect=holds_data or None,
             retain_on_delete=holds_data or None,
             additional_secret_outputs=["data", "stringData"] if kind == "Secret" else None,
-            custom_timeouts=pulumi.CustomTimeouts(create=waits, update=waits, delete=waits) if waits else None,
+            custom_timeouts=pulumi.CustomTimeouts(create=waits, update=waits, delete=waits)
+            if waits
+            else None,
         ),
     )

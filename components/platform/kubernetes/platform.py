@@ -11,7 +11,15 @@ import pulumi
 
 from components.naming import labels, object_name
 from components.platform.base import Values
-from components.platform.kubernetes import cilium, cloudnative_pg, network_policies, routes, secrets, volumes, workloads
+from components.platform.kubernetes import (
+    cilium,
+    cloudnative_pg,
+    network_policies,
+    routes,
+    secrets,
+    volumes,
+    workloads,
+)
 from components.platform.kubernetes.objects import Manifest, register
 from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
 from components.platform.specs import (
@@ -24,6 +32,7 @@ from components.platform.specs import (
     RouteSpec,
 )
 from components.workload import ConfigFiles, Device, SecretFiles, VolumeRequest, Workload
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KubernetesOptions:
@@ -47,7 +56,9 @@ class KubernetesOptions:
 class KubernetesPlatform(pulumi.ComponentResource):
     """The namespace and everything in it. Components call it; `finish` makes what needs to know all of them."""
 
-    def __init__(self, options: KubernetesOptions, privileged: bool, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, options: KubernetesOptions, privileged: bool, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("immich:kubernetes:Platform", "platform", {}, opts)
         self._options = options
         self._workloads: list[Workload] = []
@@ -107,15 +118,19 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self._secrets[secret.name] = name
         store = self._options.external_store
         if store is not None:
-            manifest = secrets.external_secret(secret, store, name)
+            manifest: Manifest = secrets.external_secret(secret, store, name)
         else:
             keys = tuple(dict.fromkeys(key for text in secret.items.values() for key in text.keys))
             texts = secret.items
-            resolved = values(keys).apply(lambda found: {item: text.resolve(found) for item, text in texts.items()})
+            resolved = values(keys).apply(
+                lambda found: {item: text.resolve(found) for item, text in texts.items()}
+            )
             manifest = {**secrets.secret(secret), "stringData": pulumi.Output.secret(resolved)}
         if secret.labels:
-            manifest = {**manifest, "metadata": {**manifest["metadata"], "labels": dict(secret.labels)}}
-        self._published[secret.name] = self._register(manifest, name, secret.name, parent, namespace=secret.namespace)
+            manifest["metadata"]["labels"] = dict(secret.labels)
+        self._published[secret.name] = self._register(
+            manifest, name, secret.name, parent, namespace=secret.namespace
+        )
 
     def workload(
         self,
@@ -132,12 +147,19 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self._workloads.append(workload)
         files = [mount for mount in workload.mounts if isinstance(mount, ConfigFiles)]
         needed: list[pulumi.Resource] = [*after, self._account]
-        needed += [self._published[mount.secret] for mount in workload.mounts if isinstance(mount, SecretFiles)]
-        needed += [self._register(workloads.config_map(mount), object_name(mount.name), workload.name, parent) for mount in files]
+        needed += [
+            self._published[mount.secret] for mount in workload.mounts if isinstance(mount, SecretFiles)
+        ]
+        needed += [
+            self._register(workloads.config_map(mount), object_name(mount.name), workload.name, parent)
+            for mount in files
+        ]
         annotations: dict[str, pulumi.Input[str]] = {}
         revision = {**workload.revision, **{mount.name: _digest(mount.files) for mount in files}}
         annotations |= {f"immich/revision-{name}": value for name, value in sorted(revision.items())}
-        annotations |= {f"immich/secret-{name}": value for name, value in sorted((fingerprints or {}).items())}
+        annotations |= {
+            f"immich/secret-{name}": value for name, value in sorted((fingerprints or {}).items())
+        }
         context = PodContext(claims=self._claims, secrets=self._secrets, labels=self._labels(workload.name))
         ready: pulumi.Resource = self._register(
             workloads.controller(workload, context, annotations),
@@ -149,20 +171,39 @@ class KubernetesPlatform(pulumi.ComponentResource):
         )
         if workload.ports:
             # After the pods: the engine waits for a Service's endpoints.
-            ready = self._register(workloads.service(workload), object_name(workload.name), workload.name, parent, after=[ready])
+            ready = self._register(
+                workloads.service(workload), object_name(workload.name), workload.name, parent, after=[ready]
+            )
         if workload.replicas > 1:
-            self._register(workloads.disruption_budget(workload), object_name(workload.name), workload.name, parent)
+            self._register(
+                workloads.disruption_budget(workload), object_name(workload.name), workload.name, parent
+            )
         return ready
 
-    def database_cluster(self, spec: DatabaseCluster, *, parent: pulumi.Resource) -> tuple[str, pulumi.Resource]:
+    def database_cluster(
+        self, spec: DatabaseCluster, *, parent: pulumi.Resource
+    ) -> tuple[str, pulumi.Resource]:
         """Make a CloudNativePG cluster; gives its host name and the resource that is ready when it is."""
         namespace = spec.namespace or self._options.namespace
         self._peers[spec.name] = Peer(namespace=spec.namespace, labels={"cnpg.io/cluster": spec.name})
         self._clusters.append(spec)
 
-        def add(manifest: Manifest, name: str, after: Sequence[pulumi.Resource], holds_data: bool, timeout: int | None = None) -> pulumi.Resource:
+        def add(
+            manifest: Manifest,
+            name: str,
+            after: Sequence[pulumi.Resource],
+            holds_data: bool,
+            timeout: int | None = None,
+        ) -> pulumi.Resource:
             return self._register(
-                manifest, name, "database", parent, after=after, namespace=namespace, holds_data=holds_data, timeout=timeout
+                manifest,
+                name,
+                "database",
+                parent,
+                after=after,
+                namespace=namespace,
+                holds_data=holds_data,
+                timeout=timeout,
             )
 
         after: list[pulumi.Resource] = [self._published[spec.credentials]]
@@ -170,24 +211,34 @@ class KubernetesPlatform(pulumi.ComponentResource):
             after.append(self._published[spec.archive.credentials])
             store = cloudnative_pg.object_store(spec.archive, self._secrets[spec.archive.credentials])
             after.append(add(store, spec.archive.name, after, True))
-        cluster = add(cloudnative_pg.cluster(spec, self._secrets[spec.credentials]), spec.name, after, True, 1200)
+        cluster = add(
+            cloudnative_pg.cluster(spec, self._secrets[spec.credentials]), spec.name, after, True, 1200
+        )
         database = add(cloudnative_pg.database(spec), f"{spec.name}-{spec.database}", [cluster], True, 600)
         if spec.archive is not None:
             add(cloudnative_pg.scheduled_backup(spec, spec.archive), spec.name, [cluster], False)
         if spec.pod_monitor:
             add(cloudnative_pg.pod_monitor(spec), spec.name, [cluster], False)
-        host = f"{spec.name}-rw" if spec.namespace is None else f"{spec.name}-rw.{namespace}.svc.{self._options.cluster_domain}"
+        host = (
+            f"{spec.name}-rw"
+            if spec.namespace is None
+            else f"{spec.name}-rw.{namespace}.svc.{self._options.cluster_domain}"
+        )
         return host, database
 
     def route(self, spec: RouteSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
         """A Gateway API route."""
         self._register(routes.http_route(spec), spec.name, spec.to, parent, after=after)
 
-    def ingress(self, spec: IngressSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
+    def ingress(
+        self, spec: IngressSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
+    ) -> None:
         """A plain Ingress."""
         self._register(routes.ingress(spec), spec.name, spec.to, parent, after=after)
 
-    def load_balancer(self, spec: LoadBalancerSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
+    def load_balancer(
+        self, spec: LoadBalancerSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
+    ) -> None:
         """A load balancer's address."""
         self._register(routes.load_balancer(spec), spec.name, spec.to, parent, after=after)
 
@@ -201,7 +252,12 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 manifest = make.workload_policy(workload, self._workloads, self._peers)
                 self._register(manifest, object_name(workload.name), workload.name, self)
             if self._options.lan_allowances:
-                self._register(cilium.lan_allowances(self._options.lan_allowances), "immich-lan-allowances", "isolation", self)
+                self._register(
+                    cilium.lan_allowances(self._options.lan_allowances),
+                    "immich-lan-allowances",
+                    "isolation",
+                    self,
+                )
             for spec in self._clusters:
                 self._isolate_cluster(spec)
         self.register_outputs({})
@@ -215,7 +271,11 @@ class KubernetesPlatform(pulumi.ComponentResource):
             for link in workload.links
             if link.to == spec.name
         ]
-        ports = [_port(spec.archive.endpoint_url)] if spec.archive is not None and spec.archive.endpoint_url else []
+        ports = (
+            [_port(spec.archive.endpoint_url)]
+            if spec.archive is not None and spec.archive.endpoint_url
+            else []
+        )
         manifest = network_policies.peer_policy(
             self._peers[spec.name], clients, self._options.namespace, spec.operator_namespace, ports
         )
@@ -266,7 +326,6 @@ class KubernetesPlatform(pulumi.ComponentResource):
 def needs_privilege(workload: Workload) -> bool:
     """Whether only a namespace of the level `privileged` admits the workload's pods."""
     return bool(workload.relaxations) or any(isinstance(mount, Device) for mount in workload.mounts)
-
 
 
 def _digest(files: Mapping[str, str]) -> str:

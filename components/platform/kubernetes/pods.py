@@ -67,7 +67,10 @@ def pod_template(workload: Workload, context: PodContext, annotations: Mapping[s
     metadata: Manifest = {"labels": {**context.labels, **selector(workload.name)}}
     if annotations:
         metadata["annotations"] = dict(annotations)
-    return {"metadata": metadata, "spec": {key: value for key, value in spec.items() if value not in ({}, [])}}
+    return {
+        "metadata": metadata,
+        "spec": {key: value for key, value in spec.items() if value not in ({}, [])},
+    }
 
 
 def placement(where: Placement, architecture: str | None = None) -> Manifest:
@@ -143,7 +146,9 @@ def _container(workload: Workload, mounts: list[Manifest]) -> Manifest:
         "command": list(workload.command),
         "args": list(workload.args),
         "env": [{"name": name, "value": value} for name, value in sorted(workload.env.items())],
-        "ports": [{"name": port.name, "containerPort": port.number, "protocol": "TCP"} for port in workload.ports],
+        "ports": [
+            {"name": port.name, "containerPort": port.number, "protocol": "TCP"} for port in workload.ports
+        ],
         "resources": amounts,
         "securityContext": _container_security(workload),
         "volumeMounts": mounts,
@@ -185,13 +190,13 @@ def _volumes(workload: Workload, context: PodContext) -> tuple[list[Manifest], l
     volumes: dict[str, Manifest] = {}
     mounts: list[Manifest] = []
     for index, mount in enumerate(workload.mounts):
-        volume, mounted = _volume(workload.name, mount, index, context)
+        volume, mounted = _volume(mount, index, context)
         volumes.setdefault(str(volume["name"]), volume)
         mounts.append({"name": volume["name"], **mounted})
     return list(volumes.values()), mounts
 
 
-def _volume(workload: str, mount: Mount, index: int, context: PodContext) -> tuple[Manifest, Manifest]:
+def _volume(mount: Mount, index: int, context: PodContext) -> tuple[Manifest, Manifest]:
     match mount:
         case Storage():
             claim: Manifest = {"claimName": context.claims[mount.volume]}
@@ -214,10 +219,16 @@ def _volume(workload: str, mount: Mount, index: int, context: PodContext) -> tup
                 "defaultMode": 0o440,
                 "items": [{"key": key, "path": file} for key, file in mount.items.items()],
             }
-            return {"name": f"secret-{mount.secret}", "secret": source}, {"mountPath": mount.path, "readOnly": True}
+            return {"name": f"secret-{mount.secret}", "secret": source}, {
+                "mountPath": mount.path,
+                "readOnly": True,
+            }
         case ConfigFiles():
             return (
-                {"name": f"config-{mount.name}", "configMap": {"name": object_name(mount.name), "defaultMode": 0o444}},
+                {
+                    "name": f"config-{mount.name}",
+                    "configMap": {"name": object_name(mount.name), "defaultMode": 0o444},
+                },
                 {"mountPath": mount.path, "readOnly": True},
             )
         case Device():

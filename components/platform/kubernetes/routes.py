@@ -41,7 +41,13 @@ def http_route(route: RouteSpec) -> Manifest:
                     "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
                     "timeouts": {"request": "0s", "backendRequest": "0s"},
                     "backendRefs": [
-                        {"group": "", "kind": "Service", "name": object_name(route.to), "port": route.port, "weight": 1}
+                        {
+                            "group": "",
+                            "kind": "Service",
+                            "name": object_name(route.to),
+                            "port": route.port,
+                            "weight": 1,
+                        }
                     ],
                 }
             ],
@@ -61,7 +67,9 @@ def ingress(spec: IngressSpec) -> Manifest:
                         {
                             "path": "/",
                             "pathType": "Prefix",
-                            "backend": {"service": {"name": object_name(spec.to), "port": {"number": spec.port}}},
+                            "backend": {
+                                "service": {"name": object_name(spec.to), "port": {"number": spec.port}}
+                            },
                         }
                     ]
                 },

@@ -42,7 +42,12 @@ def external_secret(published: PublishedSecret, store: ExternalStore, target: st
         "spec": {
             "refreshInterval": store.refresh_interval,
             "secretStoreRef": {"name": store.name, "kind": store.kind},
-            "target": {"name": target, "creationPolicy": "Owner", "deletionPolicy": "Retain", "template": template},
+            "target": {
+                "name": target,
+                "creationPolicy": "Owner",
+                "deletionPolicy": "Retain",
+                "template": template,
+            },
             "data": [
                 {
                     "secretKey": key,

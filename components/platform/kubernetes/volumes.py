@@ -59,7 +59,11 @@ def volume(request: VolumeRequest, namespace: str) -> Manifest | None:
                 **({"readOnly": True} if nfs.read_only else {}),
             }
         else:
-            spec["nfs"] = {"server": nfs.server, "path": nfs.path, **({"readOnly": True} if nfs.read_only else {})}
+            spec["nfs"] = {
+                "server": nfs.server,
+                "path": nfs.path,
+                **({"readOnly": True} if nfs.read_only else {}),
+            }
     elif request.smb is not None:
         smb = request.smb
         spec["mountOptions"] = list(smb.mount_options)

@@ -1,7 +1,7 @@
 """The Kubernetes API over HTTPS: verbs on objects, and errors as sentences.
 
-The connection (certificates, tokens, exec plugins) is the `kubernetes` package's; it is imported only here, because
-importing it takes longer than everything else that a plugin does at its start.
+The connection (certificates, tokens, exec plugins) is the `kubernetes` package's; it is imported only here,
+because importing it takes longer than everything else that a plugin does at its start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _ANSWER_SECONDS = 60.0
 
 
 class ApiError(ProviderError):
-    """An answer of the API server that is not a success; `code` is the HTTP status, `reason` Kubernetes' word."""
+    """An answer of the API server that is not a success; `code` is the HTTP status, `reason` Kubernetes'
+    word.
+    """
 
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -36,21 +38,23 @@ class ApiError(ProviderError):
         self.reason = reason
 
 
-class Unreachable(ProviderError):
+class UnreachableError(ProviderError):
     """No answer from the API server, or no permission to talk to it at all."""
 
 
-class MissingKind(ProviderError):
+class MissingKindError(ProviderError):
     """The API server does not know the object's type."""
 
 
-class Cancelled(ProviderError):
+class InterruptedWaitError(ProviderError):
     """The user interrupted while something was awaited."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the objects of a type are: URL path of the group version, plural name, whether they have a namespace."""
+    """Where the objects of a type are: URL path of the group version, plural name, whether they have a
+    namespace.
+    """
 
     prefix: str
     plural: str
@@ -58,7 +62,15 @@ class Endpoint:
 
 
 class _Pool(Protocol):
-    def request(self, method: str, url: str, **options: Any) -> BaseHTTPResponse: ...
+    def request(self, method: str, url: str, **options: object) -> BaseHTTPResponse: ...
+
+
+class _Configuration(Protocol):
+    username: str | None
+
+    def get_api_key_with_prefix(self, identifier: str, alias: str | None = None) -> str | None: ...
+
+    def get_basic_auth_token(self) -> str | None: ...
 
 
 class Client:
@@ -72,7 +84,7 @@ class Client:
         self._lock = threading.Lock()
 
     def endpoint(self, kind: GroupKind) -> Endpoint:
-        """Where objects of the type are. Raises MissingKind when the API server does not know the type."""
+        """Where objects of the type are. Raises MissingKindError when the API server does not know the type."""
         with self._lock:
             if kind.api_version not in self._known_versions:
                 self._discover(kind.api_version)
@@ -83,7 +95,9 @@ class Client:
                 if "." not in kind.group or kind.group.endswith(".k8s.io")
                 else f"install the CustomResourceDefinitions of {kind.group} first, then run the command again"
             )
-            raise MissingKind(f"the API server {self.server} does not know {kind.kind} in {kind.api_version}: {hint}")
+            raise MissingKindError(
+                f"the API server {self.server} does not know {kind.kind} in {kind.api_version}: {hint}"
+            )
         return found
 
     def _discover(self, api_version: str) -> None:
@@ -167,7 +181,7 @@ class Client:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        """One request; the decoded answer. Raises ApiError or Unreachable."""
+        """One request; the decoded answer. Raises ApiError or UnreachableError."""
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", **_authorization(self._configuration)}
         if body is not None:
@@ -191,20 +205,26 @@ class Client:
         timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_ANSWER_SECONDS)
         try:
             # Only reading is tried again: a write may have arrived although its answer did not.
-            retries = urllib3.Retry(total=None, connect=2, read=2 if method == "GET" else 0, backoff_factor=0.2)
-            return self._pool.request(method, url, headers=headers, body=body, timeout=timeout, retries=retries)
+            retries = urllib3.Retry(
+                total=None, connect=2, read=2 if method == "GET" else 0, backoff_factor=0.2
+            )
+            return self._pool.request(
+                method, url, headers=headers, body=body, timeout=timeout, retries=retries
+            )
         except HTTPError as error:
-            raise Unreachable(
-                f"the Kubernetes API server {self.server} cannot be reached ({_cause(error)}): check that the cluster "
+            raise UnreachableError(
+                f"the Kubernetes API server {self.server} cannot be reached ({_cause(error)}): check that "
+                f"the cluster "
                 "runs and that the kubeconfig's context and server are the ones you mean"
             ) from None
 
-    def _error(self, code: int, answer: Object) -> ApiError | Unreachable:
+    def _error(self, code: int, answer: Object) -> ApiError | UnreachableError:
         message = as_text(answer.get("message")) or f"HTTP status {code}"
         reason = as_text(answer.get("reason"))
         if code == 401:
-            return Unreachable(
-                f"the Kubernetes API server {self.server} refused the kubeconfig's credentials: log in again, or check "
+            return UnreachableError(
+                f"the Kubernetes API server {self.server} refused the kubeconfig's credentials: log in "
+                f"again, or check "
                 "the user of the current context"
             )
         return ApiError(code, reason, message)
@@ -213,31 +233,39 @@ class Client:
 def _cause(error: BaseException) -> str:
     reason = getattr(error, "reason", None)
     text = str(reason if reason is not None else error)
-    for known in ("Connection refused", "Name or service not known", "timed out", "certificate verify failed"):
+    for known in (
+        "Connection refused",
+        "Name or service not known",
+        "timed out",
+        "certificate verify failed",
+    ):
         if known in text:
             return known.lower()
     return text.rsplit(": ", 1)[-1]
 
 
-def _connect(document: Object, settings: Settings) -> tuple[Any, _Pool, str]:
+def _connect(document: Object, settings: Settings) -> tuple[_Configuration, _Pool, str]:
     """The `kubernetes` package's configuration, its connection pool, and the server's URL.
 
     The package has no type information, so its objects are `Any` up to here.
     """
     from kubernetes import client as library
-    from kubernetes.config import ConfigException
-    from kubernetes.config.kube_config import load_kube_config_from_dict
+    from kubernetes.config import ConfigException, kube_config
 
     if settings.cluster:
         document = _with_cluster(document, settings)
     configuration = cast("Any", library.Configuration())
     try:
-        load_kube_config_from_dict(
-            cast("Any", document), context=settings.context or None, client_configuration=configuration
+        cast("Any", kube_config).load_kube_config_from_dict(
+            document, context=settings.context or None, client_configuration=configuration
         )
     except ConfigException as error:
         contexts = document.get("contexts")
-        names = [as_text(as_object(entry).get("name")) for entry in contexts] if isinstance(contexts, list) else []
+        names = (
+            [as_text(as_object(entry).get("name")) for entry in contexts]
+            if isinstance(contexts, list)
+            else []
+        )
         wanted = settings.context or as_text(document.get("current-context"))
         if wanted not in names:
             known = ", ".join(names) or "none"
@@ -246,7 +274,11 @@ def _connect(document: Object, settings: Settings) -> tuple[Any, _Pool, str]:
     configuration.retries = 0
     configuration.connection_pool_maxsize = 48
     api = cast("Any", library.ApiClient(configuration))
-    return configuration, cast("_Pool", api.rest_client.pool_manager), str(configuration.host).rstrip("/")
+    return (
+        cast("_Configuration", configuration),
+        cast("_Pool", api.rest_client.pool_manager),
+        str(configuration.host).rstrip("/"),
+    )
 
 
 def _with_cluster(document: Object, settings: Settings) -> Object:
@@ -265,10 +297,9 @@ def _with_cluster(document: Object, settings: Settings) -> Object:
     }
 
 
-def _authorization(configuration: Any) -> dict[str, str]:
+def _authorization(configuration: _Configuration) -> dict[str, str]:
     token = configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
     if token:
         return {"Authorization": str(token)}
     basic = configuration.get_basic_auth_token() if configuration.username else None
     return {"Authorization": str(basic)} if basic else {}
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from toolchain.plugins.kubernetes.client import ApiError, Client, MissingKind
+from toolchain.plugins.kubernetes.client import ApiError, Client, MissingKindError
 from toolchain.plugins.kubernetes.objects import (
     GroupKind,
     annotation,
@@ -42,11 +42,11 @@ class Cluster:
         """Whether objects of the type live in a namespace; assumed so for a type that is not there yet."""
         try:
             return self.client.endpoint(kind).namespaced
-        except MissingKind:
+        except MissingKindError:
             return True
 
     def probe(self) -> None:
-        """Raises Unreachable when the API server does not answer; asks it once only."""
+        """Raises UnreachableError when the API server does not answer; asks it once only."""
         with self._probe_lock:
             if not self._answered:
                 self.client.request("GET", "/version")
@@ -61,7 +61,7 @@ class Cluster:
         for pause in (*_RETRY_PAUSES, None):
             try:
                 return self._create_once(item, manager)
-            except MissingKind:
+            except MissingKindError:
                 if pause is None or self._cancelled.wait(pause):
                     raise
                 self.client.forget_types()
@@ -85,7 +85,8 @@ class Cluster:
         live = self.client.get(kind, namespace, name)
         if live is None:
             raise ProviderError(
-                f"{kind.kind} {identifier(live_before)} is not on {self.client.server} any more: run `pulumi refresh`, "
+                f"{kind.kind} {identifier(live_before)} is not on {self.client.server} any more: run `pulumi "
+                f"refresh`, "
                 "then the command again"
             )
         try:
@@ -101,7 +102,7 @@ class Cluster:
         """The live object, None when it, or its type, does not exist."""
         try:
             return self.client.get(kind, namespace, name)
-        except MissingKind:
+        except MissingKindError:
             return None
 
     def delete(self, live: Object, inputs: Object, *, timeout: float, say: Say, warn: Say) -> None:
@@ -116,7 +117,7 @@ class Cluster:
         try:
             if self.client.delete(kind, namespace_of(live), name_of(live), propagation):
                 self.waiter.until_gone(live, item, timeout=timeout, say=say, warn=warn)
-        except MissingKind:
+        except MissingKindError:
             return  # the type went, and every object of it with it
         except ApiError as error:
             raise self._explained(error, live) from None
@@ -128,18 +129,22 @@ class Cluster:
         what = f"{object_kind(item).kind} {identifier(item)}"
         if error.reason == "AlreadyExists":
             return ProviderError(
-                f"{what} already exists on {self.client.server}. To manage the existing object run `pulumi import "
-                f"<type> <name> {identifier(item)}`; if a resource was renamed give it an alias; to take over whatever "
+                f"{what} already exists on {self.client.server}. To manage the existing object run `pulumi "
+                f"import "
+                f"<type> <name> {identifier(item)}`; if a resource was renamed give it an alias; to take "
+                f"over whatever "
                 "exists set upsertExistingObjects on the provider"
             )
         if error.reason == "Conflict":
             return ProviderError(
-                f"{what}: someone else manages a field that this program sets: {error}. Leave the field out or ignore "
+                f"{what}: someone else manages a field that this program sets: {error}. Leave the field out "
+                f"or ignore "
                 'its changes, or take it over with the annotation pulumi.com/patchForce: "true"'
             )
         if error.code == 403:
             return ProviderError(f"{what}: the kubeconfig's user may not do this: {error}")
         if error.code == 404 and object_kind(item).kind != "Namespace" and "namespaces" in str(error):
-            return ProviderError(f"{what}: {error}: create the namespace first, or make the object depend on it")
+            return ProviderError(
+                f"{what}: {error}: create the namespace first, or make the object depend on it"
+            )
         return ProviderError(f"{what} was refused by the API server {self.client.server}: {error}")
-

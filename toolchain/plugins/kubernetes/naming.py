@@ -1,4 +1,6 @@
-"""Names for objects that the program leaves unnamed: `<resource name>-<8 hex digits>`, kept for the object's life."""
+"""Names for objects that the program leaves unnamed: `<resource name>-<8 hex digits>`, kept for the object's
+life.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,13 @@ def random_suffix(seed: bytes) -> str:
     return hashlib.sha256(seed).hexdigest()[:8] if seed else secrets.token_hex(4)
 
 
-def named(inputs: Object, olds: Object | None, resource_name: str, seed: bytes, mode: Autonaming | None) -> Object:
+def named(
+    inputs: Object, olds: Object | None, resource_name: str, seed: bytes, mode: Autonaming | None
+) -> Object:
     """The inputs with a name: the program's, else the one that the object got before, else a new one.
 
-    Raises ProviderError when the project's `pulumi:autonaming` is `disabled` and the program gives no name, or when
-    the program uses `generateName`.
+    Raises ProviderError when the project's `pulumi:autonaming` is `disabled` and the program gives no name,
+    or when the program uses `generateName`.
     """
     given = inputs.get("metadata")
     if isinstance(given, Unknown) or name_of(inputs) or isinstance(metadata(inputs).get("name"), Unknown):
@@ -41,4 +45,7 @@ def named(inputs: Object, olds: Object | None, resource_name: str, seed: bytes, 
 
 def _with_name(inputs: Object, name: str) -> Object:
     annotations = as_object(reveal(metadata(inputs).get("annotations")))
-    return {**inputs, "metadata": {**metadata(inputs), "name": name, "annotations": {**annotations, AUTONAMED: "true"}}}
+    return {
+        **inputs,
+        "metadata": {**metadata(inputs), "name": name, "annotations": {**annotations, AUTONAMED: "true"}},
+    }

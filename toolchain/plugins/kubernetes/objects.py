@@ -7,7 +7,17 @@ import binascii
 from dataclasses import dataclass
 
 from toolchain.plugins.provider import ProviderError
-from toolchain.plugins.values import Object, Secret, Value, as_object, as_text, dig, mark_secrets, reveal, reveal_object
+from toolchain.plugins.values import (
+    Object,
+    Secret,
+    Value,
+    as_object,
+    as_text,
+    dig,
+    mark_secrets,
+    reveal,
+    reveal_object,
+)
 
 # Keys of the state beside the object's own, as the official plugin writes them.
 INPUTS_KEY = "__inputs"
@@ -80,7 +90,8 @@ def group_kind(token: str) -> GroupKind:
     parts = token.split(":")
     if len(parts) != 3 or "/" not in parts[1] or parts[1].startswith(("helm.sh/", "kustomize/", "yaml/")):
         raise ProviderError(
-            f"{token} is not in the offline plugin 'kubernetes', which knows plain objects only: use the official plugin"
+            f"{token} is not in the offline plugin 'kubernetes', which knows plain objects only: use the "
+            f"official plugin"
         )
     group_version, kind = parts[1], parts[2]
     if kind.endswith("Patch") and not kind.startswith("Patch"):
@@ -192,7 +203,9 @@ def from_state(outputs: Object) -> Object:
 
 
 def dashed(item: Object) -> Object:
-    """The object with the SDK's `x_kubernetes_*` names of a CustomResourceDefinition's schema as Kubernetes has them."""
+    """The object with the SDK's `x_kubernetes_*` names of a CustomResourceDefinition's schema as Kubernetes
+    has them.
+    """
     if as_text(item.get("kind")) != "CustomResourceDefinition":
         return item
     return as_object(_renamed(item, "x_kubernetes_", "_", "-"))

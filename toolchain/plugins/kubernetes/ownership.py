@@ -8,7 +8,8 @@ from toolchain.plugins.values import Object, Value, as_object, as_text, dig
 # Objects are made by a plain create under this name, as the official plugin does.
 CREATE_MANAGER = "pulumi-kubernetes"
 
-# Managers whose fields become ours on the first server-side apply, with the operation that the entry must have.
+# Managers whose fields become ours on the first server-side apply, with the operation that the entry must
+# have.
 _TAKEN_OVER = frozenset(
     {
         ("kubectl", "Apply"),
@@ -36,16 +37,21 @@ def _merged(first: Object, second: Object) -> Object:
 
 
 def take_over(live: Object, manager: str) -> list[Object]:
-    """The JSON patch that gives `manager` the fields that an earlier create of ours, or kubectl, holds; [] if none."""
+    """The JSON patch that gives `manager` the fields that an earlier create of ours, or kubectl, holds; [] if
+    none.
+    """
     entries = _entries(live)
     taken = [
         entry
         for entry in entries
-        if (as_text(entry.get("manager")), as_text(entry.get("operation"))) in _TAKEN_OVER and "subresource" not in entry
+        if (as_text(entry.get("manager")), as_text(entry.get("operation"))) in _TAKEN_OVER
+        and "subresource" not in entry
     ]
     if not taken:
         return []
-    mine = [entry for entry in entries if entry.get("manager") == manager and entry.get("operation") == "Apply"]
+    mine = [
+        entry for entry in entries if entry.get("manager") == manager and entry.get("operation") == "Apply"
+    ]
     fields: Object = {}
     for entry in mine + taken:
         fields = _merged(fields, as_object(entry.get("fieldsV1")))
@@ -53,7 +59,11 @@ def take_over(live: Object, manager: str) -> list[Object]:
     rest: list[Value] = [entry for entry in entries if entry not in taken and entry not in mine]
     return [
         {"op": "replace", "path": "/metadata/managedFields", "value": [*rest, owned]},
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata(live).get("resourceVersion")},
+        {
+            "op": "replace",
+            "path": "/metadata/resourceVersion",
+            "value": metadata(live).get("resourceVersion"),
+        },
     ]
 
 
@@ -67,7 +77,9 @@ def _owns(entry: Object, path: list[str]) -> bool:
 
 
 def with_ignored(inputs: Object, live: Object, ignored: list[str], manager: str) -> Object:
-    """The inputs without the ignored fields that others manage, and with the live value of the other ignored ones."""
+    """The inputs without the ignored fields that others manage, and with the live value of the other ignored
+    ones.
+    """
     result = inputs
     for path in ignored:
         keys = path.split(".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from toolchain.plugins.kubernetes import render
-from toolchain.plugins.kubernetes.client import Unreachable
+from toolchain.plugins.kubernetes.client import UnreachableError
 from toolchain.plugins.kubernetes.live import Cluster
 from toolchain.plugins.kubernetes.naming import named, random_suffix
 from toolchain.plugins.kubernetes.objects import (
@@ -24,9 +24,13 @@ from toolchain.plugins.kubernetes.objects import (
     to_state,
 )
 from toolchain.plugins.kubernetes.pruning import importable_inputs, prune
-from toolchain.plugins.kubernetes.replacement import must_delete_first, replaces, wants_replacement_when_unready
+from toolchain.plugins.kubernetes.replacement import (
+    must_delete_first,
+    replaces,
+    wants_replacement_when_unready,
+)
 from toolchain.plugins.kubernetes.settings import Settings, check_settings, diff_settings
-from toolchain.plugins.kubernetes.waiting import NotReady
+from toolchain.plugins.kubernetes.waiting import NotReadyError
 from toolchain.plugins.provider import (
     Change,
     Checked,
@@ -144,7 +148,11 @@ class KubernetesProvider(Provider):
     def _canonical(self, item: Object) -> Object:
         """The object with its namespace written out, since no namespace and `default` are the same place."""
         given = item.get("metadata")
-        if not isinstance(given, dict) or given.get("namespace") or is_cluster_scoped(as_text(item.get("kind"))):
+        if (
+            not isinstance(given, dict)
+            or given.get("namespace")
+            or is_cluster_scoped(as_text(item.get("kind")))
+        ):
             return item
         return {**item, "metadata": {**given, "namespace": "default"}}
 
@@ -172,7 +180,9 @@ class KubernetesProvider(Provider):
         manager = annotation(request.news, "patchFieldManager") or self._manager(request.olds)
         directory = self._settings.render_directory
         if directory is not None:
-            if render.manifest_path(directory, before) != render.manifest_path(directory, reveal_object(request.news)):
+            if render.manifest_path(directory, before) != render.manifest_path(
+                directory, reveal_object(request.news)
+            ):
                 render.remove(directory, before)
             self._render(request, request.news)
             return self._state(request.news, request.news, manager)
@@ -188,7 +198,7 @@ class KubernetesProvider(Provider):
         namespace, name = parse_identifier(request.id)
         try:
             found = self._live().read(kind, namespace, name)
-        except Unreachable as error:
+        except UnreachableError as error:
             return self._read_unreachable(request, error)
         if found is None:
             return None
@@ -202,7 +212,7 @@ class KubernetesProvider(Provider):
             if problem:
                 raise ResourceInitError(
                     f"{kind.kind} {request.id} is not ready: {problem}",
-                    id=request.id,
+                    identifier=request.id,
                     outputs=outputs,
                     inputs=inputs,
                     reasons=[problem],
@@ -213,7 +223,8 @@ class KubernetesProvider(Provider):
         directory = self._settings.render_directory
         if directory is None or not request.outputs:
             raise ProviderError(
-                f"{request.id}: rendered manifests cannot be imported or looked up, there is no cluster to ask"
+                f"{request.id}: rendered manifests cannot be imported or looked up, there is no cluster to "
+                f"ask"
             )
         if not render.exists(directory, from_state(request.outputs)):
             return None
@@ -221,7 +232,9 @@ class KubernetesProvider(Provider):
 
     def _read_unreachable(self, request: ReadRequest, error: ProviderError) -> ReadResult | None:
         if self._settings.delete_unreachable:
-            self._warn(request, f"{error}; deleteUnreachable is set, so the resource is dropped from the state")
+            self._warn(
+                request, f"{error}; deleteUnreachable is set, so the resource is dropped from the state"
+            )
             return None
         if self._settings.skip_unreachable:
             self._warn(request, f"{error}; skipUpdateUnreachable is set, so the resource is kept as it was")
@@ -243,10 +256,12 @@ class KubernetesProvider(Provider):
                 say=lambda text: self._say(request, text),
                 warn=lambda text: self._warn(request, text),
             )
-        except Unreachable as error:
+        except UnreachableError as error:
             if not self._settings.delete_unreachable:
                 raise
-            self._warn(request, f"{error}; deleteUnreachable is set, so the resource is dropped from the state")
+            self._warn(
+                request, f"{error}; deleteUnreachable is set, so the resource is dropped from the state"
+            )
 
     # -- shared steps
 
@@ -272,12 +287,15 @@ class KubernetesProvider(Provider):
                 warn=lambda text: self._warn(request, text),
             )
         except ProviderError as error:
-            last, reasons = (error.live, error.reasons) if isinstance(error, NotReady) else (item, [str(error)])
+            last, reasons = (
+                (error.live, error.reasons) if isinstance(error, NotReadyError) else (item, [str(error)])
+            )
             verb = "updated" if updating else "created"
             raise ResourceInitError(
-                f"{identifier(last)} was {verb} but did not become ready: {error}. It stays; the next update waits for "
+                f"{identifier(last)} was {verb} but did not become ready: {error}. It stays; the next update "
+                f"waits for "
                 "it again",
-                id=identifier(last),
+                identifier=identifier(last),
                 outputs=self._state(last, inputs, manager),
                 reasons=reasons,
             ) from None
@@ -298,7 +316,7 @@ class KubernetesProvider(Provider):
             return
         try:
             self._live().probe()
-        except Unreachable as error:
+        except UnreachableError as error:
             with self._lock:
                 first, self._warned_unreachable = not self._warned_unreachable, True
             if first:

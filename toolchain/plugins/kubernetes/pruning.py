@@ -21,7 +21,8 @@ _SUFFIXES = {
     "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18), "Ki": Decimal(2**10),
     "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
 }  # fmt: skip
-# Fields whose values (or whose entries' values) the API server rewrites in canonical form: 1024Mi becomes 1Gi.
+# Fields whose values (or whose entries' values) the API server rewrites in canonical form: 1024Mi becomes
+# 1Gi.
 _QUANTITY_FIELDS = frozenset({"capacity", "default", "defaultRequest", "divisor", "hard", "limits", "max", "min"}) | {
     "requests", "sizeLimit", "averageValue", "value", "storage",
 }  # fmt: skip
@@ -44,8 +45,8 @@ def quantity(text: Value) -> Decimal | None:
 def prune(live: Object, inputs: Object) -> Object:
     """The inputs as they would have to be to describe the live object.
 
-    Fields that the inputs do not mention are left out; a field that the server leaves out because it is empty, or
-    writes in another form with the same meaning, stays as the inputs have it. Secrets stay secret.
+    Fields that the inputs do not mention are left out; a field that the server leaves out because it is
+    empty, or writes in another form with the same meaning, stays as the inputs have it. Secrets stay secret.
     """
     shown = reveal_object(inputs)
     found = dict(live)
@@ -63,7 +64,8 @@ def _pruned(live: Value, wanted: Value, field: str) -> Value:
         kept: Object = {}
         for key, element in wanted.items():
             if key in live:
-                # The entries of `requests`, `limits` and the like are named after resources: keep the field's name.
+                # The entries of `requests`, `limits` and the like are named after resources: keep the field's
+                # name.
                 kept[key] = _pruned(live[key], element, field if field in _QUANTITY_FIELDS else key)
             elif _is_empty(element):
                 kept[key] = element
@@ -80,11 +82,17 @@ def _pruned(live: Value, wanted: Value, field: str) -> Value:
 
 
 def _pruned_list(live: list[Value], wanted: list[Value], field: str) -> Value:
-    """Lists are matched by `name` where every entry has one (others may have added entries), else by position."""
+    """Lists are matched by `name` where every entry has one (others may have added entries), else by
+    position.
+    """
     names = [as_object(element).get("name") for element in wanted]
     if wanted and all(isinstance(name, str) for name in names) and len(set(map(str, names))) == len(names):
         by_name = {as_object(element).get("name"): element for element in live}
-        return [_pruned(by_name[name], element, field) for name, element in zip(names, wanted, strict=True) if name in by_name]
+        return [
+            _pruned(by_name[name], element, field)
+            for name, element in zip(names, wanted, strict=True)
+            if name in by_name
+        ]
     if len(live) == len(wanted):
         return [_pruned(mine, element, field) for mine, element in zip(live, wanted, strict=True)]
     return live
@@ -94,10 +102,13 @@ def _is_empty(value: Value) -> bool:
     """A value that Kubernetes leaves out when it returns an object: false, 0, "", {} and []."""
     if isinstance(value, dict):
         return all(_is_empty(element) for element in value.values())
-    return isinstance(value, (bool, int, float, str, list)) and not value or value is None
+    return (isinstance(value, (bool, int, float, str, list)) and not value) or value is None
 
 
-_SERVER_ANNOTATIONS = ("deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration")
+_SERVER_ANNOTATIONS = (
+    "deployment.kubernetes.io/revision",
+    "kubectl.kubernetes.io/last-applied-configuration",
+)
 
 
 def importable_inputs(live: Object) -> Object:

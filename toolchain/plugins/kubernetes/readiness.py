@@ -1,4 +1,6 @@
-"""When an object is ready: for each kind that pulumi-kubernetes waits for, the same conditions, as pure functions."""
+"""When an object is ready: for each kind that pulumi-kubernetes waits for, the same conditions, as pure
+functions.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,8 @@ class State:
 class Watching:
     """What is known about one object while it is awaited.
 
-    `bound_before` says that this is an update of an object that was in place, `elapsed` is seconds since the start,
-    `settled_since` when the endpoints were last seen to change.
+    `bound_before` says that this is an update of an object that was in place, `elapsed` is seconds since the
+    start, `settled_since` when the endpoints were last seen to change.
     """
 
     client: Client
@@ -53,7 +55,10 @@ def conditions(item: Object) -> Iterator[Object]:
 
 def condition(item: Object, kind: str) -> Object:
     """The condition of that type (case does not matter), {} when it is not there."""
-    return next((entry for entry in conditions(item) if as_text(entry.get("type")).lower() == kind.lower()), {})
+    for entry in conditions(item):
+        if as_text(entry.get("type")).lower() == kind.lower():
+            return entry
+    return {}
 
 
 def _observed(item: Object) -> bool:
@@ -67,12 +72,18 @@ def _deployment(item: Object, _watching: Watching) -> State:
     progressing = condition(item, "Progressing")
     message = f"waiting for the Deployment's Pods: {min(updated, available)} of {wanted} available"
     if progressing.get("status") == "False":
-        return State(ready=False, message=f"{message} [{as_text(progressing.get('reason'))}] {as_text(progressing.get('message'))}")
+        return State(
+            ready=False,
+            message=f"{message} [{as_text(progressing.get('reason'))}] {as_text(progressing.get('message'))}",
+        )
     rolled_out = not progressing or progressing.get("reason") == "NewReplicaSetAvailable"
     paused = dig(item, "spec", "paused") is True
     return State(
         ready=_observed(item)
-        and (paused or (rolled_out and condition(item, "Available").get("status") == "True" and updated >= wanted)),
+        and (
+            paused
+            or (rolled_out and condition(item, "Available").get("status") == "True" and updated >= wanted)
+        ),
         message=message,
     )
 
@@ -83,7 +94,10 @@ def _stateful_set(item: Object, _watching: Watching) -> State:
     have = number(status.get("replicas"))
     ready = number(status.get("readyReplicas"))
     message = f"waiting for the StatefulSet's Pods: {min(ready, have)} of {wanted} ready"
-    on_delete = dig(item, "spec", "updateStrategy", "type") == "OnDelete" and number(metadata(item).get("generation")) > 1
+    on_delete = (
+        dig(item, "spec", "updateStrategy", "type") == "OnDelete"
+        and number(metadata(item).get("generation")) > 1
+    )
     current, target = as_text(status.get("currentRevision")), as_text(status.get("updateRevision"))
     rolled_out = on_delete or (
         bool(current) and current == target and number(status.get("currentReplicas")) == wanted
@@ -117,7 +131,11 @@ def _job(item: Object, _watching: Watching) -> State:
 def _pod(item: Object, _watching: Watching) -> State:
     phase = as_text(dig(item, "status", "phase"))
     ready = phase == "Succeeded" or condition(item, "Ready").get("status") == "True"
-    return State(ready=ready, message=f"waiting for the Pod to be ready: phase {phase or 'unknown'}", failed=phase == "Failed")
+    return State(
+        ready=ready,
+        message=f"waiting for the Pod to be ready: phase {phase or 'unknown'}",
+        failed=phase == "Failed",
+    )
 
 
 def _has_address(item: Object) -> bool:
@@ -153,7 +171,9 @@ def _ingress(item: Object, _watching: Watching) -> State:
 
 def _volume(item: Object, _watching: Watching) -> State:
     phase = as_text(dig(item, "status", "phase"))
-    return State(ready=phase in ("Available", "Bound"), message=f"waiting for the volume: phase {phase or 'unknown'}")
+    return State(
+        ready=phase in ("Available", "Bound"), message=f"waiting for the volume: phase {phase or 'unknown'}"
+    )
 
 
 def _claim(item: Object, watching: Watching) -> State:
@@ -161,9 +181,14 @@ def _claim(item: Object, watching: Watching) -> State:
     if phase == "Bound":
         return State(ready=True, message="")
     name = as_text(dig(item, "spec", "storageClassName"))
-    storage_class = watching.client.get(GroupKind("storage.k8s.io/v1", "StorageClass"), "", name) if name else None
+    storage_class = (
+        watching.client.get(GroupKind("storage.k8s.io/v1", "StorageClass"), "", name) if name else None
+    )
     waits = storage_class is not None and storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
-    return State(ready=waits and phase == "Pending", message=f"waiting for the claim to be bound: phase {phase or 'unknown'}")
+    return State(
+        ready=waits and phase == "Pending",
+        message=f"waiting for the claim to be bound: phase {phase or 'unknown'}",
+    )
 
 
 CHECKS: dict[GroupKind, Check] = {
@@ -196,7 +221,9 @@ def established(item: Object) -> bool:
 
 
 def pod_problems(client: Client, item: Object) -> list[str]:
-    """Why the Pods of a workload are not ready, in the words of Kubernetes: image pull errors, crashes, no node."""
+    """Why the Pods of a workload are not ready, in the words of Kubernetes: image pull errors, crashes, no
+    node.
+    """
     labels = as_object(dig(item, "spec", "selector", "matchLabels"))
     if not labels:
         return []
@@ -213,5 +240,8 @@ def pod_problems(client: Client, item: Object) -> list[str]:
                 reason = as_text(waiting.get("reason"))
                 if reason and reason not in ("ContainerCreating", "PodInitializing"):
                     container = as_text(as_object(entry).get("name"))
-                    problems.append(f"Pod {name_of(pod)}: container {container}: [{reason}] {as_text(waiting.get('message'))}")
+                    problems.append(
+                        f"Pod {name_of(pod)}: container {container}: [{reason}] "
+                        f"{as_text(waiting.get('message'))}"
+                    )
     return problems[:10]

@@ -1,12 +1,11 @@
 """Manifests in a directory instead of objects on a cluster (`renderYamlToDirectory`).
 
-Files are named as the official plugin names them: `1-manifest/apps_v1-deployment-<namespace>-<name>.yaml`, with
-CustomResourceDefinitions in `0-crd/` so that they can be applied first.
+Files are named as the official plugin names them: `1-manifest/apps_v1-deployment-<namespace>-<name>.yaml`,
+with CustomResourceDefinitions in `0-crd/` so that they can be applied first.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import tempfile
@@ -31,15 +30,24 @@ def manifest_path(directory: Path, item: Object) -> Path:
     kind = object_kind(item)
     folder = "0-crd" if kind.kind == "CustomResourceDefinition" else "1-manifest"
     version = kind.api_version.replace("/", "_").replace(":", "_")
-    return directory / folder / f"{version}-{kind.kind.lower()}-{namespace_of(item) or 'default'}-{name_of(item)}.yaml"
+    return (
+        directory
+        / folder
+        / f"{version}-{kind.kind.lower()}-{namespace_of(item) or 'default'}-{name_of(item)}.yaml"
+    )
 
 
-# Plain scalars that Go's YAML reader takes for numbers or booleans although Python's writer does not quote them.
+# Plain scalars that Go's YAML reader takes for numbers or booleans although Python's writer does not quote
+# them.
 _AMBIGUOUS = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|0[oObBxX][0-9a-fA-F_]+|[yYnN]")
+# Control characters and the line breaks that only some readers take for one: written as escapes.
+_UNUSUAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
 
 def to_yaml(item: Object) -> str:
-    """The object as YAML with sorted keys, several lines as a block, and no string that another reader may misread."""
+    """The object as YAML with sorted keys, several lines as a block, and no string that another reader may
+    misread.
+    """
     import yaml
 
     class Dumper(yaml.SafeDumper):
@@ -48,22 +56,32 @@ def to_yaml(item: Object) -> str:
         def ignore_aliases(self, data: object) -> bool:
             return True  # a value that occurs twice is written twice
 
-    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        style = "|" if "\n" in value else "'" if _AMBIGUOUS.fullmatch(value) else None
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+    def text(_dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        style = None
+        if _UNUSUAL.search(value):
+            style = '"'
+        elif "\n" in value:
+            style = "|"
+        elif _AMBIGUOUS.fullmatch(value):
+            style = "'"
+        return yaml.ScalarNode("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
-    return yaml.dump(item, Dumper=Dumper, sort_keys=True, allow_unicode=True, default_flow_style=False, width=4096)
+    return yaml.dump(
+        item, Dumper=Dumper, sort_keys=True, allow_unicode=True, default_flow_style=False, width=4096
+    )
 
 
 def write(directory: Path, item: Object) -> Path:
     """Write the object's manifest, Secrets readable by the owner only, and return its path.
 
-    The file is replaced as a whole, so a reader never sees half of one. Raises ProviderError when a value is still
-    unknown or the directory cannot be written.
+    The file is replaced as a whole, so a reader never sees half of one. Raises ProviderError when a value is
+    still unknown or the directory cannot be written.
     """
     if contains_unknown(item):
-        raise ProviderError(f"cannot render {name_of(item) or 'an object'}: it has a value that is still unknown")
+        raise ProviderError(
+            f"cannot render {name_of(item) or 'an object'}: it has a value that is still unknown"
+        )
     path = manifest_path(directory, item)
     text = to_yaml(dashed(reveal_object(item)))
     try:
@@ -77,15 +95,15 @@ def write(directory: Path, item: Object) -> Path:
 
 def _replace(path: Path, text: str, mode: int) -> None:
     # mkstemp makes the file 0600, so a Secret is never readable by others, not even for a moment.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        temporary.chmod(mode)
+        temporary.replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 

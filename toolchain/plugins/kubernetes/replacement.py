@@ -1,7 +1,7 @@
 """Which changes the API server refuses on an existing object, so that it must be made anew.
 
-The table is that of pulumi-kubernetes (provider/pkg/provider/diff.go), with the fields that Kubernetes has made
-immutable since and that the table there leaves to fail at the API server.
+The table is that of pulumi-kubernetes (provider/pkg/provider/diff.go), with the fields that Kubernetes has
+made immutable since and that the table there leaves to fail at the API server.
 """
 
 from __future__ import annotations
@@ -14,17 +14,13 @@ from toolchain.plugins.kubernetes.settings import Settings
 from toolchain.plugins.provider import Change
 from toolchain.plugins.values import Object, as_text, dig
 
-_VOLUME_SOURCES = (
-    "awsElasticBlockStore azureDisk azureFile cephfs cinder csi fc flexVolume flocker gcePersistentDisk glusterfs "
-    "hostPath iscsi local nfs photonPersistentDisk portworxVolume quobyte rbd scaleIO storageos vsphereVolume"
-).split()
+_VOLUME_SOURCES = tuple(
+    ["awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "fc", "flexVolume", "flocker", "gcePersistentDisk", "glusterfs", "hostPath", "iscsi", "local", "nfs", "photonPersistentDisk", "portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume"]
+)
 
-_POD_FIELDS = (
-    "affinity automountServiceAccountToken containers dnsConfig dnsPolicy enableServiceLinks hostAliases hostIPC "
-    "hostNetwork hostPID hostname imagePullSecrets initContainers nodeName nodeSelector overhead preemptionPolicy "
-    "priority priorityClassName readinessGates restartPolicy runtimeClassName schedulerName securityContext "
-    "serviceAccount serviceAccountName shareProcessNamespace subdomain terminationGracePeriodSeconds volumes"
-).split()
+_POD_FIELDS = tuple(
+    ["affinity", "automountServiceAccountToken", "containers", "dnsConfig", "dnsPolicy", "enableServiceLinks", "hostAliases", "hostIPC", "hostNetwork", "hostPID", "hostname", "imagePullSecrets", "initContainers", "nodeName", "nodeSelector", "overhead", "preemptionPolicy", "priority", "priorityClassName", "readinessGates", "restartPolicy", "runtimeClassName", "schedulerName", "securityContext", "serviceAccount", "serviceAccountName", "shareProcessNamespace", "subdomain", "terminationGracePeriodSeconds", "volumes"]
+)
 
 _BINDING = ("roleRef",)
 
@@ -45,7 +41,7 @@ _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
         "spec.selector",
         "spec.template",
     ),
-    ("", "PersistentVolume"): tuple(f"spec.{source}" for source in _VOLUME_SOURCES) + ("spec.volumeMode",),
+    ("", "PersistentVolume"): tuple(f"spec.{source}" for source in (*_VOLUME_SOURCES, "volumeMode")),
     ("", "PersistentVolumeClaim"): (
         "spec.accessModes",
         "spec.dataSource",
@@ -82,7 +78,11 @@ def replacing_fields(item: Object, settings: Settings) -> tuple[str, ...]:
     """The field paths whose change needs a new object of this type."""
     kind = object_kind(item)
     fields = _FIELDS.get((kind.group, kind.kind), ())
-    if kind.group == "" and kind.kind == "ConfigMap" and (not settings.config_map_mutable or _is_immutable(item)):
+    if (
+        kind.group == ""
+        and kind.kind == "ConfigMap"
+        and (not settings.config_map_mutable or _is_immutable(item))
+    ):
         fields = (*fields, "binaryData", "data")
     if kind.group == "" and kind.kind == "Secret" and (not settings.secret_mutable or _is_immutable(item)):
         fields = (*fields, "stringData", "data")

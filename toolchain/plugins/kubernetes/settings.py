@@ -63,7 +63,8 @@ class Settings:
         directory = _text(given, "renderYamlToDirectory")
         if _text(given, "enableServerSideApply").lower() == "false":
             raise ProviderError(
-                "kubernetes provider: enableServerSideApply false is not in the offline plugin, which always uses "
+                "kubernetes provider: enableServerSideApply false is not in the offline plugin, which always "
+                "uses "
                 "server-side apply: remove the setting or use the official plugin"
             )
         return cls(
@@ -86,13 +87,19 @@ def check_settings(given: Object) -> list[Failure]:
     """Settings that exclude each other."""
     if not _text(given, "renderYamlToDirectory"):
         if _flag(given, "alwaysRender"):
-            return [Failure(property="alwaysRender", reason='"alwaysRender" requires "renderYamlToDirectory" to be set')]
+            return [
+                Failure(
+                    property="alwaysRender",
+                    reason='"alwaysRender" requires "renderYamlToDirectory" to be set',
+                )
+            ]
         return []
     return [
         Failure(property=key, reason=f'"{key}" arg is not compatible with "renderYamlToDirectory" arg')
         for key in _RENDER_CONFLICTS
         # The SDK fills in kubeconfig from KUBECONFIG by itself, which is no wish of the program's.
-        if _text(given, key) and not (key == "kubeconfig" and _text(given, key) == os.environ.get("KUBECONFIG"))
+        if _text(given, key)
+        and not (key == "kubeconfig" and _text(given, key) == os.environ.get("KUBECONFIG"))
     ]
 
 
@@ -103,7 +110,11 @@ def kubeconfig_document(kubeconfig: str) -> Object:
     """
     if "\n" in kubeconfig or kubeconfig.lstrip().startswith("{"):
         return _parsed(kubeconfig, "the provider's kubeconfig setting")
-    given = [kubeconfig] if kubeconfig else [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    given = (
+        [kubeconfig]
+        if kubeconfig
+        else [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    )
     paths = [Path(part).expanduser() for part in given] or [Path.home() / ".kube" / "config"]
     # As kubectl does: of several files the missing ones do not matter, and the first to name something wins.
     present = [path for path in paths if path.exists()] or paths
@@ -115,7 +126,8 @@ def _read(path: Path) -> Object:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ProviderError(
-            f"cannot read the kubeconfig {path}: {error.strerror}. Set KUBECONFIG or the provider's kubeconfig to a "
+            f"cannot read the kubeconfig {path}: {error.strerror}. Set KUBECONFIG or the provider's "
+            f"kubeconfig to a "
             "readable file, or set renderYamlToDirectory to render manifests without a cluster"
         ) from None
     return as_object(_absolute(_parsed(text, f"the kubeconfig {path}"), path.parent))
@@ -155,7 +167,9 @@ def _merged(documents: list[Object]) -> Object:
             have, more = merged.get(section), document.get(section)
             entries = list(have) if isinstance(have, list) else []
             names = {as_text(as_object(entry).get("name")) for entry in entries}
-            entries += [e for e in (more if isinstance(more, list) else []) if as_object(e).get("name") not in names]
+            entries += [
+                e for e in (more if isinstance(more, list) else []) if as_object(e).get("name") not in names
+            ]
             merged[section] = entries
     return merged
 
@@ -167,7 +181,9 @@ def _active_cluster(settings: Object) -> Value:
     except ProviderError:
         return None
     context = _text(settings, "context") or as_text(document.get("current-context"))
-    name = _text(settings, "cluster") or as_text(dig(_entry(document, "contexts", context), "context", "cluster"))
+    name = _text(settings, "cluster") or as_text(
+        dig(_entry(document, "contexts", context), "context", "cluster")
+    )
     return _entry(document, "clusters", name)
 
 
@@ -182,8 +198,8 @@ def _entry(document: Object, section: str, name: str) -> Value:
 def diff_settings(olds: Object, news: Object) -> Diff:
     """Which changes of settings mean another cluster, so that every object must be made anew there.
 
-    A changed `clusterIdentifier` does; an unchanged one says that it is the same cluster whatever else changed.
-    Without one, a change of the active kubeconfig cluster does. A new render directory always does.
+    A changed `clusterIdentifier` does; an unchanged one says that it is the same cluster whatever else
+    changed. Without one, a change of the active kubeconfig cluster does. A new render directory always does.
     """
     identifier = "clusterIdentifier"
     before, after = _text(olds, identifier), _text(news, identifier)

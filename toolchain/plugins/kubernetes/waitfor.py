@@ -1,4 +1,6 @@
-"""The annotation `pulumi.com/waitFor`: `condition=Ready`, `jsonpath={.status.phase}=Running`, or a JSON array of them."""
+"""The annotation `pulumi.com/waitFor`: `condition=Ready`, `jsonpath={.status.phase}=Running`, or a JSON array
+of them.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ def _parse(expression: str) -> Wanted:
     matched = _JSONPATH.fullmatch(expression)
     if matched is None:
         raise ProviderError(
-            f"the annotation pulumi.com/waitFor has {expression!r}: accepted are condition=Type, condition=Type=Status, "
+            f"the annotation pulumi.com/waitFor has {expression!r}: accepted are condition=Type, "
+            f"condition=Type=Status, "
             "jsonpath={.path} and jsonpath={.path}=value"
         )
     path = matched["path"] if matched["path"].startswith((".", "[")) else "." + matched["path"]
@@ -89,7 +92,9 @@ def _steps(path: str) -> list[re.Match[str]]:
     while position < len(path):
         matched = _STEP.match(path, position)
         if matched is None:
-            raise ProviderError(f"the annotation pulumi.com/waitFor has a JSONPath that is not understood: {{{path}}}")
+            raise ProviderError(
+                f"the annotation pulumi.com/waitFor has a JSONPath that is not understood: {{{path}}}"
+            )
         steps.append(matched)
         position = matched.end()
     return steps
@@ -118,5 +123,6 @@ def _take(value: Value, step: re.Match[str]) -> list[Value]:
     return [
         element
         for element in value
-        if isinstance(element, dict) and any(_shown(v) == step["value"] for v in evaluate("." + step["field"], element))
+        if isinstance(element, dict)
+        and any(_shown(v) == step["value"] for v in evaluate("." + step["field"], element))
     ]

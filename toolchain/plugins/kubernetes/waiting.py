@@ -1,4 +1,6 @@
-"""Waiting for an object to be ready or gone, with progress on the user's screen, a time limit, and an early end."""
+"""Waiting for an object to be ready or gone, with progress on the user's screen, a time limit, and an early
+end.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from toolchain.plugins.kubernetes.client import ApiError, Cancelled, Client
-from toolchain.plugins.kubernetes.objects import GroupKind, annotation, is_true, name_of, namespace_of, object_kind
+from toolchain.plugins.kubernetes.client import ApiError, Client, InterruptedWaitError
+from toolchain.plugins.kubernetes.objects import (
+    GroupKind,
+    annotation,
+    is_true,
+    name_of,
+    namespace_of,
+    object_kind,
+)
 from toolchain.plugins.kubernetes.readiness import (
     CHECKS,
     READ_CHECKS,
@@ -36,7 +45,7 @@ _SKIP_DELETE_KINDS = frozenset(
 Say = Callable[[str], None]
 
 
-class NotReady(ProviderError):
+class NotReadyError(ProviderError):
     """The object was made or changed, but did not become ready; `live` is its last known state."""
 
     def __init__(self, message: str, reasons: list[str], live: Object) -> None:
@@ -53,7 +62,9 @@ def seconds_allowed(inputs: Object, from_program: float, default: float) -> floa
     if not text:
         return default
     if not text.isdigit() or int(text) == 0:
-        raise ProviderError(f"the annotation pulumi.com/timeoutSeconds is {text!r} and must be a number of seconds")
+        raise ProviderError(
+            f"the annotation pulumi.com/timeoutSeconds is {text!r} and must be a number of seconds"
+        )
     return float(text)
 
 
@@ -73,13 +84,19 @@ class Waiter:
                 return True
             raise
 
-    def until_ready(self, live: Object, inputs: Object, *, timeout: float, updating: bool, say: Say, warn: Say) -> Object:
-        """The object once it is ready. Raises NotReady when it fails or the time is up, Cancelled on interruption."""
+    def until_ready(
+        self, live: Object, inputs: Object, *, timeout: float, updating: bool, say: Say, warn: Say
+    ) -> Object:
+        """The object once it is ready. Raises NotReadyError when it fails or the time is up, InterruptedWaitError on
+        interruption.
+        """
         if is_true(inputs, "skipAwait"):
             return live
         kind = object_kind(live)
         if kind.kind == "CustomResourceDefinition":
-            return self._poll(live, lambda item: State(ready=established(item), message="waiting for the type"), 60.0, say)
+            return self._poll(
+                live, lambda item: State(ready=established(item), message="waiting for the type"), 60.0, say
+            )
         wanted = wait_conditions(inputs)
         limit = seconds_allowed(inputs, timeout, default_timeout(kind))
         watching = Watching(client=self.client, updating=updating)
@@ -90,10 +107,17 @@ class Waiter:
             def all_conditions(item: Object) -> State:
                 states = [condition(item) for condition in wanted]
                 open_states = [state for state in states if not state.ready]
-                untouched = nodeless and item.get("status") is None and time.monotonic() - started > _NO_NODES_GRACE
+                untouched = (
+                    nodeless and item.get("status") is None and time.monotonic() - started > _NO_NODES_GRACE
+                )
                 if untouched and open_states:
-                    warn(f"{kind.kind} {name_of(item)}: the cluster has no nodes and nothing acts on it: not waiting")
-                return State(ready=untouched or not open_states, message="; ".join(s.message for s in open_states))
+                    warn(
+                        f"{kind.kind} {name_of(item)}: the cluster has no nodes and nothing acts on it: not "
+                        f"waiting"
+                    )
+                return State(
+                    ready=untouched or not open_states, message="; ".join(s.message for s in open_states)
+                )
 
             return self._poll(live, all_conditions, limit, say)
         check = CHECKS.get(kind)
@@ -128,13 +152,13 @@ class Waiter:
             if state.failed or time.monotonic() >= deadline:
                 problems = pod_problems(self.client, live)
                 why = state.message if state.failed else f"not ready after {limit:.0f} s: {state.message}"
-                raise NotReady(f"{kind.kind} {name}: {why}", [why, *problems], live)
+                raise NotReadyError(f"{kind.kind} {name}: {why}", [why, *problems], live)
             if state.message != said:
                 said = state.message
                 say(said)
             if self.cancelled.wait(min(pause, max(0.0, deadline - time.monotonic()))):
                 why = f"interrupted while {state.message}"
-                raise NotReady(f"{kind.kind} {name}: {why}", [why], live)
+                raise NotReadyError(f"{kind.kind} {name}: {why}", [why], live)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
             current = self.client.get(kind, namespace, name)
             if current is None:
@@ -158,18 +182,22 @@ class Waiter:
             holders = _holders(current)
             if elapsed >= limit:
                 raise ProviderError(
-                    f"{kind.kind} {name} was told to go but still exists after {limit:.0f} s (held by {holders}): "
+                    f"{kind.kind} {name} was told to go but still exists after {limit:.0f} s (held by "
+                    f"{holders}): "
                     "remove what uses it, then run the command again"
                 )
             if elapsed > _NO_NODES_DELETE_GRACE:
                 nodeless = (not self.has_nodes()) if nodeless is None else nodeless
                 if nodeless:
-                    warn(f"{kind.kind} {name}: the cluster has no nodes: not waiting until it is gone (held by {holders})")
+                    warn(
+                        f"{kind.kind} {name}: the cluster has no nodes: not waiting until it is gone (held "
+                        f"by {holders})"
+                    )
                     return
             if elapsed > 1.0:
                 say(f"waiting until it is gone (held by {holders})")
             if self.cancelled.wait(pause):
-                raise Cancelled(f"{kind.kind} {name}: interrupted while waiting until it is gone")
+                raise InterruptedWaitError(f"{kind.kind} {name}: interrupted while waiting until it is gone")
             pause = min(pause * 1.7, _LONGEST_PAUSE)
 
 
