@@ -74,7 +74,7 @@ crds: setup ## download the CRDs that the cluster tests need
 	@$(RUN) toolchain.crds download
 
 bench: setup ## cost of a preview as a ratio to that of an empty program
-	@$(RUN) toolchain.bench $(ARGS)
+	@$(RUN) toolchain.bench $(foreach key,backupAccessKeyId backupSecretAccessKey,--secret prod:immich:$(key)) $(ARGS)
 
 clean: ## remove caches and rendered files; state, passphrase and tools stay
 	rm -rf rendered .pytest_cache .ruff_cache .hypothesis .import_linter_cache

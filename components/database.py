@@ -205,7 +205,12 @@ def cluster_spec(settings: CloudNativePg, credentials: str, archive: Archive | N
         size=settings.size,
         storage_class=settings.storage_class,
         wal_size=settings.wal_size,
-        parameters={**postgres_parameters(amounts.memory_limit, settings.instances), **settings.parameters},
+        parameters={
+            **postgres_parameters(
+                amounts.memory_limit, settings.instances, settings.wal_size or settings.size
+            ),
+            **settings.parameters,
+        },
         resources=amounts,
         placement=placement(settings.placement),
         pod_monitor=settings.pod_monitor,

@@ -56,9 +56,10 @@ def whole_cores(cpu: Quantity) -> int:
     return max(1, math.floor(cpu.amount))
 
 
-def postgres_parameters(memory: Quantity, instances: int) -> dict[str, str]:
+def postgres_parameters(memory: Quantity, instances: int, log_volume: Quantity) -> dict[str, str]:
     """PostgreSQL parameters for a memory limit: a quarter for shared buffers, half as what the system caches.
 
+    `log_volume` is the size of the volume that holds the write-ahead log; a quarter of it at most is used for that.
     The rest follows the SSD configuration of Immich's own image (base-images, postgresql.ssd.conf).
     """
     mebibytes = int(memory.amount / _MIB)
@@ -67,7 +68,7 @@ def postgres_parameters(memory: Quantity, instances: int) -> dict[str, str]:
         "effective_cache_size": f"{max(256, mebibytes // 2)}MB",
         "maintenance_work_mem": f"{min(1024, max(64, mebibytes // 16))}MB",
         "work_mem": "16MB",
-        "max_wal_size": "5GB",
+        "max_wal_size": f"{min(5120, max(256, int(log_volume.amount / _MIB) // 4))}MB",
         "wal_compression": "on",
         "autovacuum_vacuum_scale_factor": "0.1",
         "autovacuum_analyze_scale_factor": "0.05",
@@ -77,5 +78,5 @@ def postgres_parameters(memory: Quantity, instances: int) -> dict[str, str]:
     }
     if instances > 1:
         # A replica that stays away must not fill the primary's disk.
-        parameters["max_slot_wal_keep_size"] = "10GB"
+        parameters["max_slot_wal_keep_size"] = f"{min(10240, max(512, int(log_volume.amount / _MIB) // 2))}MB"
     return parameters

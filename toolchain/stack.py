@@ -31,6 +31,12 @@ _COMMANDS: Final = {
     "refresh": ("refresh", "--yes"),
 }
 
+_OTHER_SALT: Final = (
+    "\nPulumi.{stack}.yaml holds the salt of another passphrase than this shell's: name that one with "
+    "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, or, if the file holds no `secure:` values, remove "
+    "its line `encryptionsalt:`."
+)
+
 
 def settings_file(stack: str, root: Path = ROOT) -> Path:
     """`Pulumi.<stack>.yaml`; ToolchainError with the stacks that exist when there is none."""
@@ -110,7 +116,8 @@ def ensure(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
         check=False,
     )
     if made.returncode != 0 and "already exists" not in made.stderr:
-        raise ToolchainError(f"The stack {stack} could not be made:\n{made.stderr.strip()}")
+        hint = _OTHER_SALT.format(stack=stack) if "incorrect passphrase" in made.stderr else ""
+        raise ToolchainError(f"The stack {stack} could not be made:\n{made.stderr.strip()}{hint}")
 
 
 def main() -> int:

@@ -177,7 +177,7 @@ def test_pod_security_of_the_namespace_is_reported_as_a_warning(kube: Kube) -> N
 def test_nobody_gets_in_without_the_token(kube: Kube) -> None:
     anonymous = Api.from_kubeconfig(kube.kubeconfig, anonymous=True)
     refused = anonymous.request("GET", "/api/v1/secrets")
-    anonymous.token = "not-the-token"  # noqa: S105  a made-up one
+    anonymous.token = "not-the-token"
     unknown = anonymous.request("GET", "/api/v1/secrets")
     anonymous.close()
     assert (refused.status, unknown.status) == (403, 401)

@@ -154,7 +154,9 @@ def test_an_unhandled_exception_shows_the_programs_own_frames_only(engine: Engin
 
 def test_an_exception_in_an_apply_fails_the_run(engine: Engine) -> None:
     engine.program(
-        "import pulumi\ndef bad(_):\n    raise ValueError('late')\npulumi.export('x', pulumi.Output.from_input(1).apply(bad))\n"
+        "import pulumi\n"
+        "def bad(_):\n    raise ValueError('late')\n"
+        "pulumi.export('x', pulumi.Output.from_input(1).apply(bad))\n"
     )
     result = _preview(engine)
 

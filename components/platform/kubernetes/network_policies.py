@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from components.naming import selector
 from components.platform.kubernetes.pods import Manifest
@@ -93,8 +94,16 @@ def _policy(spec: Manifest) -> Manifest:
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {},
-        "spec": {key: value for key, value in spec.items() if value != []},
+        "spec": {key: _once(value) for key, value in spec.items() if value != []},
     }
+
+
+def _once(value: Any) -> Any:
+    """A list without repetitions: two names outside may need the same addresses and port."""
+    if not isinstance(value, list):
+        return value
+    rules: list[Any] = value
+    return [rule for index, rule in enumerate(rules) if rule not in rules[:index]]
 
 
 def _ports(*numbers: int) -> list[Manifest]:
