@@ -127,7 +127,8 @@ def configuration(settings: BundledCache) -> SecretText:
         "protected-mode no",
         "requirepass ",
     ]
-    return SecretText(parts=("\n".join(lines), SecretPart(key=PASSWORD), "\n"))
+    # Quoted as JSON, which Valkey reads alike: a bare password with a quote or a space would be refused.
+    return SecretText(parts=("\n".join(lines), SecretPart(key=PASSWORD, quoted=True), "\n"))
 
 
 def workload(settings: BundledCache) -> Workload:
@@ -160,13 +161,7 @@ def workload(settings: BundledCache) -> Workload:
 
 def external_connection(settings: ExternalCache) -> Connection:
     """Variables for a Redis elsewhere. TLS can only be said in `REDIS_URL`, which then holds the password too."""
-    outside = Egress(
-        reason="the external cache",
-        cidrs=(f"{settings.host}/{128 if ':' in settings.host else 32}",) if settings.host.is_ip else (),
-        names=() if settings.host.is_ip else (settings.host,),
-        ports=(settings.port,),
-        private=True,
-    )
+    outside = Egress.to_host("the external cache", settings.host, settings.port)
     if settings.tls and settings.password:
         return Connection(
             env={},

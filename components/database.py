@@ -244,13 +244,7 @@ def _external(settings: ExternalDatabase) -> Connection:
         )
     if settings.vector_extension is not None:
         env["DB_VECTOR_EXTENSION"] = settings.vector_extension
-    outside = Egress(
-        reason="the external database",
-        cidrs=(f"{settings.host}/{128 if ':' in settings.host else 32}",) if settings.host.is_ip else (),
-        names=() if settings.host.is_ip else (settings.host,),
-        ports=(settings.port,),
-        private=True,
-    )
+    outside = Egress.to_host("the external database", settings.host, settings.port)
     return _connection(
         settings.host,
         settings.port,

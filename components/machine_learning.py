@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pulumi
 
@@ -182,13 +183,6 @@ def preload_environment(preload: Preload) -> dict[str, str]:
 
 
 def _outside(url: str) -> Egress:
-    scheme, _, authority = url.partition("://")
-    host, _, port = authority.partition(":")
-    is_ip = host.replace(".", "").isdigit()
-    return Egress(
-        reason="machine learning elsewhere",
-        cidrs=(f"{host}/32",) if is_ip else (),
-        names=() if is_ip else (host,),
-        ports=(int(port) if port else {"http": 80, "https": 443}[scheme],),
-        private=True,
-    )
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    return Egress.to_host("machine learning elsewhere", parts.hostname or "", port)

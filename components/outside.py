@@ -24,12 +24,8 @@ def server_egress(app: AppConfig | None) -> tuple[Egress, ...]:
         issuer = urlsplit(app.oauth.issuer_url)
         port = issuer.port or (80 if issuer.scheme == "http" else 443)
         # The sign-in server is often on the same LAN or cluster.
-        found.append(
-            Egress(reason="sign-in server", names=(issuer.hostname or "",), ports=(port,), private=True)
-        )
+        found.append(Egress.to_host("sign-in server", issuer.hostname or "", port))
     if app.notifications.smtp.enabled:
         transport = app.notifications.smtp.transport
-        found.append(
-            Egress(reason="mail server", names=(transport.host,), ports=(transport.port,), private=True)
-        )
+        found.append(Egress.to_host("mail server", transport.host, transport.port))
     return tuple(found)

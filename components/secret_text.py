@@ -55,19 +55,29 @@ class SecretText:
         """The text as a template of the External Secrets operator (Go templates, engine v2)."""
         if self.base64_prefix is None:
             return "".join(
-                part.replace("{{", '{{ "{{" }}') if isinstance(part, str) else f"{{{{ {_piped(part)} }}}}"
+                _as_text_of_template(part) if isinstance(part, str) else f"{{{{ {_piped(part)} }}}}"
                 for part in self.parts
             )
-        pieces = [json.dumps(part) if isinstance(part, str) else f"({_piped(part)})" for part in self.parts]
+        # A string of Go has no surrogate escapes.
+        pieces = [
+            json.dumps(part, ensure_ascii=False) if isinstance(part, str) else f"({_piped(part)})"
+            for part in self.parts
+        ]
         return f"{self.base64_prefix}{{{{ print {' '.join(pieces)} | b64enc }}}}"
 
 
+def _as_text_of_template(text: str) -> str:
+    """`text` so that a Go template prints it; a brace at its end would join those of the place that follows."""
+    escaped = text.replace("{{", '{{ "{{" }}')
+    return escaped[:-1] + '{{ "{" }}' if escaped.endswith("{") else escaped
+
+
 def _written(part: SecretPart, value: str) -> str:
-    return json.dumps(value) if part.quoted else value
+    return json.dumps(value, ensure_ascii=False) if part.quoted else value
 
 
 def _piped(part: SecretPart) -> str:
-    return f".{part.key} | toJson" if part.quoted else f".{part.key}"
+    return f".{part.key} | toRawJson" if part.quoted else f".{part.key}"
 
 
 def json_with_secrets(
@@ -75,13 +85,16 @@ def json_with_secrets(
 ) -> SecretText:
     """`document` as JSON, with the secrets of `keys` at their `places` (config key -> path of object keys)."""
     tree: dict[str, Any] = json.loads(json.dumps(document))
+    fence, text = "\x00", json.dumps(tree)
+    while json.dumps(fence)[1:-1] in text:
+        fence += "\x00"
     marks: dict[str, str] = {}
     for key in sorted(keys):
         *above, last = places[key]
         target = tree
         for name in above:
             target = target.setdefault(name, {})
-        mark = f"\x00{key}\x00"
+        mark = f"{fence}{key}{fence}"
         target[last] = mark
         marks[json.dumps(mark)] = key
     parts: list[str | SecretPart] = [json.dumps(tree, indent=2, sort_keys=True) + "\n"]

@@ -62,7 +62,7 @@ _SUFFIXES = {
     "Ti": Decimal(2**40),
     "Pi": Decimal(2**50),
 }
-_QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?\Z")
+_QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?\Z")
 
 
 class Quantity(ParsedStr):
@@ -93,7 +93,7 @@ class Quantity(ParsedStr):
         return cls(f"{amount // 1024}Gi" if amount % 1024 == 0 else f"{amount}Mi")
 
 
-_DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?\Z")
+_DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,8})s)?\Z")
 
 
 class Duration(ParsedStr):
@@ -119,7 +119,7 @@ class Duration(ParsedStr):
 
 
 _IMAGE = re.compile(
-    r"(?P<name>[a-z0-9]+(?:[._-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)+)"
+    r"(?P<name>[a-z0-9]+(?:[._-][a-z0-9]+)*(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)+)"
     r":(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?\Z"
 )
@@ -155,20 +155,38 @@ class ImageRef(ParsedStr):
         return match["digest"] if match else None
 
 
+def _is_address(text: str) -> bool:
+    """Whether this is an IP address; one with a scope (`fe80::1%eth0`) means something on one machine only."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
 
 
 class Hostname(ParsedStr):
-    """A DNS name in lower case, no scheme, port, path or wildcard: `photos.example.com`."""
+    """A DNS name in lower case, no scheme, port, path or wildcard: `photos.example.com`. An IPv4 address is one too."""
 
     __slots__ = ()
-    accepted: ClassVar[str] = "a host name such as photos.example.com (no scheme, port or path)"
+    accepted: ClassVar[str] = "a host name in lower case such as photos.example.com (no scheme, port or path)"
 
     @classmethod
     def check(cls, text: str) -> str:
-        if len(text) > 253 or not all(_LABEL.match(label) for label in text.split(".")):
+        labels = text.split(".")
+        if len(text) > 253 or not all(_LABEL.match(label) for label in labels):
             raise ValueError(f"expected {cls.accepted}")
+        # Browsers read a name whose last label is a number as an IPv4 address, and refuse it where it is none.
+        if labels[-1].isdigit() and not _is_address(text):
+            raise ValueError(f"expected {cls.accepted}; one that ends in a number must be an IPv4 address")
         return text
+
+    @property
+    def is_ip(self) -> bool:
+        """Whether this is an address rather than a name."""
+        return _is_address(self)
 
 
 class ServerAddress(ParsedStr):
@@ -179,17 +197,30 @@ class ServerAddress(ParsedStr):
 
     @classmethod
     def check(cls, text: str) -> str:
-        try:
+        if _is_address(text):
             return str(ipaddress.ip_address(text))
-        except ValueError:
-            if text.replace(".", "").isdigit():
-                raise ValueError(f"expected {cls.accepted}") from None
+        try:
             return str(Hostname(text))
+        except ValueError:
+            raise ValueError(f"expected {cls.accepted}") from None
 
     @property
     def is_ip(self) -> bool:
         """Whether this is an address rather than a name."""
-        return ":" in self or self.replace(".", "").isdigit()
+        return _is_address(self)
+
+
+class IpAddress(ParsedStr):
+    """An IPv4 or IPv6 address."""
+
+    __slots__ = ()
+    accepted: ClassVar[str] = "an IP address such as 192.168.1.20"
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        if not _is_address(text):
+            raise ValueError(f"expected {cls.accepted}")
+        return str(ipaddress.ip_address(text))
 
 
 class Cidr(ParsedStr):
@@ -201,9 +232,14 @@ class Cidr(ParsedStr):
     @classmethod
     def check(cls, text: str) -> str:
         try:
-            network = ipaddress.ip_network(text, strict=True)
-        except ValueError as error:
-            raise ValueError(f"expected {cls.accepted} ({error})") from None
+            network = ipaddress.ip_network(text, strict=False)
+            address = ipaddress.ip_interface(text).ip
+        except ValueError:
+            raise ValueError(f"expected {cls.accepted}") from None
+        if "%" in text:
+            raise ValueError(f"expected {cls.accepted}, without the name of an interface")
+        if address != network.network_address:
+            raise ValueError(f"expected {cls.accepted}; the network of that address is {network}")
         if network.prefixlen == 0:
             raise ValueError("a prefix of 0 is every address there is; give the network that is meant")
         return str(network)

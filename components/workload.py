@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -134,9 +135,20 @@ class Link:
     port: int
 
 
+def address_range(host: str) -> str | None:
+    """The network of one address that `host` is, or None where it is a name."""
+    try:
+        return str(ipaddress.ip_network(host))
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Egress:
-    """This workload talks to names or networks outside."""
+    """This workload talks to names or networks outside, one of the two.
+
+    Raises `ValueError` for neither or both: no destination would mean every destination.
+    """
 
     reason: str
     names: tuple[str, ...] = ()
@@ -147,10 +159,29 @@ class Egress:
     private: bool = False
     """The names may resolve to private addresses, such as a sign-in server on the LAN."""
 
+    def __post_init__(self) -> None:
+        if bool(self.names) == bool(self.cidrs):
+            raise ValueError(f"{self.reason}: give names or cidrs")
+
+    @classmethod
+    def to_host(cls, reason: str, host: str, port: int) -> Egress:
+        """To one machine, by name or address, which may be on the LAN."""
+        network = address_range(host)
+        return cls(
+            reason=reason,
+            names=(host,) if network is None else (),
+            cidrs=() if network is None else (network,),
+            ports=(port,),
+            private=True,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ingress:
-    """Somebody who is no workload of ours may connect: a gateway's namespace, the nodes, a network."""
+    """Somebody who is no workload of ours may connect: a gateway's namespace, the nodes, a network.
+
+    Raises `ValueError` for nobody: no source would mean everybody.
+    """
 
     reason: str
     port: int
@@ -161,6 +192,10 @@ class Ingress:
     """The gateway is part of the nodes' network; `cidrs` has the nodes' addresses."""
     anyone: bool = False
     """Every address that reaches the port, such as behind a load balancer."""
+
+    def __post_init__(self) -> None:
+        if not (self.anyone or self.namespace or self.cidrs):
+            raise ValueError(f"{self.reason}: give a namespace, networks or anyone")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -126,12 +126,8 @@ def subjects(stacks: list[str], secrets: list[str], scratch: Path, base: Mapping
     """The empty program first, then one subject a stack, each with a new stack in a backend of its own."""
     backend = scratch / "state"
     backend.mkdir()
-    env = {
-        name: value
-        for name, value in base.items()
-        if name not in {"KUBECONFIG", "PULUMI_CONFIG_PASSPHRASE_FILE"}
-    }
-    env |= {"PULUMI_BACKEND_URL": f"file://{backend}", "PULUMI_CONFIG_PASSPHRASE": "benchmark"}
+    env = {name: value for name, value in base.items() if name != "KUBECONFIG"}
+    env["PULUMI_BACKEND_URL"] = f"file://{backend}"
     empty = scratch / "empty"
     empty.mkdir()
     (empty / "Pulumi.yaml").write_text(_PROJECT.format(venv=json.dumps(str(VENV))), encoding="utf-8")

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+_BAD_KEY = "[key]"
+"""What pydantic appends where the key itself is refused."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
@@ -58,12 +61,16 @@ def place(annotation: Any, location: Sequence[str | int]) -> Place:
     here, models, union = members(annotation), models_of(annotation), ()
     field: FieldInfo | None = None
     for part in location:
+        if part == _BAD_KEY:
+            continue
         chosen = tuple(model for model in models if len(models) > 1 and kind_of(model) == part)
         if chosen:
             union, models = models, chosen
             continue
         path.append(part)
-        fields = [found for model in models for alias, found in fields_by_alias(model).items() if alias == part]
+        fields = [
+            found for model in models for alias, found in fields_by_alias(model).items() if alias == part
+        ]
         inner = [one.annotation for one in fields] or [one for kind in here for one in _inside(kind, part)]
         if fields:
             field = fields[0]

@@ -10,7 +10,7 @@ from components.values import ParsedStr
 
 
 @dataclass(frozen=True)
-class _Field:
+class CronField:
     """One field of a cron expression: its name, its range, and names that stand for numbers."""
 
     name: str
@@ -48,14 +48,14 @@ class _Field:
         return range(first, last + 1, step)
 
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _FIELDS = (
-    _Field("minute", 0, 59),
-    _Field("hour", 0, 23),
-    _Field("day of the month", 1, 31),
-    _Field("month", 1, 12, _MONTHS),
-    _Field("day of the week", 0, 7, _WEEKDAYS),
+    CronField("minute", 0, 59),
+    CronField("hour", 0, 23),
+    CronField("day of the month", 1, 31),
+    CronField("month", 1, 12, MONTHS),
+    CronField("day of the week", 0, 7, WEEKDAYS),
 )
 _LONGEST_TEXT = 200
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)

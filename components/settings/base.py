@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -27,6 +27,19 @@ class Section(BaseModel):
 
 def _auto_is_none(value: Any) -> Any:
     return None if value == "auto" else value
+
+
+def _plain_as_text(value: Any) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) and abs(value) < 10**18 else cast("object", value)
+
+
+TextValue = Annotated[str, BeforeValidator(_plain_as_text)]
+"""Text that YAML or `pulumi config set --path` may have made a whole number or a truth value of.
+
+A fraction stays refused: of `18.10` YAML keeps 18.1.
+"""
 
 
 AUTO = BeforeValidator(_auto_is_none)

@@ -42,7 +42,7 @@ class ExternalCache(Section):
     """Port."""
     tls: bool = False
     """Speak TLS, verified against the system's authorities."""
-    username: str | None = Field(default=None, pattern=r"^[!-~]+$")
+    username: str | None = Field(default=None, pattern=r"^[!-~]+$", examples=["immich"])
     """ACL user; none is the default user."""
     password: bool = True
     """Whether it wants a password (`immich:cachePassword`)."""

@@ -6,12 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.settings.base import Section, default_kind
+from components.settings.base import Section, TextValue, default_kind
 from components.settings.placement import Placement
 from components.settings.resources import Resources
 from components.values import ImageRef, ObjectName, Quantity, ServerAddress
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$", examples=["immich"])]
+VectorChordVersion = Annotated[str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$", examples=["1.1.1"])]
 
 
 class BundledDatabase(Section):
@@ -21,7 +22,7 @@ class BundledDatabase(Section):
     """`bundled`."""
     postgres: int = Field(default=18, ge=14, le=18)
     """Major version of PostgreSQL. A change needs dump and restore, so it is refused on a database with data."""
-    vectorchord: str = "1.1.1"
+    vectorchord: VectorChordVersion = "1.1.1"
     """Version of VectorChord, from the table of supported images."""
     image: ImageRef | None = None
     """Another image than the table's; it must carry VectorChord and Immich's entrypoint."""
@@ -58,9 +59,9 @@ class CloudNativePg(Section):
     """Where the operator runs; it must reach the pods."""
     instances: int = Field(default=1, ge=1, le=9)
     """PostgreSQL instances; 3 survive the loss of a node."""
-    postgres: str = Field(default="18.4", pattern=r"^(1[4-8])(\.\d{1,2})?$")
+    postgres: TextValue = Field(default="18.4", pattern=r"^1[4-8](\.[0-9]{1,2})?$", examples=["18.4"])
     """Version of PostgreSQL, from the table of supported images."""
-    vectorchord: str = "1.1.1"
+    vectorchord: VectorChordVersion = "1.1.1"
     """Version of VectorChord, from the table of supported images."""
     image: ImageRef | None = None
     """Another image than the table's; it must carry VectorChord and run under CloudNativePG."""
@@ -74,7 +75,7 @@ class CloudNativePg(Section):
     """StorageClass of the data and WAL volumes."""
     wal_size: Quantity | None = None
     """Size of an own volume for the write-ahead log; none keeps it with the data."""
-    parameters: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, TextValue] = Field(default_factory=dict)
     """PostgreSQL parameters over those computed from the memory limit."""
     pod_monitor: bool = False
     """Make a PodMonitor (needs the Prometheus operator)."""
@@ -122,7 +123,7 @@ class ExternalDatabase(Section):
     """`DB_VECTOR_EXTENSION`; none lets Immich choose. Never change it later."""
     postgres: int | None = Field(default=None, ge=14, le=18)
     """Its major version, to be checked against Immich's range."""
-    vectorchord: str | None = None
+    vectorchord: VectorChordVersion | None = None
     """Its VectorChord version, to be checked against Immich's range."""
 
     @model_validator(mode="after")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from components.settings.app_values import BaseUrl, each_once
 from components.settings.base import AUTO, Section, default_kind
 from components.settings.placement import GpuAccess, Placement
 from components.settings.resources import Resources
@@ -23,6 +25,20 @@ ARCHITECTURES: dict[Backend, tuple[str, ...]] = {
 }
 """CPU architectures that each backend's image is built for (immich docker.yml)."""
 Threads = Annotated[Annotated[int, Field(ge=1, le=256)] | None, AUTO]
+
+
+class ServiceUrl(BaseUrl):
+    """Scheme, host and port: Immich asks for `/predict` there and drops a path."""
+
+    __slots__ = ()
+    accepted: ClassVar[str] = "an address such as http://192.168.1.13:3003, without path"
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        url = super().check(text)
+        if urlsplit(url).path:
+            raise ValueError(f"expected {cls.accepted}")
+        return url
 
 
 class ModelCache(Section):
@@ -115,7 +131,7 @@ class ExternalMachineLearning(Section):
 
     kind: Literal["external"]
     """`external`."""
-    urls: Annotated[tuple[Annotated[str, Field(pattern=r"^https?://[^/\s]+$")], ...], Field(min_length=1)]
+    urls: Annotated[tuple[ServiceUrl, ...], Field(min_length=1), AfterValidator(each_once)]
     """Addresses, tried in this order: `http://192.168.1.13:3003`."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.settings.base import Section
+from components.settings.base import Section, TextValue
+from components.values import AbsolutePath
 
 
 class Toleration(Section):
@@ -16,7 +17,7 @@ class Toleration(Section):
     """The taint's key; none with `operator: Exists` means every taint."""
     operator: Literal["Exists", "Equal"] = "Equal"
     """`Equal` compares `value`, `Exists` does not."""
-    value: str | None = None
+    value: TextValue | None = None
     """The taint's value, for `Equal`."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """Which effect is tolerated; none is all of them."""
@@ -33,7 +34,7 @@ class Toleration(Section):
 class Placement(Section):
     """Which nodes may run the pods."""
 
-    node_selector: dict[str, str] = Field(default_factory=dict)
+    node_selector: dict[str, TextValue] = Field(default_factory=dict)
     """Labels that a node must have."""
     tolerations: tuple[Toleration, ...] = ()
     """Taints that the pods put up with."""
@@ -50,9 +51,9 @@ class GpuAccess(Section):
     """How many of `resource`."""
     runtime_class: str | None = None
     """An existing RuntimeClass, such as `nvidia`; none uses the node's default runtime."""
-    devices: tuple[str, ...] | None = None
+    devices: tuple[AbsolutePath, ...] | None = None
     """Device paths to mount from the host instead of asking for a resource, such as `/dev/dri`."""
-    groups: tuple[int, ...] = ()
+    groups: tuple[Annotated[int, Field(ge=0, le=2**31 - 1)], ...] = ()
     """Numbers of the node's `video` and `render` groups, needed by a non-root process (immich#14050)."""
 
     @model_validator(mode="after")

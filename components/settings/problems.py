@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
@@ -24,6 +24,7 @@ _SENSITIVE = re.compile(
 _SENSITIVE_TEXT = re.compile(rf"{_SENSITIVE.pattern}|-----BEGIN|://[^/\s]*@", re.IGNORECASE)
 _LONGEST_GIVEN = 120
 _LONGEST_KEY = 80
+_SHORTEST_HIDDEN = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +86,8 @@ def shown(path: Sequence[int | str], value: object) -> str | None:
 
 def _has_section(value: object) -> bool:
     if isinstance(value, list | tuple):
-        return any(isinstance(one, dict | list | tuple | BaseModel) for one in value)
+        items = cast("Sequence[object]", value)
+        return any(isinstance(one, dict | list | tuple | BaseModel) for one in items)
     return isinstance(value, dict | BaseModel)
 
 
@@ -109,8 +111,8 @@ def _problem(section: str, annotation: Any, error: ErrorDetails) -> Problem:
     here = place(annotation, error["loc"])
     kind = error["type"]
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        given = error["input"]
-        tag = given.get("kind") if isinstance(given, Mapping) else given
+        given: object = error["input"]
+        tag = cast("Mapping[str, object]", given).get("kind") if isinstance(given, Mapping) else given
         kinds = [str(kind_of(model)) for model in here.models]
         return Problem(
             key=f"{key_text(section, here.path)}.kind",
@@ -131,13 +133,15 @@ def _problem(section: str, annotation: Any, error: ErrorDetails) -> Problem:
         )
     given = shown(here.path, error["input"])
     reason, hint = _REASONS.get(kind, _as_it_is)(error, here)
-    return Problem(key=key, given=given, reason=_without_input(reason, given, error["input"]), hint=hint)
+    if kind == "value_error" and given is None:
+        reason = _without(reason, error["input"])
+    return Problem(key=key, given=given, reason=reason, hint=hint)
 
 
-def _without_input(reason: str, given: str | None, value: object) -> str:
+def _without(reason: str, value: object) -> str:
     """A reason may repeat what was given; where that must not be shown, it must not be there either."""
-    if given is None and isinstance(value, str) and value.strip():
-        return reason.replace(value, "(hidden)").replace(value.strip(), "(hidden)")
+    if isinstance(value, str) and len(value.strip()) >= _SHORTEST_HIDDEN:
+        return reason.replace(value.strip(), "(hidden)")
     return reason
 
 

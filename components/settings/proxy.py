@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.settings.base import Section, default_kind
+from components.settings.base import AUTO, Section, TextValue, default_kind
 from components.settings.placement import Placement
 from components.settings.resources import Resources
-from components.values import Cidr, Duration, Hostname, ImageRef, ObjectName, Quantity
+from components.values import Cidr, Duration, Hostname, ImageRef, IpAddress, ObjectName, Quantity
 
 
 class ClusterIp(Section):
@@ -24,14 +24,28 @@ class LoadBalancer(Section):
 
     kind: Literal["loadBalancer"]
     """`loadBalancer`."""
-    address: str | None = Field(default=None, pattern=r"^[0-9a-fA-F.:]+$")
+    door: Literal["lan", "internet"] = "lan"
+    """Who comes in here: the local network, or everybody by a DNS name of a public address."""
+    address: IpAddress | None = None
     """A fixed address (`spec.loadBalancerIP`); none takes what is handed out."""
     source_ranges: tuple[Cidr, ...] = ()
     """Networks that may connect; none is every one that reaches the address."""
-    annotations: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, TextValue] = Field(default_factory=dict)
     """Annotations that the load balancer reads."""
     load_balancer_class: str | None = None
     """`spec.loadBalancerClass`."""
+    proxy_protocol: bool = False
+    """The load balancer speaks the PROXY protocol: only so does nginx learn the client behind one that hides it."""
+    trusted_sources: tuple[Cidr, ...] = ()
+    """Addresses of such a load balancer."""
+
+    @model_validator(mode="after")
+    def _protocol_has_senders(self) -> Self:
+        if self.proxy_protocol != bool(self.trusted_sources):
+            raise ValueError(
+                "proxyProtocol and trustedSources belong together: nginx believes the protocol from those addresses only"
+            )
+        return self
 
 
 class HttpRoute(Section):
@@ -43,11 +57,19 @@ class HttpRoute(Section):
     """Name of the Gateway."""
     gateway_namespace: ObjectName
     """Its namespace; the proxy (or the server) accepts connections from there."""
-    section_name: str | None = Field(default=None, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+    section_name: str | None = Field(
+        default=None, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", examples=["https"]
+    )
     """The Gateway's listener, such as `https`."""
+    door: Literal["lan", "internet"] = "internet"
+    """Who comes in here."""
+    implementation: Literal["other", "envoy-gateway", "nginx-gateway-fabric", "traefik", "cilium"] = "other"
+    """The Gateway's implementation; some need a policy object of their own for large uploads."""
     hostnames: tuple[Hostname, ...] = ()
     """Names of the route; none takes those of `immich:host`."""
-    gateway_pods: dict[str, str] = Field(default_factory=dict)
+    trusted_sources: Annotated[tuple[Cidr, ...] | None, AUTO] = None
+    """Networks of the Gateway, whose X-Forwarded-For is believed; auto is the pods' network."""
+    gateway_pods: dict[str, TextValue] = Field(default_factory=dict)
     """Labels of the Gateway's pods, to accept connections from them only; none accepts its whole namespace."""
     from_nodes: bool = False
     """The Gateway is part of the node's network (Cilium): accept connections from `sourceRanges` as well."""
@@ -70,17 +92,51 @@ class Ingress(Section):
     """IngressClass."""
     controller_namespace: ObjectName
     """Where the controller's pods run; the proxy accepts connections from there."""
+    door: Literal["lan", "internet"] = "internet"
+    """Who comes in here."""
+    trusted_sources: Annotated[tuple[Cidr, ...] | None, AUTO] = None
+    """Networks of the controller, whose X-Forwarded-For is believed; auto is the pods' network."""
     hostnames: tuple[Hostname, ...] = ()
     """Names; none takes those of `immich:host`."""
     tls_secret: ObjectName | None = None
     """Secret with the certificate; none leaves TLS to the controller."""
-    annotations: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, TextValue] = Field(default_factory=dict)
     """Annotations that the controller reads; the body size and timeouts of known controllers are set already."""
 
 
 Exposure = Annotated[
     ClusterIp | LoadBalancer | HttpRoute | Ingress, Field(discriminator="kind"), default_kind("clusterIp")
 ]
+
+
+class TlsSecret(Section):
+    """A certificate that exists as a Secret of the type kubernetes.io/tls."""
+
+    kind: Literal["secret"]
+    """`secret`."""
+    name: ObjectName
+    """Its name, in the namespace of Immich."""
+
+
+class TlsCertManager(Section):
+    """A certificate from cert-manager, which must be installed."""
+
+    kind: Literal["certManager"]
+    """`certManager`."""
+    issuer: ObjectName
+    """Name of the issuer."""
+    issuer_kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
+    """Its kind."""
+
+
+class TlsSelfSigned(Section):
+    """A certificate that no browser knows, made by cert-manager: for development."""
+
+    kind: Literal["selfSigned"]
+    """`selfSigned`."""
+
+
+Tls = Annotated[TlsSecret | TlsCertManager | TlsSelfSigned, Field(discriminator="kind")]
 
 
 class Proxy(Section):
@@ -94,8 +150,14 @@ class Proxy(Section):
     """Largest upload that nginx lets through (`client_max_body_size`)."""
     timeout: Duration = Duration("600s")
     """How long a silent connection is kept, in both directions."""
-    trusted_sources: tuple[Cidr, ...] = ()
-    """Networks of gateways in front of nginx whose X-Forwarded-For is believed; none believes nobody."""
+    tls: Tls | None = None
+    """TLS of nginx itself, on ways in that lead to it directly; behind a gateway or a tunnel those have it."""
+    hsts: bool = False
+    """Promise browsers that this name is https for a year."""
+    login_rate: int = Field(default=10, ge=1, le=600)
+    """Attempts to sign in that one address has in a minute; the next gets 429."""
+    metrics: bool = False
+    """Run the nginx exporter beside nginx."""
     image: ImageRef | None = None
     """Another image than the table's; it must be nginx-unprivileged."""
     replicas: int = Field(default=1, ge=1, le=16)
@@ -111,6 +173,8 @@ class Proxy(Section):
             raise ValueError("timeout must be at least 60s; Immich advises 600s (reverse-proxy.md)")
         if self.max_upload.amount < Quantity("100M").amount:
             raise ValueError(f"maxUpload {self.max_upload} would refuse ordinary videos; give at least 100M")
+        if self.kind == "none" and (self.tls is not None or self.metrics or self.hsts):
+            raise ValueError("tls, hsts and metrics are nginx's, but kind is none")
         if self.kind == "none" and any(isinstance(way, LoadBalancer) for way in self.expose):
             raise ValueError(
                 "expose: a loadBalancer needs kind nginx; Immich itself must not face a network directly"

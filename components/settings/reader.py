@@ -65,7 +65,7 @@ def read_settings(stack: str, config: Mapping[str, str], secret_keys: Collection
         if all(_attribute(name) in sections for name in rule.sections):
             problems.extend(
                 Problem(
-                    key=f"immich:{found.key}",
+                    key=key_text(found.key),
                     given=None if found.given is None else shortened(found.given),
                     reason=found.reason,
                     hint=found.hint,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from components.settings.secret_source import SecretSource
     from components.settings.server import Server
     from components.settings.storage import Storage
+    from components.values import Quantity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,26 +115,26 @@ def version_is_supported(server: Server) -> Iterator[Finding]:
 @_rule("server", "machineLearning")
 def images_are_in_lockstep(server: Server, machine_learning: MachineLearning) -> Iterator[Finding]:
     """Server and machine learning must be the same release (guides/remote-machine-learning.md)."""
-    images = [("server.image", server.image)]
-    if isinstance(machine_learning, BundledMachineLearning):
-        images.append(("machineLearning.image", machine_learning.image))
-    for key, image in images:
-        if image is not None and not (
-            image.tag == f"v{server.version}" or image.tag.startswith(f"v{server.version}-")
-        ):
-            yield Finding(
-                key=key,
-                given=image.tag,
-                reason=f"the tag must be v{server.version} (or with a suffix), as server.version says: "
-                "server and machine learning must be the same release",
-            )
+    wanted = f"v{server.version}"
+    if (
+        server.image is not None
+        and server.image.tag != wanted
+        and not server.image.tag.startswith(f"{wanted}-")
+    ):
+        yield Finding(
+            key="server.image",
+            given=server.image.tag,
+            reason=f"the tag must be {wanted} (or with a suffix), as server.version says: "
+            "server and machine learning must be the same release",
+        )
     if isinstance(machine_learning, BundledMachineLearning) and machine_learning.image is not None:
-        suffix = "" if machine_learning.backend == "cpu" else f"-{machine_learning.backend}"
-        if machine_learning.image.tag != f"v{server.version}{suffix}":
+        suffixed = wanted if machine_learning.backend == "cpu" else f"{wanted}-{machine_learning.backend}"
+        if machine_learning.image.tag != suffixed:
             yield Finding(
                 key="machineLearning.image",
                 given=machine_learning.image.tag,
-                reason=f"backend {machine_learning.backend} needs the tag v{server.version}{suffix}",
+                reason=f"the tag must be {suffixed}: the release that server.version says, "
+                f"built for the backend {machine_learning.backend}",
             )
 
 
@@ -197,11 +198,56 @@ def cache_fits_its_limit(cache: Cache) -> Iterator[Finding]:
             )
 
 
+@_rule("server", "machineLearning", "database", "cache", "proxy")
+def requests_fit_default_limits(
+    server: Server, machine_learning: MachineLearning, database: Database, cache: Cache, proxy: Proxy
+) -> Iterator[Finding]:
+    """A request above a limit that was not given would be cut down to that limit without a word."""
+    split = isinstance(server.workers, SplitWorkers)
+    given = [("server.resources", "microservices" if split else "server", server.resources)]
+    if isinstance(server.workers, SplitWorkers):
+        given.append(("server.workers.apiResources", "api", server.workers.api_resources))
+    if isinstance(machine_learning, BundledMachineLearning):
+        given.append(("machineLearning.resources", "machineLearning", machine_learning.resources))
+    if not isinstance(database, ExternalDatabase):
+        given.append(("database.resources", "database", database.resources))
+    if isinstance(cache, BundledCache):
+        given.append(("cache.resources", "cache", cache.resources))
+    given.append(("proxy.resources", "proxy", proxy.resources))
+    for key, container, resources in given:
+        for name in ("cpu", "memory"):
+            request: Quantity | None = getattr(resources.requests, name)
+            limit: Quantity | None = getattr(resources.limits, name)
+            default: Quantity | None = getattr(DEFAULTS[container].limits, name)
+            if (
+                request is not None
+                and limit is None
+                and default is not None
+                and request.amount > default.amount
+            ):
+                yield Finding(
+                    key=f"{key}.requests.{name}",
+                    given=request,
+                    reason=f"is more than the default limit {default}",
+                    hint=f"pulumi config set --path 'immich:{key}.limits.{name}' {request}",
+                )
+
+
 @_rule("host", "proxy")
 def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
     """A route for localhost is no route."""
     for index, way in enumerate(proxy.expose):
-        if isinstance(way, HttpRoute | Ingress) and not way.hostnames and host.name == "localhost":
+        if not isinstance(way, HttpRoute | Ingress):
+            continue
+        for name in way.hostnames or host.names:
+            if name.is_ip:
+                yield Finding(
+                    key=f"proxy.expose[{index}].hostnames",
+                    given=name,
+                    reason=f"a {way.kind} is chosen by a name, and this is an address",
+                    hint="give hostnames, or expose a loadBalancer",
+                )
+        if not way.hostnames and host.name == "localhost":
             yield Finding(
                 key=f"proxy.expose[{index}].hostnames",
                 reason=f"a {way.kind} needs a host name",

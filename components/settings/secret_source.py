@@ -9,6 +9,9 @@ from pydantic import Field
 from components.settings.base import Section, default_kind
 from components.values import Duration, ObjectName
 
+PublishedName = Literal["database", "database-owner", "cache", "backup", "app"]
+"""The Secrets that this program publishes; `database-owner` and `backup` only with CloudNativePG."""
+
 
 class PulumiSecrets(Section):
     """Secrets of the stack's config (`pulumi config set --secret`); what is missing is made at random and kept."""
@@ -46,8 +49,8 @@ class ExternalSecrets(Section):
     """How often the operator looks again."""
     values: Annotated[dict[str, RemoteValue], Field(default_factory=dict)]
     """Item of each secret that the other settings need, by its config key: databasePassword, cachePassword ..."""
-    names: Annotated[dict[str, ObjectName], Field(default_factory=dict)]
-    """Other names for the Secrets: `database: immich-db-credentials`, `databaseOwner: immich-app-secret` ..."""
+    names: Annotated[dict[PublishedName, ObjectName], Field(default_factory=dict)]
+    """Other names for the Secrets: `database: immich-db-credentials`, `database-owner: immich-app-secret` ..."""
 
 
 SecretSource = Annotated[PulumiSecrets | ExternalSecrets, Field(discriminator="kind"), default_kind("pulumi")]

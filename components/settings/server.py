@@ -11,6 +11,7 @@ from components.settings.base import AUTO, Section, default_kind
 from components.settings.placement import GpuAccess, Placement
 from components.settings.resources import Resources
 from components.values import Cidr, Duration, ImageRef
+from components.versions import NEWEST
 
 TelemetryGroup = Literal["host", "api", "io", "repo", "job"]
 
@@ -68,7 +69,7 @@ class Metrics(Section):
 class Server(Section):
     """The Immich server."""
 
-    version: str = Field(default="3.3.1", pattern=r"^\d{1,3}\.\d{1,3}\.\d{1,3}$")
+    version: str = Field(default=NEWEST, pattern=r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$", examples=[NEWEST])
     """Release of Immich, for server and machine learning alike. Upgrades cannot be undone without a restore."""
     image: ImageRef | None = None
     """Another image than the table's; its tag must carry `version`."""

@@ -55,7 +55,7 @@ class Smb(Section):
 
     kind: Literal["smb"]
     """`smb`."""
-    source: str = Field(pattern=r"^//[A-Za-z0-9.-]+/[^\s]+$")
+    source: str = Field(pattern=r"^//[A-Za-z0-9.-]+/[^\s]+$", examples=["//nas.lan/photos"])
     """The share: `//server/share/folder`."""
     credentials_secret: ObjectName
     """An existing Secret with `username` and `password` in the namespace of Immich."""
@@ -156,6 +156,15 @@ class Storage(Section):
             }:
                 raise ValueError(
                     f"externalLibraries: mountPath {path} would hide a folder of the image; use /mnt/..."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _immich_can_write(self) -> Self:
+        for name, source in (("media", self.media), *self.folders().items()):
+            if not isinstance(source, HostPath) and source.access_mode == "ReadOnlyMany":
+                raise ValueError(
+                    f"{name}: accessMode is ReadOnlyMany, but Immich writes there; use ReadWriteMany"
                 )
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -25,8 +26,9 @@ def options(seconds=60):
     return pulumi.ResourceOptions(provider=provider, custom_timeouts=limits)
 
 def pods(**more):
-    return {{"metadata": {{"labels": labels}}, "spec": {{"containers": [{{"name": "c", "image": "example.invalid/i:1"}}],
-            "terminationGracePeriodSeconds": 1, **more}}}}
+    containers = [{{"name": "c", "image": "example.invalid/i:1"}}]
+    spec = {{"containers": containers, "terminationGracePeriodSeconds": 1, **more}}
+    return {{"metadata": {{"labels": labels}}, "spec": spec}}
 """
 
 DEPLOYMENT = """
@@ -44,8 +46,11 @@ class Lab:
         self.api = LiveApi(self.kubeconfig)
         self.namespace = kube.new_namespace("waiting")
 
-    def up(self, body: str, *, check: bool = True) -> Result:
+    def program(self, body: str) -> None:
         self.engine.program(PROGRAM.format(kubeconfig=self.kubeconfig, namespace=self.namespace) + body)
+
+    def up(self, body: str, *, check: bool = True) -> Result:
+        self.program(body)
         return self.engine.up(check=check)
 
 
@@ -149,3 +154,23 @@ k8s.batch.v1.Job("job", metadata={"name": "job", "namespace": ns}, spec={"active
     assert failed.returncode != 0
     assert "the Job failed: [DeadlineExceeded]" in failed.text
     assert time.monotonic() - started < 60
+
+
+def test_an_interrupted_wait_ends_soon_and_keeps_the_object_in_the_state(lab: Lab) -> None:
+    lab.program(DEPLOYMENT % (1, 'nodeSelector={"no-such-label": "x"}', 120))
+    command = lab.engine.begin("up", "--yes", "--skip-preview")
+    try:
+        deadline = time.monotonic() + 60
+        while (
+            lab.api.get("apps/v1", "Deployment", "web", lab.namespace) is None and time.monotonic() < deadline
+        ):
+            time.sleep(0.2)
+        command.send_signal(signal.SIGINT)
+        text, _ = command.communicate(timeout=30)
+    finally:
+        command.kill()
+        command.wait()
+    assert command.returncode != 0
+    assert "interrupted while waiting" in text
+    assert "Traceback" not in text
+    assert lab.engine.resources()["web"]["id"] == f"{lab.namespace}/web"

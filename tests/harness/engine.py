@@ -152,6 +152,17 @@ class Engine:
             raise EngineError(f"pulumi {' '.join(arguments)} exited with {done.returncode}:\n{result.text}")
         return result
 
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the CLI and return at once: for tests that interrupt it. The caller ends and reaps it."""
+        return subprocess.Popen(
+            [str(self.cli), *arguments, "--non-interactive", "--stack", self.stack],
+            cwd=self.directory,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     def operate(
         self, command: str, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None
     ) -> Result:

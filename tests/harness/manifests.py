@@ -127,7 +127,10 @@ def remove(api: Api, documents: Sequence[Manifest]) -> list[str]:
     for document in reversed(in_order(documents)):
         if kind_of(document) in {"Namespace", "CustomResourceDefinition"}:
             continue
-        path = api.path_of(document)
+        try:
+            path = api.path_of(document)
+        except KindNotServedError:
+            continue  # nothing of this kind can be there
         api.request("DELETE", path, {"propagationPolicy": "Background", "gracePeriodSeconds": 0})
         if api.request("GET", path).ok:
             patch = {"metadata": {"finalizers": None}}

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from tests.harness import hardening, routing, selection
+from tests.harness import cilium, hardening, routing, selection
 from tests.harness.objects import (
     Manifest,
     Pods,
@@ -59,6 +59,7 @@ def problems(documents: Sequence[Manifest], provided: Collection[str] = ()) -> l
         *wrong_mounts(documents),
         *wrong_probes(documents),
         *selection.problems(documents),
+        *cilium.problems(documents),
         *routing.problems(documents),
         *hardening.problems(documents),
     ]
@@ -176,8 +177,6 @@ def references_of(document: Manifest) -> Iterator[Reference]:
             if at(spec, "serviceName"):
                 yield Reference(user, "Service", namespace, str(at(spec, "serviceName")))
         case "PersistentVolume":
-            if at(spec, "storageClassName"):
-                yield Reference(user, "StorageClass", "", str(at(spec, "storageClassName")))
             for part in ("nodeStageSecretRef", "nodePublishSecretRef", "controllerExpandSecretRef"):
                 if (secret := at(spec, "csi", part)) is not None:
                     yield Reference(user, "Secret", str(at(secret, "namespace")), str(at(secret, "name")))
@@ -249,10 +248,11 @@ def _selected(user: str, namespace: str, kind: str, source: object) -> Iterator[
 
 
 def _claim_references(user: str, spec: object) -> Iterator[Reference]:
-    if at(spec, "storageClassName"):
-        yield Reference(user, "StorageClass", "", str(at(spec, "storageClassName")))
+    """A claim that names its volume uses the class as a mere word that both must have; no class object is needed."""
     if at(spec, "volumeName"):
         yield Reference(user, "PersistentVolume", "", str(at(spec, "volumeName")))
+    elif at(spec, "storageClassName"):
+        yield Reference(user, "StorageClass", "", str(at(spec, "storageClassName")))
 
 
 def _cluster_references(user: str, namespace: str, spec: object) -> Iterator[Reference]:

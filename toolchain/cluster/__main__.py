@@ -1,7 +1,8 @@
 """Command line of the throw-away cluster.
 
 Standard output holds only the answer (a path, an `export` line, or JSON); progress goes to standard error.
-Exit codes: 0 done (for `status`: it runs), 1 a failure told in words, 2 wrong arguments, 3 `status`: it does not run.
+Exit codes: 0 done (for `status`: it runs), 1 a failure told in words, 2 wrong arguments,
+3 `status`: it does not run, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -22,6 +24,8 @@ from toolchain.cluster.simulated import STORAGE_CLASSES
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = _parser().parse_args(arguments)
+    # A polite end is treated like Ctrl-C: a half-started cluster does not stay behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     root: Path = given.dir
     try:
         match given.command:
@@ -38,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ClusterError, crd_source.CrdError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        _say("interrupted; what was being started is stopped again")
+        return 130
 
 
 def _start(given: argparse.Namespace, root: Path) -> int:

@@ -152,12 +152,13 @@ def _follow(process: subprocess.Popen[str], progress: Progress, began: float) ->
             process.wait(timeout=10)
             break
         except subprocess.TimeoutExpired:
-            progress(f"  {time.monotonic() - began:.0f} s, {len(lines)} packages compiled so far")
+            progress(f"  {time.monotonic() - began:.0f} s, {len(lines)} packages compiled, still at work")
         except BaseException:
             process.terminate()
             process.wait()
             raise
     reader.join()
+    process.stderr.close()
     return lines
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import socket
 import sys
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import TextIOWrapper
 from types import FrameType
@@ -34,7 +36,7 @@ _OPTIONS = [
 Job = tuple["language_pb2.RunRequest", "Future[Outcome]"]
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _leave() -> NoReturn:
     # os._exit: an interrupted program has threads and an event loop that would print tracebacks on an orderly exit.
     stop_all()
     try:
@@ -44,10 +46,36 @@ def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
         os._exit(0)
 
 
+def _on_signal(_signal: int, _frame: FrameType | None) -> NoReturn:
+    _leave()
+
+
+def _leave_on_signals() -> None:
+    """End the process on SIGINT and SIGTERM, whatever the main thread is doing.
+
+    Python runs a handler on the main thread alone, and one that is just about to block on a lock would not see the
+    signal; the engine would then wait five seconds before it kills. The wake-up descriptor is written at once.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def wait() -> None:
+        reader.recv(1)
+        _leave()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, _on_signal)
+    signal.set_wakeup_fd(writer.fileno())
+    _kept_open.append(writer)
+
+
+_kept_open: list[socket.socket] = []
+
+
 def main() -> NoReturn:
     """Serve until a signal ends the process."""
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, _leave)
+    _leave_on_signals()
     for stream in (sys.stdout, sys.stderr):
         # The engine shows lines as they come; a pipe is block-buffered otherwise.
         if isinstance(stream, TextIOWrapper):

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from components.naming import APP, selector
 from components.platform.kubernetes.pods import Manifest
 from components.platform.specs import LanAllowance, Peer
-from components.workload import Egress, Ingress, Workload
+from components.workload import Egress, Ingress, Workload, address_range
 
+_DEEPEST = 3
+"""Labels below a wildcard; `us.aws.cdn.hf.co` has three."""
 _NAMESPACE = "k8s:io.kubernetes.pod.namespace"
 
 
@@ -50,11 +52,12 @@ def lan_allowances(allowances: Sequence[LanAllowance]) -> Manifest:
         {
             "endpointSelector": {"matchLabels": {"app.kubernetes.io/name": APP}},
             "egress": [
-                {
-                    "toCIDR": [f"{allowance.address}/{128 if ':' in allowance.address else 32}"],
-                    **_ports(allowance.port),
-                }
-                for allowance in allowances
+                *(
+                    [_dns()]
+                    if any(address_range(allowance.address) is None for allowance in allowances)
+                    else []
+                ),
+                *({**_destination(allowance.address), **_ports(allowance.port)} for allowance in allowances),
             ],
         }
     )
@@ -108,8 +111,17 @@ def _ingress(rule: Ingress) -> Manifest:
 def _egress(rule: Egress) -> Manifest:
     ports = _ports(*rule.ports)
     if rule.names:
-        return {
-            "toFQDNs": [{"matchPattern" if "*" in name else "matchName": name} for name in rule.names],
-            **ports,
-        }
+        return {"toFQDNs": [pattern for name in rule.names for pattern in _patterns(name)], **ports}
     return {"toCIDR": list(rule.cidrs), **ports}
+
+
+def _destination(address: str) -> Manifest:
+    cidr = address_range(address)
+    return {"toFQDNs": _patterns(address)} if cidr is None else {"toCIDR": [cidr]}
+
+
+def _patterns(name: str) -> list[Manifest]:
+    """A name as Cilium matches it: its `*` stands for one label, so every depth is a pattern of its own."""
+    if not name.startswith("*."):
+        return [{"matchName": name}]
+    return [{"matchPattern": f"{'*.' * depth}{name.removeprefix('*.')}"} for depth in range(1, _DEEPEST + 1)]

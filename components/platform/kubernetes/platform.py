@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pulumi
 
@@ -214,7 +215,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
         cluster = add(
             cloudnative_pg.cluster(spec, self._secrets[spec.credentials]), spec.name, after, True, 1200
         )
-        database = add(cloudnative_pg.database(spec), f"{spec.name}-{spec.database}", [cluster], True, 600)
+        # PostgreSQL's names have underscores, Kubernetes' have not.
+        suffix = spec.database.replace("_", "-").strip("-") or "database"
+        database = add(cloudnative_pg.database(spec), f"{spec.name}-{suffix}", [cluster], True, 600)
         if spec.archive is not None:
             add(cloudnative_pg.scheduled_backup(spec, spec.archive), spec.name, [cluster], False)
         if spec.pod_monitor:
@@ -333,6 +336,5 @@ def _digest(files: Mapping[str, str]) -> str:
 
 
 def _port(url: str) -> int:
-    scheme, _, rest = url.partition("://")
-    _, _, port = rest.partition(":")
-    return int(port) if port else {"http": 80, "https": 443}[scheme]
+    parts = urlsplit(url)
+    return parts.port or {"http": 80, "https": 443}[parts.scheme]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from components.workload import (
 
 Manifest = dict[str, Any]
 SERVICE_ACCOUNT = "immich"
+_LONGEST_NAME = 63
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +67,10 @@ def pod_template(workload: Workload, context: PodContext, annotations: Mapping[s
             }
         ]
     metadata: Manifest = {"labels": {**context.labels, **selector(workload.name)}}
-    if annotations:
-        metadata["annotations"] = dict(annotations)
+    # Whoever reviews the pod sees why it is held less tightly.
+    reasons = {f"relaxation.immich/{step.what}": step.reason for step in workload.relaxations}
+    if annotations or reasons:
+        metadata["annotations"] = {**reasons, **annotations}
     return {
         "metadata": metadata,
         "spec": {key: value for key, value in spec.items() if value not in ({}, [])},
@@ -196,6 +200,13 @@ def _volumes(workload: Workload, context: PodContext) -> tuple[list[Manifest], l
     return list(volumes.values()), mounts
 
 
+def _volume_name(volume: str) -> str:
+    """A pod's names for volumes have at most 63 characters; a library's name alone may have that many."""
+    if len(volume) <= _LONGEST_NAME:
+        return volume
+    return f"{volume[: _LONGEST_NAME - 9]}-{hashlib.sha256(volume.encode()).hexdigest()[:8]}"
+
+
 def _volume(mount: Mount, index: int, context: PodContext) -> tuple[Manifest, Manifest]:
     match mount:
         case Storage():
@@ -207,7 +218,7 @@ def _volume(mount: Mount, index: int, context: PodContext) -> tuple[Manifest, Ma
                 mounted["readOnly"] = True
             if mount.sub_path is not None:
                 mounted["subPath"] = mount.sub_path
-            return {"name": mount.volume, "persistentVolumeClaim": claim}, mounted
+            return {"name": _volume_name(mount.volume), "persistentVolumeClaim": claim}, mounted
         case Scratch():
             empty: Manifest = {"sizeLimit": str(mount.size)}
             if mount.memory:

@@ -1,0 +1,139 @@
+"""nginx's listeners: one for each kind of peer, each with its own idea of whom to believe about the client.
+
+Pure. A peer that is not in `trust` is the client itself, whatever it says (facts on headers: docs/doors.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from components.settings.proxy import ClusterIp, HttpRoute, Ingress, LoadBalancer, Proxy
+
+CLOUDFLARE_RANGES = (
+    "173.245.48.0/20",
+    "103.21.244.0/22",
+    "103.22.200.0/22",
+    "103.31.4.0/22",
+    "141.101.64.0/18",
+    "108.162.192.0/18",
+    "190.93.240.0/20",
+    "188.114.96.0/20",
+    "197.234.240.0/22",
+    "198.41.128.0/17",
+    "162.158.0.0/15",
+    "104.16.0.0/13",
+    "104.24.0.0/14",
+    "172.64.0.0/13",
+    "131.0.72.0/22",
+    "2400:cb00::/32",
+    "2606:4700::/32",
+    "2803:f800::/32",
+    "2405:b500::/32",
+    "2405:8100::/32",
+    "2a06:98c0::/29",
+    "2c0f:f248::/32",
+)
+"""The 22 networks of Cloudflare's edge (cloudflare.com/ips, unchanged since 2023-09)."""
+
+ClientFrom = Literal["peer", "cf-connecting-ip", "x-forwarded-for", "proxy-protocol"]
+
+LAN_PORT = 8080
+GATEWAY_PORT = 8081
+TUNNEL_PORT = 8082
+CLOUDFLARE_PORT = 8083
+PROXY_PROTOCOL_PORT = 8084
+STATUS_PORT = 8090
+LAN_TLS_PORT = 8443
+CLOUDFLARE_TLS_PORT = 8444
+PROXY_PROTOCOL_TLS_PORT = 8445
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listener:
+    """One port of nginx."""
+
+    name: str
+    """`lan`, `gateway`, `tunnel`, `cloudflare` or `lb`; at most 15 characters, it names the port as well."""
+    port: int
+    client: ClientFrom
+    """Where the client's address is read."""
+    trust: tuple[str, ...] = ()
+    """Networks of peers that are believed about it; empty with `peer`."""
+    scheme: Literal["own", "https", "forwarded"] = "own"
+    """X-Forwarded-Proto: the listener's own scheme, always https (a tunnel's edge), or what a trusted peer says."""
+    tls_port: int | None = None
+    """A second port with TLS, where nginx has a certificate."""
+
+
+def listeners(settings: Proxy, *, pods: Sequence[str], tunnel: bool, cloudflare_in_front: bool) -> tuple[Listener, ...]:
+    """The listeners that the ways in need, each once.
+
+    `pods`: networks of the pods, where gateways and tunnel connectors are. `cloudflare_in_front`: the internet door has
+    a proxied DNS record, so its peers are Cloudflare's edge.
+    """
+    found: dict[str, Listener] = {}
+    tls = settings.tls is not None
+    for way in settings.expose:
+        listener = _listener(way, tuple(pods), tls=tls, cloudflare=cloudflare_in_front)
+        known = found.get(listener.name)
+        if known is not None:
+            both = (*known.trust, *(network for network in listener.trust if network not in known.trust))
+            listener = Listener(
+                name=known.name,
+                port=known.port,
+                client=known.client,
+                trust=both,
+                scheme=known.scheme,
+                tls_port=known.tls_port,
+            )
+        found[listener.name] = listener
+    if tunnel:
+        found["tunnel"] = Listener(
+            name="tunnel", port=TUNNEL_PORT, client="cf-connecting-ip", trust=tuple(pods), scheme="https"
+        )
+    return tuple(found.values())
+
+
+def way_listener(way: object, *, cloudflare_in_front: bool) -> str:
+    """Name of the listener that a way in leads to."""
+    match way:
+        case HttpRoute() | Ingress():
+            return "gateway"
+        case LoadBalancer(proxy_protocol=True):
+            return "lb"
+        case LoadBalancer(door="internet") if cloudflare_in_front:
+            return "cloudflare"
+        case _:
+            return "lan"
+
+
+def _listener(
+    way: ClusterIp | LoadBalancer | HttpRoute | Ingress, pods: tuple[str, ...], *, tls: bool, cloudflare: bool
+) -> Listener:
+    match way_listener(way, cloudflare_in_front=cloudflare), way:
+        case "gateway", HttpRoute() | Ingress():
+            trust = way.trusted_sources if way.trusted_sources is not None else pods
+            return Listener(
+                name="gateway", port=GATEWAY_PORT, client="x-forwarded-for", trust=trust, scheme="forwarded"
+            )
+        case "lb", LoadBalancer():
+            return Listener(
+                name="lb",
+                port=PROXY_PROTOCOL_PORT,
+                client="proxy-protocol",
+                trust=way.trusted_sources,
+                tls_port=PROXY_PROTOCOL_TLS_PORT if tls else None,
+            )
+        case "cloudflare", _:
+            return Listener(
+                name="cloudflare",
+                port=CLOUDFLARE_PORT,
+                client="cf-connecting-ip",
+                trust=CLOUDFLARE_RANGES,
+                scheme="forwarded",
+                tls_port=CLOUDFLARE_TLS_PORT if tls else None,
+            )
+        case _:
+            return Listener(name="lan", port=LAN_PORT, client="peer", tls_port=LAN_TLS_PORT if tls else None)

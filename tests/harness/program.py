@@ -1,0 +1,155 @@
+"""The whole program under mocks: `__main__.py` with the settings of a stack."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import runpy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from components.settings.model import SECRET_KEYS
+from tests.harness import mocks
+from tests.harness.mocks import Recorded, Run, Secret
+from tests.harness.objects import Manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+REDACTED = "redacted"
+RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Settings of a stack, as `Pulumi.<name>.yaml` has them."""
+
+    name: str
+    sections: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Secret config: key -> value."""
+
+
+def secret_text(key: str) -> str:
+    """A value for a secret that occurs nowhere else, with characters that must survive quoting."""
+    return f"{key}-{hashlib.sha256(key.encode()).hexdigest()[:12]}\"'\\ é"
+
+
+def with_secrets(name: str, sections: Mapping[str, Any], *keys: str) -> Stack:
+    """A stack whose secret config has these keys."""
+    return Stack(name, sections, {key: secret_text(key) for key in keys})
+
+
+def from_file(path: Path) -> Stack:
+    """A stack of the repository; encrypted values are replaced by stand-ins, also those that it leaves to the user."""
+    config = cast("dict[str, Any]", yaml.safe_load(path.read_text())["config"])
+    own = {key.removeprefix("immich:"): value for key, value in config.items()}
+    sections = {key: value for key, value in own.items() if key not in SECRET_KEYS}
+    external = own.get("secrets", {}).get("kind") == "external-secrets"
+    asked = {key for key in SECRET_KEYS if key in own or (key.startswith("backup") and "backup" in own)}
+    return with_secrets(path.stem.removeprefix("Pulumi."), sections, *(() if external else sorted(asked)))
+
+
+def random_text(name: str) -> str:
+    """What the stand-in for the random provider makes under a name."""
+    return f"random-{hashlib.sha256(name.encode()).hexdigest()[:33]}"
+
+
+def _computed(resource: Recorded) -> Mapping[str, Any]:
+    return {"result": random_text(resource.name)} if resource.type == RANDOM_PASSWORD else {}
+
+
+def run_stack(stack: Stack, *, preview: bool = False) -> Run:
+    """Run `__main__.py` for a stack. Raises what the program raises."""
+    texts = {f"immich:{key}": json.dumps(section) for key, section in stack.sections.items()}
+    secrets = {f"immich:{key}": value for key, value in stack.secrets.items()}
+    return mocks.run(
+        lambda: None if runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__") else None,
+        stack=stack.name,
+        config={**texts, **secrets},
+        secret_keys=list(secrets),
+        preview=preview,
+        computed=_computed,
+    )
+
+
+class Runs:
+    """Runs of stacks, each made once in a test process; nobody may change them."""
+
+    def __init__(self, stacks: Mapping[str, Stack]) -> None:
+        self._stacks = stacks
+        self._run = functools.cache(lambda name, preview: run_stack(stacks[name], preview=preview))
+
+    def __getitem__(self, name: str) -> Run:
+        return self._run(name, False)
+
+    def preview(self, name: str) -> Run:
+        """What a stack registers while outputs are unknown."""
+        return self._run(name, True)
+
+
+def plain(value: Any) -> Any:
+    """Data without envelopes; what was in one is a fixed text."""
+    if isinstance(value, Secret):
+        return _redacted(value.value)
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in cast("list[Any]", value)]
+    return value
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _redacted(inner) for key, inner in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_redacted(inner) for inner in cast("list[Any]", value)]
+    return REDACTED if isinstance(value, str) else value
+
+
+def manifests(run: Run) -> list[Manifest]:
+    """Every Kubernetes object of a run, as it would be sent to the API server; secrets are a fixed text."""
+    return [plain(one.props) for one in run.resources if one.type.startswith("kubernetes:")]
+
+
+def texts(value: Any, *, inside_secrets: bool = False) -> Iterator[str]:
+    """Every text in recorded data, keys included; those in envelopes only where asked for."""
+    if isinstance(value, Secret):
+        if inside_secrets:
+            yield from texts(value.value, inside_secrets=True)
+    elif isinstance(value, dict):
+        for key, inner in cast("dict[str, Any]", value).items():
+            yield key
+            yield from texts(inner, inside_secrets=inside_secrets)
+    elif isinstance(value, list):
+        for inner in cast("list[Any]", value):
+            yield from texts(inner, inside_secrets=inside_secrets)
+    elif isinstance(value, str):
+        yield value
+
+
+def unwrapped(value: Any) -> Any:
+    """Data with the secrets in it: for what a test must see inside an envelope."""
+    if isinstance(value, Secret):
+        return unwrapped(value.value)
+    if isinstance(value, dict):
+        return {key: unwrapped(inner) for key, inner in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [unwrapped(inner) for inner in cast("list[Any]", value)]
+    return value
+
+
+def needs(run: Run, one: Recorded) -> set[str]:
+    """URNs of everything that is made before a resource."""
+    known = {resource.urn: resource for resource in run.resources}
+    found: set[str] = set()
+    waiting = [one]
+    while waiting:
+        for urn in waiting.pop().dependencies:
+            if urn not in found and urn in known:
+                found.add(urn)
+                waiting.append(known[urn])
+    return found
