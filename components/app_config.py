@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass
 
 from components.secret_text import SecretText, json_with_secrets
-from components.settings.app import SECRET_FIELDS
 from components.settings.app_overrides import app_overrides
 from components.settings.model import Settings
 
@@ -30,6 +29,8 @@ def app_file(settings: Settings) -> AppFile | None:
     """The file for a stack, or None where Immich is set up on its web page."""
     if settings.app is None:
         return None
+    from components.settings.app import SECRET_FIELDS  # only stacks with that section
+
     overrides = app_overrides(settings.host, settings.server, settings.machine_learning, settings.backup)
     document = settings.app.render(overrides)
     revision = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components import ways_in
 from components.app_config import app_file
 from components.cache import Cache, CacheArgs
 from components.database import Database, DatabaseArgs
@@ -13,10 +14,8 @@ from components.machine_learning import MachineLearning, MachineLearningArgs
 from components.outside import server_egress
 from components.platform.base import Platform
 from components.platform.specs import PublishedSecret
-from components.proxy import Proxy, ProxyArgs, entrance, ingress
+from components.proxy import Proxy, ProxyArgs
 from components.secrets import Secrets
-from components.server import NAME as SERVER
-from components.server import PORT as SERVER_PORT
 from components.server import Server, ServerArgs
 from components.settings.model import Settings
 from components.settings.secret_source import ExternalSecrets
@@ -66,7 +65,6 @@ class Immich(pulumi.ComponentResource):
             platform.publish(
                 PublishedSecret(name="app", items={"immich.json": app.text}), secrets.values, parent=self
             )
-        front, port = entrance(settings.proxy)
         links = (database.connection.link, cache.connection.link, machine_learning.link)
         server = Server(
             ServerArgs(
@@ -82,8 +80,8 @@ class Immich(pulumi.ComponentResource):
                     *machine_learning.egress,
                     *server_egress(settings.app),
                 ),
-                ingress=ingress(settings.proxy.expose, port)
-                if (front, port) == (SERVER, SERVER_PORT)
+                ingress=ways_in.ingress(settings.proxy, (), cloudflare_in_front=False)
+                if settings.proxy.kind == "none"
                 else (),
                 mounts=storage.mounts,
                 shared_media=all(shared_by_nodes(source) for _, source in settings.storage.sources()),
@@ -95,7 +93,12 @@ class Immich(pulumi.ComponentResource):
         )
         Proxy(
             ProxyArgs(
-                platform=platform, settings=settings.proxy, hostnames=settings.host.names, server=server.ready
+                platform=platform,
+                settings=settings.proxy,
+                hostnames=settings.host.names,
+                tunnel=False,
+                cloudflare_in_front=False,
+                server=server.ready,
             ),
             child,
         )

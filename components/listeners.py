@@ -67,7 +67,9 @@ class Listener:
     """A second port with TLS, where nginx has a certificate."""
 
 
-def listeners(settings: Proxy, *, pods: Sequence[str], tunnel: bool, cloudflare_in_front: bool) -> tuple[Listener, ...]:
+def listeners(
+    settings: Proxy, *, pods: Sequence[str], tunnel: bool, cloudflare_in_front: bool
+) -> tuple[Listener, ...]:
     """The listeners that the ways in need, each once.
 
     `pods`: networks of the pods, where gateways and tunnel connectors are. `cloudflare_in_front`: the internet door has

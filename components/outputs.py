@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from components import database, machine_learning, server, versions
+from components import database, machine_learning, server, versions, ways_in
+from components.listeners import LAN_PORT
 from components.platform.kubernetes.volumes import claim_name
-from components.proxy import entrance
+from components.server import PORT as SERVER_PORT
 from components.settings.cache import BundledCache
 from components.settings.database import BundledDatabase, CloudNativePg
 from components.settings.machine_learning import BundledMachineLearning
@@ -53,7 +54,8 @@ def images(settings: Settings) -> list[ImageRef]:
 
 
 def _ways_in(settings: Settings) -> list[str]:
-    front, port = entrance(settings.proxy)
+    front = ways_in.front(settings.proxy)
+    port = LAN_PORT if settings.proxy.kind == "nginx" else SERVER_PORT
     namespace = settings.kubernetes.namespace
     found: list[str] = []
     for way in settings.proxy.expose:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from components.settings.app import AppConfig
 from components.workload import Egress
+
+if TYPE_CHECKING:
+    from components.settings.app import AppConfig
 
 VERSION_CHECK = Egress(reason="check for new versions", names=("version.immich.cloud",))
 MAP_TILES = Egress(reason="map styles and tiles", names=("tiles.immich.cloud",))

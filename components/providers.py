@@ -30,7 +30,12 @@ def _kubernetes(settings: Settings, stack: str) -> pulumi.ProviderResource:
 
     directory = render_directory(settings, stack)
     if directory is not None:
-        return Provider("kubernetes", render_yaml_to_directory=directory)
+        return Provider(
+            "kubernetes",
+            render_yaml_to_directory=directory,
+            enable_config_map_mutable=True,
+            enable_secret_mutable=True,
+        )
     return Provider(
         "kubernetes",
         context=settings.kubernetes.context,
@@ -79,6 +84,6 @@ def platform(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> Ku
         )
         if external
         else None,
-        secret_names=dict(store.names) if external else {},
+        secret_names={str(name): str(given) for name, given in store.names.items()} if external else {},
     )
     return KubernetesPlatform(options, privileged, opts)

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from components.settings.cloudflare import Cloudflare
 from components.settings.host import Host
-from components.settings.proxy import ClusterIp, HttpRoute, Ingress, LoadBalancer, Proxy
+from components.settings.proxy import ClusterIp, Exposure, HttpRoute, Ingress, LoadBalancer, Proxy
 
 CLOUDFLARE_READ_TIMEOUT = 120
 """Seconds that Cloudflare waits for an answer before 524 (connection limits, 2026-07-23); fixed below Enterprise."""
@@ -70,18 +70,26 @@ def doors(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> tuple[Door
     found: list[Door] = []
     if cloudflare is not None and cloudflare.tunnel is not None:
         edge = _edge(cloudflare, peer="the tunnel's connector")
-        found.append(Door(name="internet", url=host.url, hops=(edge, Hop(name="cloudflared", peer="its pod"), *inner)))
+        found.append(
+            Door(name="internet", url=host.url, hops=(edge, Hop(name="cloudflared", peer="its pod"), *inner))
+        )
     for way in proxy.expose:
         found += _ways(way, host, cloudflare, inner)
     return tuple(found)
 
 
 def _ways(
-    way: ClusterIp | LoadBalancer | HttpRoute | Ingress, host: Host, cloudflare: Cloudflare | None, inner: tuple[Hop, ...]
+    way: Exposure, host: Host, cloudflare: Cloudflare | None, inner: tuple[Hop, ...]
 ) -> list[Door]:
     match way:
         case ClusterIp():
-            return [Door(name="cluster", url="http://localhost:8080", hops=(Hop(name="kubectl port-forward"), *inner))]
+            return [
+                Door(
+                    name="cluster",
+                    url="http://localhost:8080",
+                    hops=(Hop(name="kubectl port-forward"), *inner),
+                )
+            ]
         case LoadBalancer():
             front = () if not way.proxy_protocol else (Hop(name="load balancer", peer="its address"),)
         case HttpRoute():
@@ -95,9 +103,11 @@ def _ways(
         names = {str(name) for name in way.hostnames}
     plain: list[Door] = []
     for name in sorted(names, key=lambda one: (one != host.name, one)):
-        proxied = cloudflare is not None and any(record.name == name and record.proxied for record in cloudflare.records)
-        edge = (_edge(cloudflare, peer="an address of Cloudflare's"),) if proxied and cloudflare is not None else ()
-        plain.append(Door(name="internet", url=host.url.replace(str(host.name), name), hops=(*edge, *front, *inner)))
+        edge: tuple[Hop, ...] = ()
+        if cloudflare is not None and any(one.name == name and one.proxied for one in cloudflare.records):
+            edge = (_edge(cloudflare, peer="an address of Cloudflare's"),)
+        url = host.url.replace(str(host.name), name)
+        plain.append(Door(name="internet", url=url, hops=(*edge, *front, *inner)))
     return plain
 
 

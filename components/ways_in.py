@@ -24,7 +24,9 @@ def front(settings: ProxySettings) -> str:
     return PROXY if settings.kind == "nginx" else SERVER
 
 
-def port(settings: ProxySettings, way: Exposure, found: Sequence[Listener], *, cloudflare_in_front: bool) -> int:
+def port(
+    settings: ProxySettings, way: Exposure, found: Sequence[Listener], *, cloudflare_in_front: bool
+) -> int:
     """The port of `front` that a way leads to."""
     if settings.kind != "nginx":
         return SERVER_PORT
@@ -34,7 +36,9 @@ def port(settings: ProxySettings, way: Exposure, found: Sequence[Listener], *, c
     return listener.tls_port if direct and listener.tls_port is not None else listener.port
 
 
-def ingress(settings: ProxySettings, found: Sequence[Listener], *, cloudflare_in_front: bool) -> tuple[Ingress, ...]:
+def ingress(
+    settings: ProxySettings, found: Sequence[Listener], *, cloudflare_in_front: bool
+) -> tuple[Ingress, ...]:
     """Who may connect to `front`."""
     rules: list[Ingress] = []
     for way in settings.expose:
@@ -61,7 +65,9 @@ def ingress(settings: ProxySettings, found: Sequence[Listener], *, cloudflare_in
             case IngressWay():
                 rules.append(
                     Ingress(
-                        reason=f"ingress class {way.class_name}", port=number, namespace=way.controller_namespace
+                        reason=f"ingress class {way.class_name}",
+                        port=number,
+                        namespace=way.controller_namespace,
                     )
                 )
             case LoadBalancer():
@@ -82,10 +88,10 @@ def open_way(
     platform: Platform,
     settings: ProxySettings,
     way: Exposure,
+    *,
     index: int,
     number: int,
     hostnames: tuple[str, ...],
-    *,
     parent: pulumi.Resource,
     after: Sequence[pulumi.Resource],
 ) -> None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from components.settings.annotations import Place
 
 _SENSITIVE = re.compile(
-    r"pass(word|wd|phrase)?|pwd|secret|token|credential|private|(access|api)[_-]?key", re.IGNORECASE
+    r"passw(or)?d|passphrase|(?<![a-z])pass(?![a-z])|pwd|secret|token|credential|private|(access|api)[_-]?key",
+    re.IGNORECASE,
 )
 _SENSITIVE_TEXT = re.compile(rf"{_SENSITIVE.pattern}|-----BEGIN|://[^/\s]*@", re.IGNORECASE)
 _LONGEST_GIVEN = 120
@@ -116,7 +117,7 @@ def _problem(section: str, annotation: Any, error: ErrorDetails) -> Problem:
         kinds = [str(kind_of(model)) for model in here.models]
         return Problem(
             key=f"{key_text(section, here.path)}.kind",
-            given=shown((*here.path, "kind"), tag),
+            given=shown((*here.path, "kind"), tag) if kind == "union_tag_invalid" else None,
             reason=f"accepted are {', '.join(kinds)}",
             hint=closest(str(tag), kinds),
         )

@@ -43,7 +43,7 @@ class LoadBalancer(Section):
     def _protocol_has_senders(self) -> Self:
         if self.proxy_protocol != bool(self.trusted_sources):
             raise ValueError(
-                "proxyProtocol and trustedSources belong together: nginx believes the protocol from those addresses only"
+                "proxyProtocol and trustedSources belong together: nginx believes the protocol from those only"
             )
         return self
 

@@ -49,6 +49,11 @@ def read_settings(stack: str, config: Mapping[str, str], secret_keys: Collection
             text = config[name]
         try:
             given = json.loads(text)
+            json.dumps(given, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            half = "holds half a character (an escape between \\ud800 and \\udfff), which no file can hold"
+            problems.append(Problem(key=f"immich:{name}", given=None, reason=half))
+            continue
         except (ValueError, RecursionError):
             given = text
         if not isinstance(given, dict):

@@ -43,6 +43,7 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
+_PROCESS = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,7 +239,8 @@ def run(
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             errors.append(error)
 
-    with mock.patch.dict(os.environ):
+    # The environment and `sys.modules["__main__"]` belong to the process: one run at a time.
+    with _PROCESS, mock.patch.dict(os.environ):
         for name in SPOILING:
             os.environ.pop(name, None)
         thread = threading.Thread(target=guarded, args=(contextvars.copy_context(),), daemon=True)

@@ -52,12 +52,7 @@ def lan_allowances(allowances: Sequence[LanAllowance]) -> Manifest:
         {
             "endpointSelector": {"matchLabels": {"app.kubernetes.io/name": APP}},
             "egress": [
-                *(
-                    [_dns()]
-                    if any(address_range(allowance.address) is None for allowance in allowances)
-                    else []
-                ),
-                *({**_destination(allowance.address), **_ports(allowance.port)} for allowance in allowances),
+                {**_destination(allowance.address), **_ports(allowance.port)} for allowance in allowances
             ],
         }
     )

@@ -159,7 +159,6 @@ DEVICES = Stack(
         "server": {"acceleration": "vaapi", "gpu": {"groups": [105]}, "metrics": {"enabled": True}},
         "machineLearning": {"backend": "rknn"},
         "cache": {"kind": "external", "host": "10.1.1.1", "password": False},
-        "proxy": {"trustedSources": ["10.42.0.0/16"]},
     },
 )
 

@@ -1,0 +1,192 @@
+"""Where secrets are, and where they are not, in what the whole program registers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from tests.harness.mocks import UNKNOWN, Recorded, Run, Secret
+from tests.harness.program import RANDOM_PASSWORD, random_text, texts, unwrapped
+from tests.unit.program.stacks import EVERY, RUNS, STACKS
+
+WITH_VALUES = [name for name in EVERY if STACKS[name].sections.get("secrets", {}).get("kind") != "external-secrets"]
+
+
+def secret_values(stack: str) -> set[str]:
+    """Every secret of a stack, in each form in which it could stand in a text."""
+    values = {*STACKS[stack].secrets.values()}
+    values |= {random_text(one.name) for one in RUNS[stack].of_type(RANDOM_PASSWORD)}
+    forms = {json.dumps(value)[1:-1] for value in values} | {json.dumps(value, ensure_ascii=False)[1:-1] for value in values}
+    coded = {base64.b64encode(value.encode()).decode().rstrip("=") for value in values}
+    return values | forms | coded
+
+
+def envelopes(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every secret envelope of recorded data with its path."""
+    if isinstance(value, Secret):
+        yield path, value.value
+    elif isinstance(value, dict):
+        for key, inner in cast("dict[str, Any]", value).items():
+            yield from envelopes(inner, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for inner in cast("list[Any]", value):
+            yield from envelopes(inner, f"{path}[]")
+
+
+def unknowns(value: Any, path: str = "") -> Iterator[str]:
+    """Paths of what is known only after the update."""
+    if value is UNKNOWN:
+        yield path
+    elif isinstance(value, Secret):
+        yield from unknowns(value.value, path)
+    elif isinstance(value, dict):
+        for key, inner in cast("dict[str, Any]", value).items():
+            yield from unknowns(inner, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for inner in cast("list[Any]", value):
+            yield from unknowns(inner, f"{path}[]")
+
+
+def string_data(run: Run, name: str) -> dict[str, str]:
+    (found,) = [one for one in run.of_type("kubernetes:core/v1:Secret") if one.props["metadata"]["name"] == name]
+    return unwrapped(found.props["stringData"])
+
+
+def holds(one: Recorded, values: set[str]) -> bool:
+    return any(value in text for text in texts(one.props) for value in values)
+
+
+@pytest.mark.parametrize("stack", EVERY)
+def test_no_secret_stands_outside_an_envelope(stack: str) -> None:
+    values = secret_values(stack)
+    assert values or stack not in WITH_VALUES
+    run = RUNS[stack]
+    assert [one.urn for one in run.resources if holds(one, values)] == []
+    assert not any(value in text for text in texts(run.outputs) for value in values)
+    assert not any(value in line for line in run.log for value in values)
+
+
+@pytest.mark.parametrize("stack", WITH_VALUES)
+def test_only_the_data_of_secrets_is_in_an_envelope_and_it_is_marked_for_the_state(stack: str) -> None:
+    run = RUNS[stack]
+    found = [(one, path) for one in run.resources for path, _ in envelopes(one.props)]
+    assert found
+    for one, path in found:
+        assert one.type == "kubernetes:core/v1:Secret", f"{one.urn} has a secret at {path}"
+        assert path == "stringData"
+        assert {"data", "stringData"} <= set(one.secret_outputs)
+
+
+@pytest.mark.parametrize("stack", EVERY)
+def test_every_secret_object_has_its_data_in_an_envelope(stack: str) -> None:
+    for one in RUNS[stack].of_type("kubernetes:core/v1:Secret"):
+        assert isinstance(one.props["stringData"], Secret), one.urn
+        assert "data" not in one.props
+
+
+@pytest.mark.parametrize("stack", EVERY)
+def test_outputs_are_plain(stack: str) -> None:
+    outputs = RUNS[stack].outputs
+    assert {"url", "version", "namespace", "nextSteps"} <= outputs.keys()
+    assert list(envelopes(outputs)) == []
+
+
+def test_secrets_carry_the_values_of_the_config_and_else_random_ones() -> None:
+    operated = STACKS["operated"].secrets
+    run = RUNS["operated"]
+    assert string_data(run, "immich-database") == {"password": operated["databasePassword"]}
+    assert string_data(run, "immich-database-owner") == {
+        "username": "immich",
+        "password": operated["databasePassword"],
+    }
+    assert string_data(run, "immich-backup") == {
+        "ACCESS_KEY_ID": operated["backupAccessKeyId"],
+        "SECRET_ACCESS_KEY": operated["backupSecretAccessKey"],
+    }
+    assert string_data(run, "immich-cache")["password"] == random_text("cache-password")
+    assert {one.name for one in run.of_type(RANDOM_PASSWORD)} == {"cache-password", "fingerprint-key"}
+
+
+def test_a_password_survives_valkeys_configuration_whatever_is_in_it() -> None:
+    config = string_data(RUNS["dev"], "immich-cache")["valkey.conf"]
+    assert f'requirepass "{random_text("cache-password")}"\n' in config
+
+
+def test_immichs_own_file_has_its_secrets_and_is_json() -> None:
+    secrets = STACKS["operated"].secrets
+    document = json.loads(string_data(RUNS["operated"], "immich-app")["immich.json"])
+    assert document["oauth"]["clientSecret"] == secrets["oauthClientSecret"]
+    assert document["notifications"]["smtp"]["transport"]["password"] == secrets["smtpPassword"]
+
+
+def test_a_cache_behind_tls_is_reached_by_a_url_that_only_the_secret_has() -> None:
+    run = RUNS["external"]
+    url = string_data(run, "immich-cache")["url"]
+    assert url.startswith("ioredis://")
+    options = json.loads(base64.b64decode(url.removeprefix("ioredis://")))
+    assert options == {
+        "host": "cache.example.com",
+        "port": 6379,
+        "db": 0,
+        "username": "immich",
+        "password": STACKS["external"].secrets["cachePassword"],
+        "tls": {"servername": "cache.example.com"},
+    }
+
+
+def test_with_an_external_store_nothing_secret_is_registered_at_all() -> None:
+    run = RUNS["fetched"]
+    assert run.of_type("kubernetes:core/v1:Secret", RANDOM_PASSWORD) == []
+    assert [one.urn for one in run.resources if list(envelopes(one.props))] == []
+
+
+def annotations(run: Run, workload: str) -> dict[str, str]:
+    (found,) = [
+        one
+        for one in run.of_type("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
+        if one.props["metadata"]["name"] == workload
+    ]
+    return found.props["spec"]["template"]["metadata"]["annotations"]
+
+
+def test_pods_restart_when_a_secret_that_they_read_changes() -> None:
+    from dataclasses import replace
+
+    from tests.harness.program import run_stack
+
+    before = annotations(RUNS["operated"], "immich-server")
+    changed = replace(
+        STACKS["operated"], secrets={**STACKS["operated"].secrets, "databasePassword": "another password"}
+    )
+    after = annotations(run_stack(changed), "immich-server")
+    assert {key for key in before if before[key] != after[key]} == {"immich/secret-database-password"}
+    assert {f"immich/secret-{name}" for name in ("database-password", "cache-password", "oauth-client-secret", "smtp-password")} <= before.keys()
+
+
+def test_immichs_pods_restart_when_its_file_changes() -> None:
+    from dataclasses import replace
+
+    from tests.harness.program import run_stack
+
+    sections = {**STACKS["operated"].sections}
+    sections["app"] = {**sections["app"], "trash": {"days": 7}}
+    before = annotations(RUNS["operated"], "immich-microservices")
+    after = annotations(run_stack(replace(STACKS["operated"], sections=sections)), "immich-microservices")
+    assert {key for key in before if before[key] != after[key]} == {"immich/revision-app"}
+
+
+@pytest.mark.parametrize("stack", EVERY)
+def test_in_a_preview_only_secrets_and_their_fingerprints_are_unknown(stack: str) -> None:
+    run = RUNS.preview(stack)
+    assert len(run.resources) == len(RUNS[stack].resources)
+    found = {path for one in run.resources for path in unknowns(one.props)}
+    others = {path for path in found if not path.startswith("spec.template.metadata.annotations.immich/secret-")}
+    assert others <= {"stringData"}
+    for one in run.resources:
+        if one.type.startswith("kubernetes:"):
+            assert isinstance(one.props["metadata"]["name"], str)
+            assert one.props["metadata"].get("namespace", "") is not UNKNOWN
