@@ -43,6 +43,16 @@ A fraction stays refused: of `18.10` YAML keeps 18.1.
 """
 
 
+def _no_truth_value(value: Any) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a whole number")
+    return cast("object", value)
+
+
+WholeNumber = Annotated[int, BeforeValidator(_no_truth_value)]
+"""A whole number, also as text; Python would take true for 1."""
+
+
 AUTO = BeforeValidator(_auto_is_none)
 """For an optional setting: `auto` says the same as leaving it out."""
 

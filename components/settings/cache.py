@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.settings.base import Section, default_kind
+from components.settings.base import Section, WholeNumber, default_kind
 from components.settings.placement import Placement
 from components.settings.resources import Resources
 from components.values import ImageRef, Quantity, ServerAddress
@@ -38,7 +38,7 @@ class ExternalCache(Section):
     """`external`."""
     host: ServerAddress
     """Address or name."""
-    port: int = Field(default=6379, ge=1, le=65535)
+    port: WholeNumber = Field(default=6379, ge=1, le=65535)
     """Port."""
     tls: bool = False
     """Speak TLS, verified against the system's authorities."""
@@ -46,7 +46,7 @@ class ExternalCache(Section):
     """ACL user; none is the default user."""
     password: bool = True
     """Whether it wants a password (`immich:cachePassword`)."""
-    database: int = Field(default=0, ge=0, le=1023)
+    database: WholeNumber = Field(default=0, ge=0, le=1023)
     """Number of the database."""
 
 

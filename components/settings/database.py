@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.settings.base import Section, TextValue, default_kind
+from components.settings.base import Section, TextValue, WholeNumber, default_kind
 from components.settings.placement import Placement
 from components.settings.resources import Resources
 from components.values import ImageRef, ObjectName, Quantity, ServerAddress
@@ -20,7 +20,7 @@ class BundledDatabase(Section):
 
     kind: Literal["bundled"] = "bundled"
     """`bundled`."""
-    postgres: int = Field(default=18, ge=14, le=18)
+    postgres: WholeNumber = Field(default=18, ge=14, le=18)
     """Major version of PostgreSQL. A change needs dump and restore, so it is refused on a database with data."""
     vectorchord: VectorChordVersion = "1.1.1"
     """Version of VectorChord, from the table of supported images."""
@@ -57,7 +57,7 @@ class CloudNativePg(Section):
     """Namespace of the Cluster; none puts it beside Immich. One that differs must exist already."""
     operator_namespace: ObjectName = ObjectName("cnpg-system")
     """Where the operator runs; it must reach the pods."""
-    instances: int = Field(default=1, ge=1, le=9)
+    instances: WholeNumber = Field(default=1, ge=1, le=9)
     """PostgreSQL instances; 3 survive the loss of a node."""
     postgres: TextValue = Field(default="18.4", pattern=r"^1[4-8](\.[0-9]{1,2})?$", examples=["18.4"])
     """Version of PostgreSQL, from the table of supported images."""
@@ -109,7 +109,7 @@ class ExternalDatabase(Section):
     """`external`."""
     host: ServerAddress
     """Address or name."""
-    port: int = Field(default=5432, ge=1, le=65535)
+    port: WholeNumber = Field(default=5432, ge=1, le=65535)
     """Port."""
     name: Identifier = "immich"
     """Name of the database. `vchord` and `earthdistance` must be installed in it."""
@@ -121,7 +121,7 @@ class ExternalDatabase(Section):
     """PEM text of the authority that signed the server's certificate."""
     vector_extension: Literal["vectorchord", "pgvector"] | None = None
     """`DB_VECTOR_EXTENSION`; none lets Immich choose. Never change it later."""
-    postgres: int | None = Field(default=None, ge=14, le=18)
+    postgres: WholeNumber | None = Field(default=None, ge=14, le=18)
     """Its major version, to be checked against Immich's range."""
     vectorchord: VectorChordVersion | None = None
     """Its VectorChord version, to be checked against Immich's range."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from components.settings.base import Section
+from components.settings.base import Section, WholeNumber
 from components.values import Hostname
 
 
@@ -17,7 +17,7 @@ class Host(Section):
     """Other names of the same site."""
     https: bool = True
     """Whether people reach it by https; false only for development."""
-    port: int | None = Field(default=None, ge=1, le=65535)
+    port: WholeNumber | None = Field(default=None, ge=1, le=65535)
     """Port in the address; none is the scheme's own."""
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.settings.base import Section
+from components.settings.base import Section, WholeNumber
 from components.values import Cidr, Hostname, ObjectName, ServerAddress
 
 
@@ -15,7 +15,7 @@ class LanAllowance(Section):
 
     address: ServerAddress
     """Its address."""
-    port: int = Field(default=2049, ge=1, le=65535)
+    port: WholeNumber = Field(default=2049, ge=1, le=65535)
     """TCP port; 2049 is NFS."""
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from components.settings.app_values import BaseUrl, each_once
-from components.settings.base import AUTO, Section, default_kind
+from components.settings.base import AUTO, Section, WholeNumber, default_kind
 from components.settings.placement import GpuAccess, Placement
 from components.settings.resources import Resources
 from components.settings.storage import AccessMode
@@ -24,7 +24,7 @@ ARCHITECTURES: dict[Backend, tuple[str, ...]] = {
     "rknn": ("arm64",),
 }
 """CPU architectures that each backend's image is built for (immich docker.yml)."""
-Threads = Annotated[Annotated[int, Field(ge=1, le=256)] | None, AUTO]
+Threads = Annotated[Annotated[WholeNumber, Field(ge=1, le=256)] | None, AUTO]
 
 
 class ServiceUrl(BaseUrl):
@@ -84,9 +84,9 @@ class BundledMachineLearning(Section):
     """Another image than the table's; its tag must carry the server's version."""
     gpu: GpuAccess = GpuAccess()
     """How the pods reach the accelerator."""
-    replicas: int = Field(default=1, ge=1, le=16)
+    replicas: WholeNumber = Field(default=1, ge=1, le=16)
     """Copies; each loads its own models. With a GPU each needs one."""
-    workers: int = Field(default=1, ge=1, le=16)
+    workers: WholeNumber = Field(default=1, ge=1, le=16)
     """Processes in a copy, each with its own models (`MACHINE_LEARNING_WORKERS`)."""
     request_threads: Threads = None
     """Requests worked on at a time; auto is 1."""
@@ -94,9 +94,9 @@ class BundledMachineLearning(Section):
     """Operators run in parallel; auto is min(2, cores - 2), at least 1."""
     intra_op_threads: Threads = None
     """Threads of one operator; auto is max(1, cores - 2). Cores are those of the CPU limit."""
-    model_ttl: int = Field(default=300, ge=0, le=86_400)
+    model_ttl: WholeNumber = Field(default=300, ge=0, le=86_400)
     """Seconds without a request after which models are unloaded; 0 keeps them."""
-    model_ttl_poll: int = Field(default=10, ge=1, le=3_600)
+    model_ttl_poll: WholeNumber = Field(default=10, ge=1, le=3_600)
     """Seconds between looks at `modelTtl`."""
     preload: Preload = Preload()
     """Models to load at the start."""

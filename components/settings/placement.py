@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.settings.base import Section, TextValue
+from components.settings.base import Section, TextValue, WholeNumber
 from components.values import AbsolutePath
 
 
@@ -47,13 +47,13 @@ class GpuAccess(Section):
 
     resource: str | None = None
     """Extended resource to ask for, such as `nvidia.com/gpu`, `gpu.intel.com/i915`, `amd.com/gpu`."""
-    count: int = Field(default=1, ge=1, le=16)
+    count: WholeNumber = Field(default=1, ge=1, le=16)
     """How many of `resource`."""
     runtime_class: str | None = None
     """An existing RuntimeClass, such as `nvidia`; none uses the node's default runtime."""
     devices: tuple[AbsolutePath, ...] | None = None
     """Device paths to mount from the host instead of asking for a resource, such as `/dev/dri`."""
-    groups: tuple[Annotated[int, Field(ge=0, le=2**31 - 1)], ...] = ()
+    groups: tuple[Annotated[WholeNumber, Field(ge=0, le=2**31 - 1)], ...] = ()
     """Numbers of the node's `video` and `render` groups, needed by a non-root process (immich#14050)."""
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.settings.base import AUTO, Section, TextValue, default_kind
+from components.settings.base import AUTO, Section, TextValue, WholeNumber, default_kind
 from components.settings.placement import Placement
 from components.settings.resources import Resources
 from components.values import Cidr, Duration, Hostname, ImageRef, IpAddress, ObjectName, Quantity
@@ -154,13 +154,13 @@ class Proxy(Section):
     """TLS of nginx itself, on ways in that lead to it directly; behind a gateway or a tunnel those have it."""
     hsts: bool = False
     """Promise browsers that this name is https for a year."""
-    login_rate: int = Field(default=10, ge=1, le=600)
+    login_rate: WholeNumber = Field(default=10, ge=1, le=600)
     """Attempts to sign in that one address has in a minute; the next gets 429."""
     metrics: bool = False
     """Run the nginx exporter beside nginx."""
     image: ImageRef | None = None
     """Another image than the table's; it must be nginx-unprivileged."""
-    replicas: int = Field(default=1, ge=1, le=16)
+    replicas: WholeNumber = Field(default=1, ge=1, le=16)
     """Copies of nginx."""
     resources: Resources = Resources()
     """CPU and memory."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from components.settings.base import AUTO, Section, default_kind
+from components.settings.base import AUTO, Section, WholeNumber, default_kind
 from components.settings.placement import GpuAccess, Placement
 from components.settings.resources import Resources
 from components.values import Cidr, Duration, ImageRef
@@ -28,9 +28,9 @@ class SplitWorkers(Section):
 
     kind: Literal["split"]
     """`split`."""
-    api_replicas: int = Field(default=1, ge=1, le=32)
+    api_replicas: WholeNumber = Field(default=1, ge=1, le=32)
     """API pods. More than one needs media that several pods can write to."""
-    microservices_replicas: int = Field(default=1, ge=1, le=8)
+    microservices_replicas: WholeNumber = Field(default=1, ge=1, le=8)
     """Background pods. Several run facial recognition at the same time and split people up (immich#28051)."""
     accept_parallel_recognition: bool = False
     """Say true to have more than one `microservicesReplicas` all the same."""
@@ -54,9 +54,9 @@ class Metrics(Section):
     """Serve `/metrics`."""
     include: Annotated[tuple[TelemetryGroup, ...], Field(min_length=1)] = ("host", "api", "job")
     """Groups; `repo` has very many series."""
-    api_port: int = Field(default=8081, ge=1024, le=65535)
+    api_port: WholeNumber = Field(default=8081, ge=1024, le=65535)
     """Port of the API worker."""
-    microservices_port: int = Field(default=8082, ge=1024, le=65535)
+    microservices_port: WholeNumber = Field(default=8082, ge=1024, le=65535)
     """Port of the background worker."""
 
     @model_validator(mode="after")
@@ -93,9 +93,9 @@ class Server(Section):
     """Networks whose X-Forwarded-For is believed; auto is the network of the pods that may connect at all."""
     allow_setup: bool = True
     """Whether a visitor may create the first admin; set false once it exists (`IMMICH_ALLOW_SETUP`)."""
-    user: int = Field(default=1000, ge=1, le=65_535)
+    user: WholeNumber = Field(default=1000, ge=1, le=65_535)
     """Numeric user of the processes; must be able to write the media."""
-    group: int = Field(default=1000, ge=1, le=65_535)
+    group: WholeNumber = Field(default=1000, ge=1, le=65_535)
     """Numeric group of the processes, and of the media volumes where the storage can change it."""
     startup_budget: Duration = Duration("15m")
     """How long a start may take: migrations and re-indexing run before the server listens."""

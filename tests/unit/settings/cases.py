@@ -25,7 +25,10 @@ def texts(case: Mapping[str, Any]) -> dict[str, str]:
     `config` has values as YAML has them, `texts` has texts as they are, `deep` has lists in lists to a depth,
     and what only `secretKeys` names has the empty text that stands for a secret.
     """
-    found = {key: value if isinstance(value, str) else json.dumps(value) for key, value in case.get("config", {}).items()}
+    found = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in case.get("config", {}).items()
+    }
     found |= case.get("texts", {})
     found |= {key: '{"x":' + "[" * depth + "]" * depth + "}" for key, depth in case.get("deep", {}).items()}
     return dict.fromkeys(case.get("secretKeys", ()), "") | found
