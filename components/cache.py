@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 
 from components import versions
+from components.connection import Connection
 from components.platform.base import Platform
 from components.platform.specs import PublishedSecret
 from components.secret_text import SecretPart, SecretText
@@ -44,20 +44,6 @@ class CacheArgs:
     platform: Platform
     settings: BundledCache | ExternalCache
     secrets: Secrets
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Connection:
-    """How a server pod reaches the cache."""
-
-    env: Mapping[str, str]
-    mounts: tuple[Mount, ...]
-    link: Link | None
-    egress: tuple[Egress, ...]
-    secrets: tuple[str, ...]
-    """Config keys of secrets whose change must restart the server."""
-    url_file: str | None = None
-    """File with the value of `REDIS_URL`, which Immich cannot read from a file by itself."""
 
 
 class Cache(pulumi.ComponentResource):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components import versions
+from components.connection import Connection
 from components.platform.base import Platform
 from components.platform.specs import Archive, DatabaseCluster, PublishedSecret
 from components.secret_text import SecretText
@@ -46,19 +47,6 @@ class DatabaseArgs:
     settings: BundledDatabase | CloudNativePg | ExternalDatabase
     secrets: Secrets
     backup: Backup | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Connection:
-    """How a server pod reaches the database."""
-
-    env: Mapping[str, str]
-    """Variables without the password, which is a file."""
-    mounts: tuple[Mount, ...]
-    link: Link | None
-    egress: tuple[Egress, ...]
-    secrets: tuple[str, ...] = (PASSWORD,)
-    """Config keys of secrets whose change must restart the server."""
 
 
 class Database(pulumi.ComponentResource):
@@ -280,4 +268,5 @@ def _connection(
         mounts=(SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password"}), *mounts),
         link=link,
         egress=egress,
+        secrets=(PASSWORD,),
     )

@@ -10,8 +10,7 @@ import pulumi
 from components import versions
 from components.accelerators import NO_NVIDIA, Accelerator, accelerator
 from components.app_config import AppFile
-from components.cache import Connection as CacheConnection
-from components.database import Connection as DatabaseConnection
+from components.connection import Connection
 from components.platform.base import Platform
 from components.secrets import Secrets
 from components.settings.server import Metrics, SplitWorkers
@@ -46,8 +45,8 @@ class ServerArgs:
 
     platform: Platform
     settings: ServerSettings
-    database: DatabaseConnection
-    cache: CacheConnection
+    database: Connection
+    cache: Connection
     machine_learning_urls: tuple[str, ...]
     """Empty when machine learning is off."""
     links: tuple[Link, ...]
@@ -217,7 +216,7 @@ def _check(metrics: Metrics, *, api: bool) -> HttpCheck | CommandCheck:
     return CommandCheck(command=(_HEALTH_SCRIPT,))
 
 
-def _args(cache: CacheConnection) -> tuple[str, ...]:
+def _args(cache: Connection) -> tuple[str, ...]:
     """The image runs `bash -c start.sh`; `REDIS_URL` has no `_FILE` form, so the shell reads it from its file."""
     if cache.url_file is None:
         return ()
