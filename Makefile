@@ -17,7 +17,7 @@ export KUBECONFIG
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview refresh destroy render env cluster cluster-stop test lint format lock crds bench clean
+.PHONY: help setup setup-dev up preview refresh destroy render doors env cluster cluster-stop test lint format lock crds bench clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,10 @@ destroy: setup ## remove everything but what holds data, and say what stays
 
 render: setup ## write the whole tree rendered/STACK again
 	@$(RUN) toolchain.render $(STACK)
+
+doors: ## every way in, the largest upload that comes through, and what limits it (ARGS=--json)
+	@$(NEED_PYTHON) test -x $(VENV_PYTHON) || $(PYTHON) -c 'from toolchain import venv; venv.ensure("runtime")' >&2
+	@$(RUN) toolchain.doors $(STACK) $(ARGS)
 
 env: ## eval "$(make -s env)": the toolchain, backend and passphrase for this shell
 	@$(VENV_PYTHON) -m toolchain.env

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from components import database, machine_learning, server, versions, ways_in
+from components.door_advice import mobile_app, preconditions, split_horizon
 from components.listeners import LAN_PORT
 from components.platform.kubernetes.volumes import claim_name
 from components.server import PORT as SERVER_PORT
@@ -10,8 +11,9 @@ from components.settings.cache import BundledCache
 from components.settings.database import BundledDatabase, CloudNativePg
 from components.settings.machine_learning import BundledMachineLearning
 from components.settings.model import Settings
-from components.settings.proxy import ClusterIp, HttpRoute, Ingress, LoadBalancer
+from components.settings.proxy import ClusterIp, HttpRoute, LoadBalancer, PlainIngress, TraefikRoute
 from components.storage import volume_requests
+from components.upload_path import doors, names_of, table
 from components.values import ImageRef
 
 
@@ -22,6 +24,7 @@ def outputs(settings: Settings, stack: str, manifests: str | None) -> dict[str, 
         "version": settings.server.version,
         "namespace": str(settings.kubernetes.namespace),
         "waysIn": _ways_in(settings),
+        **_doors(settings),
         "dataVolumes": [claim_name(request) for request in volume_requests(settings.storage)],
         "nextSteps": _next_steps(settings, stack, manifests),
     }
@@ -31,7 +34,7 @@ def outputs(settings: Settings, stack: str, manifests: str | None) -> dict[str, 
     if settings.app is not None and settings.app.oauth.enabled:
         from components.settings.app import oauth_redirect_uris
 
-        found["oauthRedirectUris"] = oauth_redirect_uris(list(settings.host.names))
+        found["oauthRedirectUris"] = oauth_redirect_uris(_names(settings))
     if manifests is not None:
         found["manifests"] = manifests
     return found
@@ -53,6 +56,37 @@ def images(settings: Settings) -> list[ImageRef]:
     return found
 
 
+def _doors(settings: Settings) -> dict[str, object]:
+    host, proxy = settings.host, settings.proxy
+    cloudflare = getattr(settings, "cloudflare", None)
+    found = doors(host, proxy, cloudflare)
+    told: dict[str, object] = {
+        "doors": [
+            {
+                "door": row["door"],
+                "url": row["url"],
+                "largestUpload": row["largest upload"],
+                "limitedBy": row["limited by"],
+            }
+            for row in table(found)
+        ],
+        "mobileApp": mobile_app(found),
+    }
+    if records := split_horizon(host, proxy):
+        told["splitHorizonDns"] = records
+    if needed := preconditions(host, proxy, cloudflare):
+        told["preconditions"] = needed
+    return told
+
+
+def _names(settings: Settings) -> list[str]:
+    """Every name that people may come by, the main one first, with the port where it is not 443."""
+    ways = (name for way in settings.proxy.expose for name in names_of(way, settings.host))
+    port = settings.host.port
+    shown = "" if port in {None, 443} else f":{port}"
+    return [f"{name}{shown}" for name in dict.fromkeys((*(str(one) for one in settings.host.names), *ways))]
+
+
 def _ways_in(settings: Settings) -> list[str]:
     front = ways_in.front(settings.proxy)
     port = LAN_PORT if settings.proxy.kind == "nginx" else SERVER_PORT
@@ -65,13 +99,19 @@ def _ways_in(settings: Settings) -> list[str]:
                     f"kubectl -n {namespace} port-forward service/immich-{front} {port}:{port}, then http://localhost:{port}"
                 )
             case LoadBalancer():
-                found.append(f"load balancer at {way.address or 'the address that it is given'}, port 80")
+                number = 443 if settings.proxy.tls is not None else 80
+                found.append(
+                    f"load balancer at {way.address or 'the address that it is given'}, port {number}"
+                )
             case HttpRoute():
                 names = way.hostnames or settings.host.names
                 found.append(f"gateway {way.gateway_namespace}/{way.gateway} for {', '.join(names)}")
-            case Ingress():
+            case PlainIngress():
                 names = way.hostnames or settings.host.names
                 found.append(f"ingress class {way.class_name} for {', '.join(names)}")
+            case TraefikRoute():
+                names = way.hostnames or settings.host.names
+                found.append(f"Traefik at {', '.join(way.entry_points)} for {', '.join(names)}")
     return found
 
 

@@ -6,13 +6,27 @@ from collections.abc import Sequence
 
 import pulumi
 
+from components.door_advice import front_proxies
 from components.listeners import Listener, way_listener
 from components.platform.base import Platform
-from components.platform.specs import IngressSpec, LoadBalancerSpec, RouteSpec
+from components.platform.specs import (
+    BouncerSpec,
+    IngressSpec,
+    LoadBalancerSpec,
+    RouteSpec,
+    SignInPageSpec,
+    TraefikSpec,
+)
 from components.server import NAME as SERVER
 from components.server import PORT as SERVER_PORT
-from components.settings.proxy import ClusterIp, Exposure, HttpRoute, LoadBalancer
-from components.settings.proxy import Ingress as IngressWay
+from components.settings.proxy import (
+    ClusterIp,
+    Exposure,
+    HttpRoute,
+    LoadBalancer,
+    PlainIngress,
+    TraefikRoute,
+)
 from components.settings.proxy import Proxy as ProxySettings
 from components.workload import Ingress
 
@@ -62,12 +76,21 @@ def ingress(
                             nodes=True,
                         )
                     )
-            case IngressWay():
+            case PlainIngress():
                 rules.append(
                     Ingress(
                         reason=f"ingress class {way.class_name}",
                         port=number,
                         namespace=way.controller_namespace,
+                    )
+                )
+            case TraefikRoute():
+                rules.append(
+                    Ingress(
+                        reason="Traefik",
+                        port=number,
+                        namespace=way.controller_namespace,
+                        pods=way.controller_pods,
                     )
                 )
             case LoadBalancer():
@@ -94,6 +117,7 @@ def open_way(
     hostnames: tuple[str, ...],
     parent: pulumi.Resource,
     after: Sequence[pulumi.Resource],
+    cloudflare_in_front: bool = False,
 ) -> None:
     """Register the object that opens a way; the first has the plain name, others a number."""
     to = front(settings)
@@ -108,9 +132,11 @@ def open_way(
                 gateway_namespace=way.gateway_namespace,
                 section_name=way.section_name,
                 hostnames=way.hostnames or hostnames,
+                implementation=way.implementation,
+                timeout=settings.timeout.seconds,
             )
             platform.route(spec, parent=parent, after=after)
-        case IngressWay():
+        case PlainIngress():
             platform.ingress(
                 IngressSpec(
                     name=f"immich-{to}{suffix}",
@@ -120,10 +146,22 @@ def open_way(
                     hostnames=way.hostnames or hostnames,
                     tls_secret=way.tls_secret,
                     annotations=way.annotations,
+                    controllers=way.controllers,
+                    timeout=settings.timeout.seconds,
                 ),
                 parent=parent,
                 after=after,
             )
+        case TraefikRoute():
+            spec = traefik_spec(
+                settings,
+                way,
+                name=f"immich-{to}{suffix}",
+                number=number,
+                hostnames=hostnames,
+                cloudflare_in_front=cloudflare_in_front,
+            )
+            platform.traefik(spec, parent=parent, after=after)
         case LoadBalancer():
             platform.load_balancer(
                 LoadBalancerSpec(
@@ -141,3 +179,44 @@ def open_way(
             )
         case ClusterIp():
             pass
+
+
+def traefik_spec(
+    settings: ProxySettings,
+    way: TraefikRoute,
+    *,
+    name: str,
+    number: int,
+    hostnames: tuple[str, ...],
+    cloudflare_in_front: bool,
+) -> TraefikSpec:
+    """What Traefik is asked for on a way in."""
+    guard, page = way.crowd_sec, way.forward_auth
+    return TraefikSpec(
+        name=name,
+        to=front(settings),
+        port=number,
+        hostnames=way.hostnames or hostnames,
+        entry_points=way.entry_points,
+        cert_resolver=way.cert_resolver,
+        tls_secret=way.tls_secret,
+        proxies=front_proxies(way, cloudflare=cloudflare_in_front),
+        bouncer=BouncerSpec(
+            plugin=guard.plugin,
+            mode=guard.mode,
+            lapi_scheme=guard.lapi_scheme,
+            lapi_host=guard.lapi_host,
+            lapi_key_file=guard.lapi_key_file,
+            never_blocked=guard.never_blocked,
+        )
+        if guard is not None
+        else None,
+        attempts=settings.login_rate if way.rate_limit else None,
+        security_headers=way.security_headers,
+        hsts=settings.hsts,
+        sign_in_page=SignInPageSpec(
+            address=page.address, paths=page.paths, response_headers=page.response_headers
+        )
+        if page is not None
+        else None,
+    )

@@ -13,6 +13,7 @@ from components.platform.specs import (
     LoadBalancerSpec,
     PublishedSecret,
     RouteSpec,
+    TraefikSpec,
 )
 from components.workload import VolumeRequest, Workload
 
@@ -65,6 +66,12 @@ class Platform(Protocol):
         self, spec: IngressSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
     ) -> None:
         """A plain Ingress."""
+        ...
+
+    def traefik(
+        self, spec: TraefikSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
+    ) -> None:
+        """Traefik's own route, with its middlewares."""
         ...
 
     def load_balancer(

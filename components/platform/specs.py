@@ -75,6 +75,10 @@ class RouteSpec:
     gateway_namespace: str
     section_name: str | None
     hostnames: tuple[str, ...]
+    implementation: str = "other"
+    """`envoy-gateway`, `nginx-gateway-fabric`, `traefik`, `cilium` or `other`."""
+    timeout: int = 600
+    """Seconds of silence that the gateway must put up with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +92,52 @@ class IngressSpec:
     hostnames: tuple[str, ...]
     tls_secret: str | None
     annotations: Mapping[str, str]
+    controllers: tuple[str, ...] = ("other",)
+    """The controllers that may read it: `nginx.org`, `ingress-nginx`, `haproxy`, `traefik`, `other`."""
+    timeout: int = 600
+    """Seconds of silence that the controller must put up with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BouncerSpec:
+    """The CrowdSec plugin of a Traefik."""
+
+    plugin: str
+    mode: str
+    lapi_scheme: str
+    lapi_host: str
+    lapi_key_file: str
+    never_blocked: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignInPageSpec:
+    """A sign-in page of another program before some paths."""
+
+    address: str
+    paths: tuple[str, ...]
+    response_headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TraefikSpec:
+    """Traefik's own route to a workload, with its middlewares."""
+
+    name: str
+    to: str
+    port: int
+    hostnames: tuple[str, ...]
+    entry_points: tuple[str, ...]
+    cert_resolver: str | None
+    tls_secret: str | None
+    proxies: tuple[str, ...]
+    """Networks of the proxies in front of it."""
+    bouncer: BouncerSpec | None
+    attempts: int | None
+    """Attempts to sign in that one address has in a minute; None limits nothing."""
+    security_headers: bool
+    hsts: bool
+    sign_in_page: SignInPageSpec | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from components.settings.base import AUTO, Section, TextValue, WholeNumber, default_kind
 from components.settings.placement import Placement
 from components.settings.resources import Resources
+from components.settings.traefik import CrowdSec, EntryPoint, ForwardAuth, overlapping
 from components.values import Cidr, Duration, Hostname, ImageRef, IpAddress, ObjectName, Quantity
 
 
@@ -84,12 +85,8 @@ class HttpRoute(Section):
 
 
 class Ingress(Section):
-    """A plain Ingress."""
+    """A way in through an ingress controller of the cluster: what its kinds have in common."""
 
-    kind: Literal["ingress"]
-    """`ingress`."""
-    class_name: ObjectName
-    """IngressClass."""
     controller_namespace: ObjectName
     """Where the controller's pods run; the proxy accepts connections from there."""
     door: Literal["lan", "internet"] = "internet"
@@ -100,12 +97,87 @@ class Ingress(Section):
     """Names; none takes those of `immich:host`."""
     tls_secret: ObjectName | None = None
     """Secret with the certificate; none leaves TLS to the controller."""
+
+
+Controller = Literal["nginx.org", "ingress-nginx", "haproxy", "traefik", "other"]
+
+
+class PlainIngress(Ingress):
+    """A plain Ingress."""
+
+    kind: Literal["ingress"]
+    """`ingress`."""
+    class_name: ObjectName
+    """IngressClass."""
+    controller: Annotated[Controller | None, AUTO] = None
+    """Which controller reads it: F5's `nginx.org`, `ingress-nginx` (retired in March 2026), haproxytech's `haproxy`,
+    `traefik`, or one that needs no annotations; auto goes by the class's name."""
     annotations: dict[str, TextValue] = Field(default_factory=dict)
-    """Annotations that the controller reads; the body size and timeouts of known controllers are set already."""
+    """Annotations that the controller reads; those for body size and timeouts of a known controller are set already."""
+
+    @property
+    def controllers(self) -> tuple[Controller, ...]:
+        """The controllers that may read it: two have classes that are called nginx."""
+        if self.controller is not None:
+            return (self.controller,)
+        by_name: dict[str, tuple[Controller, ...]] = {
+            "nginx": ("nginx.org", "ingress-nginx"),
+            "haproxy": ("haproxy",),
+            "traefik": ("traefik",),
+        }
+        return by_name.get(str(self.class_name), ("other",))
+
+
+class TraefikRoute(Ingress):
+    """Traefik's own IngressRoute, with its middlewares."""
+
+    kind: Literal["traefik"]
+    """`traefik`."""
+    entry_point_read_timeout: Duration
+    """What Traefik's static configuration has as `entryPoints.<name>.transport.respondingTimeouts.readTimeout`, which
+    no object can change: `0s` for none, or at least `10m`. Its default of 60s ends every upload that takes longer."""
+    entry_points: Annotated[tuple[EntryPoint, ...], Field(min_length=1)] = ("websecure",)
+    """Entry points with TLS."""
+    cert_resolver: EntryPoint | None = None
+    """Traefik's resolver that fetches the certificate; none takes `tlsSecret` or Traefik's own certificate."""
+    controller_pods: dict[str, TextValue] = Field(default_factory=dict)
+    """Labels of Traefik's pods, to accept connections from them only; none accepts the whole namespace."""
+    front_proxies: Annotated[tuple[Cidr, ...] | None, AUTO] = None
+    """Networks of proxies in front of Traefik, the same as its `forwardedHeaders.trustedIPs`; auto is Cloudflare's when
+    a name of this way is proxied there, else none."""
+    crowd_sec: CrowdSec | None = None
+    """Block addresses that CrowdSec knows."""
+    rate_limit: bool = True
+    """Limit attempts to sign in to `loginRate`; nothing else is limited, a page of thumbnails is 700 requests."""
+    security_headers: bool = True
+    """Set headers that browsers heed; none that would break maps, uploads or workers."""
+    forward_auth: ForwardAuth | None = None
+    """A sign-in page of another program before some pages; never before what the mobile app needs."""
+
+    @model_validator(mode="after")
+    def _lets_uploads_through(self) -> Self:
+        seconds = self.entry_point_read_timeout.seconds
+        if 0 < seconds < 600:
+            raise ValueError(
+                f"entryPointReadTimeout {self.entry_point_read_timeout} cuts every upload that takes longer "
+                "(immich#27985); set it in Traefik's static configuration to 0s or at least 10m, and here as well"
+            )
+        if self.cert_resolver is not None and self.tls_secret is not None:
+            raise ValueError("certResolver and tlsSecret are two certificates; give one")
+        if self.crowd_sec is not None and self.front_proxies is not None:
+            pair = overlapping(self.crowd_sec.never_blocked, self.front_proxies)
+            if pair is not None:
+                raise ValueError(
+                    f"crowdSec.neverBlocked {pair[0]} has addresses of frontProxies {pair[1]}: everybody who comes "
+                    "through that proxy would pass unjudged"
+                )
+        return self
 
 
 Exposure = Annotated[
-    ClusterIp | LoadBalancer | HttpRoute | Ingress, Field(discriminator="kind"), default_kind("clusterIp")
+    ClusterIp | LoadBalancer | HttpRoute | PlainIngress | TraefikRoute,
+    Field(discriminator="kind"),
+    default_kind("clusterIp"),
 ]
 
 
@@ -173,7 +245,8 @@ class Proxy(Section):
             raise ValueError("timeout must be at least 60s; Immich advises 600s (reverse-proxy.md)")
         if self.max_upload.amount < Quantity("100M").amount:
             raise ValueError(f"maxUpload {self.max_upload} would refuse ordinary videos; give at least 100M")
-        if self.kind == "none" and (self.tls is not None or self.metrics or self.hsts):
+        hsts = self.hsts and not any(isinstance(way, TraefikRoute) for way in self.expose)
+        if self.kind == "none" and (self.tls is not None or self.metrics or hsts):
             raise ValueError("tls, hsts and metrics are nginx's, but kind is none")
         if self.kind == "none" and any(isinstance(way, LoadBalancer) for way in self.expose):
             raise ValueError(

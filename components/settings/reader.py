@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from components.settings.model import SECRET_KEYS, SECTIONS, Settings
+from components.settings.model import SECRET_KEYS, SECTIONS, SectionSpec, Settings
 from components.settings.problems import Problem, closest, key_text, problems_of, shortened, shown
 from components.settings.rules import RULES
 from components.settings.secret_source import PulumiSecrets
@@ -38,7 +39,7 @@ def read_settings(stack: str, config: Mapping[str, str], secret_keys: Collection
     problems = [*_key_problems(config, secret_keys)]
     sections: dict[str, Any] = {}
     for name, spec in SECTIONS.items():
-        if name in secret_keys:
+        if name in config and name in secret_keys:
             continue
         if name not in config:
             if spec.optional:
@@ -59,13 +60,10 @@ def read_settings(stack: str, config: Mapping[str, str], secret_keys: Collection
         if not isinstance(given, dict):
             problems.append(_not_an_object(name, given))
             continue
-        annotation = spec.annotation()
         try:
-            sections[_attribute(name)] = TypeAdapter(annotation).validate_python(
-                given, by_alias=True, by_name=False
-            )
+            sections[_attribute(name)] = _adapter(spec).validate_python(given, by_alias=True, by_name=False)
         except ValidationError as error:
-            problems += problems_of(name, annotation, error.errors(include_url=False))
+            problems += problems_of(name, spec.annotation(), error.errors(include_url=False))
     for rule in RULES:
         if all(_attribute(name) in sections for name in rule.sections):
             problems.extend(
@@ -81,6 +79,11 @@ def read_settings(stack: str, config: Mapping[str, str], secret_keys: Collection
     if problems:
         raise SettingsError(stack, problems)
     return Settings(**sections)
+
+
+@cache
+def _adapter(spec: SectionSpec) -> TypeAdapter[Any]:
+    return TypeAdapter(spec.annotation())
 
 
 def _missing_secrets(config: Mapping[str, str], sections: Mapping[str, Any]) -> list[Problem]:

@@ -12,7 +12,7 @@ from components.settings.app_overrides import app_overrides
 from components.settings.cache import BundledCache
 from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
 from components.settings.machine_learning import BundledMachineLearning
-from components.settings.proxy import HttpRoute, Ingress
+from components.settings.proxy import HttpRoute, PlainIngress, TraefikRoute
 from components.settings.resources import DEFAULTS
 from components.settings.secret_source import ExternalSecrets
 from components.settings.server import SplitWorkers
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from components.settings.app import AppConfig
     from components.settings.backup import Backup
     from components.settings.cache import Cache
+    from components.settings.cloudflare import Cloudflare
     from components.settings.database import Database
     from components.settings.host import Host
     from components.settings.kubernetes import Kubernetes
@@ -237,7 +238,7 @@ def requests_fit_default_limits(
 def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
     """A route for localhost is no route."""
     for index, way in enumerate(proxy.expose):
-        if not isinstance(way, HttpRoute | Ingress):
+        if not isinstance(way, HttpRoute | PlainIngress | TraefikRoute):
             continue
         for name in way.hostnames or host.names:
             if name.is_ip:
@@ -252,6 +253,55 @@ def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
                 key=f"proxy.expose[{index}].hostnames",
                 reason=f"a {way.kind} needs a host name",
                 hint="pulumi config set --path 'immich:host.name' photos.example.com",
+            )
+
+
+@_rule("host", "proxy", "cloudflare")
+def some_door_carries_uploads(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> Iterator[Finding]:
+    """Immich sends an asset in one request: what the narrowest hop refuses is never backed up."""
+    from components.upload_path import doors, readable, too_narrow
+
+    wanted = int(proxy.max_upload.amount)
+    door = too_narrow(doors(host, proxy, cloudflare), wanted)
+    if door is None or door.narrowest is None:
+        return
+    most = door.narrowest.limit
+    yield Finding(
+        key="proxy.maxUpload",
+        given=proxy.max_upload,
+        reason=f"no door lets that through: the widest is {door.url}, where {door.narrowest.limited_by} ends a request "
+        f"at {readable(most)}. Immich sends each photo or video in one request, so the phone would try a larger "
+        "one again and again, and it would never arrive",
+        hint="add a door of the local network (a loadBalancer in proxy.expose) and let your own DNS lead the name "
+        "there; or publish a second name that is not proxied; or reach the local door over WARP; or accept the "
+        f"limit: pulumi config set --path 'immich:proxy.maxUpload' {_quantity(most)}",
+    )
+
+
+def _quantity(size: int | None) -> str:
+    return str(size) if size is None or size % 10**6 else f"{size // 10**6}M"
+
+
+@_rule("host", "proxy", "cloudflare")
+def proxies_are_judged_by_their_clients(
+    host: Host, proxy: Proxy, cloudflare: Cloudflare | None
+) -> Iterator[Finding]:
+    """An exception for a proxy is one for everybody who comes through it."""
+    from components.door_advice import front_proxies
+    from components.settings.traefik import overlapping
+    from components.upload_path import is_proxied, names_of
+
+    for index, way in enumerate(proxy.expose):
+        if not isinstance(way, TraefikRoute) or way.crowd_sec is None or way.front_proxies is not None:
+            continue
+        behind = any(is_proxied(name, cloudflare) for name in names_of(way, host))
+        pair = overlapping(way.crowd_sec.never_blocked, front_proxies(way, cloudflare=behind))
+        if pair is not None:
+            yield Finding(
+                key=f"proxy.expose[{index}].crowdSec.neverBlocked",
+                given=pair[0],
+                reason=f"has addresses of Cloudflare's ({pair[1]}): everybody who comes through it would pass unjudged",
+                hint="leave it out: Traefik and the plugin learn the client from X-Forwarded-For",
             )
 
 

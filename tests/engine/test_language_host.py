@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -238,3 +239,30 @@ def test_an_interrupted_run_ends_soon_and_without_a_traceback(
     assert process.returncode != 0
     assert "Traceback" not in printed, printed
     assert "KeyboardInterrupt" not in printed
+
+
+def test_the_language_host_ends_when_the_engine_is_killed(engine: Engine, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    engine.program(f"""
+import os, pathlib, time
+pathlib.Path({str(started)!r}).write_text(str(os.getpid()))
+time.sleep(60)
+""")
+    with engine.begin("up", "--yes", "--stack", "test") as process:
+        deadline = time.monotonic() + 30
+        while not started.exists() or not started.read_text():
+            assert time.monotonic() < deadline, "the program did not start"
+            time.sleep(0.05)
+        host = int(started.read_text())
+        process.kill()
+    while _runs(host):
+        assert time.monotonic() < deadline, "the language host outlived the engine"
+        time.sleep(0.1)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

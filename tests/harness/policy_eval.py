@@ -47,19 +47,26 @@ def open_between(
     policies: Sequence[Manifest], source: End, target: End, port: int, protocol: str = "TCP"
 ) -> bool:
     """Whether `source` may connect to `port` of `target`."""
-    leaves = not isinstance(source, Pod) or _allowed(policies, source, target, port, protocol, "egress")
-    enters = not isinstance(target, Pod) or _allowed(policies, target, source, port, protocol, "ingress")
+    leaves = not isinstance(source, Pod) or _allowed(policies, source, target, _Way("egress", port, protocol))
+    enters = not isinstance(target, Pod) or _allowed(
+        policies, target, source, _Way("ingress", port, protocol)
+    )
     return leaves and enters
 
 
-def _allowed(
-    policies: Sequence[Manifest], pod: Pod, other: End, port: int, protocol: str, direction: str
-) -> bool:
-    selected = [one for one in policies if _selects(one, pod) and direction in _directions(one)]
+@dataclass(frozen=True, slots=True)
+class _Way:
+    direction: str
+    port: int
+    protocol: str
+
+
+def _allowed(policies: Sequence[Manifest], pod: Pod, other: End, way: _Way) -> bool:
+    selected = [one for one in policies if _selects(one, pod) and way.direction in _directions(one)]
     return not selected or any(
-        _rule_allows(one, rule, other, port, protocol, direction)
+        _rule_allows(one, rule, other, way)
         for one in selected
-        for rule in cast("list[Manifest]", one["spec"].get(direction, []))
+        for rule in cast("list[Manifest]", one["spec"].get(way.direction, []))
     )
 
 
@@ -83,17 +90,15 @@ def _is_cilium(policy: Manifest) -> bool:
     return kind == "CiliumNetworkPolicy"
 
 
-def _rule_allows(
-    policy: Manifest, rule: Manifest, other: End, port: int, protocol: str, direction: str
-) -> bool:
+def _rule_allows(policy: Manifest, rule: Manifest, other: End, way: _Way) -> bool:
     if _is_cilium(policy):
-        return _cilium_peer(policy, rule, other, direction) and _cilium_ports(rule, port, protocol)
-    peers = "from" if direction == "ingress" else "to"
+        return _cilium_peer(policy, rule, other, way.direction) and _cilium_ports(rule, way)
+    peers = "from" if way.direction == "ingress" else "to"
     _only(rule, {peers, "ports"})
     # In this language, no peers at all means everybody; no ports means every port.
     listed = cast("list[Manifest]", rule.get(peers, []))
     here = namespace_of(policy)
-    return (not listed or any(_peer_is(peer, other, here) for peer in listed)) and _ports(rule, port, protocol)
+    return (not listed or any(_peer_is(peer, other, here) for peer in listed)) and _ports(rule, way)
 
 
 def _peer_is(peer: Manifest, other: End, here: str) -> bool:
@@ -112,11 +117,13 @@ def _peer_is(peer: Manifest, other: End, here: str) -> bool:
     return matches(peer.get("podSelector", {}), other.labels)
 
 
-def _ports(rule: Manifest, port: int, protocol: str) -> bool:
+def _ports(rule: Manifest, way: _Way) -> bool:
     listed = cast("list[Manifest]", rule.get("ports", []))
     for one in listed:
         _only(one, {"port", "protocol"})
-    return not listed or any(one["port"] == port and one.get("protocol", "TCP") == protocol for one in listed)
+    return not listed or any(
+        one["port"] == way.port and one.get("protocol", "TCP") == way.protocol for one in listed
+    )
 
 
 _CILIUM_PEERS = {
@@ -137,7 +144,9 @@ def _cilium_peer(policy: Manifest, rule: Manifest, other: End, direction: str) -
     values = cast("list[Any]", rule[kind])
     match kind:
         case "fromEndpoints" | "toEndpoints":
-            return isinstance(other, Pod) and any(_endpoint(one, other, namespace_of(policy)) for one in values)
+            return isinstance(other, Pod) and any(
+                _endpoint(one, other, namespace_of(policy)) for one in values
+            )
         case "fromEntities" | "toEntities":
             return "all" in values or (isinstance(other, Outside) and other.entity in values)
         case "fromCIDR" | "toCIDR":
@@ -163,10 +172,10 @@ def _named(pattern: Mapping[str, str], name: str | None) -> bool:
     return len(wanted) == len(labels) and all(map(fnmatch.fnmatch, labels, wanted))
 
 
-def _cilium_ports(rule: Manifest, port: int, protocol: str) -> bool:
+def _cilium_ports(rule: Manifest, way: _Way) -> bool:
     listed = cast("list[Manifest]", rule.get("toPorts", []))
     return not listed or any(
-        one["port"] == str(port) and one["protocol"] in {"ANY", protocol}
+        one["port"] == str(way.port) and one["protocol"] in {"ANY", way.protocol}
         for group in listed
         for one in cast("list[Manifest]", group["ports"])
     )

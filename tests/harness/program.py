@@ -62,12 +62,16 @@ def _computed(resource: Recorded) -> Mapping[str, Any]:
     return {"result": random_text(resource.name)} if resource.type == RANDOM_PASSWORD else {}
 
 
+def _main() -> None:
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+
 def run_stack(stack: Stack, *, preview: bool = False) -> Run:
     """Run `__main__.py` for a stack. Raises what the program raises."""
     texts = {f"immich:{key}": json.dumps(section) for key, section in stack.sections.items()}
     secrets = {f"immich:{key}": value for key, value in stack.secrets.items()}
     return mocks.run(
-        lambda: None if runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__") else None,
+        _main,
         stack=stack.name,
         config={**texts, **secrets},
         secret_keys=list(secrets),

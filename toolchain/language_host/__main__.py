@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import TextIOWrapper
 from types import FrameType
@@ -73,9 +74,22 @@ def _leave_on_signals() -> None:
 _kept_open: list[socket.socket] = []
 
 
+def _leave_with_the_engine() -> None:
+    """End the process when the engine is gone without a signal: killed, or its output's reader closed."""
+    engine = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == engine:
+            time.sleep(1)
+        _leave()
+
+    threading.Thread(target=watch, name="engine", daemon=True).start()
+
+
 def main() -> NoReturn:
-    """Serve until a signal ends the process."""
+    """Serve until a signal, or the end of the engine, ends the process."""
     _leave_on_signals()
+    _leave_with_the_engine()
     for stream in (sys.stdout, sys.stderr):
         # The engine shows lines as they come; a pipe is block-buffered otherwise.
         if isinstance(stream, TextIOWrapper):

@@ -15,9 +15,11 @@ from components.platform.base import Values
 from components.platform.kubernetes import (
     cilium,
     cloudnative_pg,
+    gateway_policies,
     network_policies,
     routes,
     secrets,
+    traefik,
     volumes,
     workloads,
 )
@@ -31,6 +33,7 @@ from components.platform.specs import (
     Peer,
     PublishedSecret,
     RouteSpec,
+    TraefikSpec,
 )
 from components.workload import ConfigFiles, Device, SecretFiles, VolumeRequest, Workload
 
@@ -230,14 +233,26 @@ class KubernetesPlatform(pulumi.ComponentResource):
         return host, database
 
     def route(self, spec: RouteSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
-        """A Gateway API route."""
-        self._register(routes.http_route(spec), spec.name, spec.to, parent, after=after)
+        """A Gateway API route, and the policies that its implementation needs for large uploads."""
+        route = self._register(routes.http_route(spec), spec.name, spec.to, parent, after=after)
+        for policy in gateway_policies.policies(spec):
+            self._register(policy, spec.name, spec.to, parent, after=[route])
 
     def ingress(
         self, spec: IngressSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
     ) -> None:
         """A plain Ingress."""
         self._register(routes.ingress(spec), spec.name, spec.to, parent, after=after)
+
+    def traefik(
+        self, spec: TraefikSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
+    ) -> None:
+        """Traefik's own route; what it names comes before it."""
+        named = [
+            self._register(manifest, name, spec.to, parent, after=after)
+            for name, manifest in traefik.named_objects(spec)
+        ]
+        self._register(traefik.ingress_route(spec), spec.name, spec.to, parent, after=[*after, *named])
 
     def load_balancer(
         self, spec: LoadBalancerSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from components.naming import object_name, selector
 from components.platform.kubernetes.pods import Manifest
 from components.platform.specs import IngressSpec, LoadBalancerSpec, RouteSpec
 
-_UNLIMITED = {
-    "nginx.ingress.kubernetes.io/proxy-body-size": "0",
-    "nginx.ingress.kubernetes.io/proxy-request-buffering": "off",
-    "nginx.ingress.kubernetes.io/proxy-read-timeout": "600",
-    "nginx.ingress.kubernetes.io/proxy-send-timeout": "600",
-    "nginx.org/client-max-body-size": "0",
-    "nginx.org/proxy-read-timeout": "600s",
-    "nginx.org/proxy-send-timeout": "600s",
-    "haproxy.org/timeout-server": "600s",
-}
-"""What the controllers that limit uploads read; others ignore it (facts of reverse-proxy.md, immich#567)."""
+
+def unlimited(controllers: Sequence[str], service: str, timeout: int) -> dict[str, str]:
+    """Annotations that let uploads of any size and length through, for the controllers that read any.
+
+    Sources: nginx.org: nginx/kubernetes-ingress, advanced configuration with annotations (it has none for request
+    buffering). haproxy: haproxytech/kubernetes-ingress, documentation/annotations.md 3.2 (no body limit; its
+    timeout-client is of the ConfigMap alone). ingress-nginx: its annotations page; it gets no fixes since March 2026,
+    but clusters that still run it would cut uploads at 1 MiB without these. Traefik has its timeouts at the entry
+    point.
+    """
+    found: dict[str, str] = {}
+    if "nginx.org" in controllers:
+        found |= {
+            "nginx.org/client-max-body-size": "0",
+            "nginx.org/proxy-read-timeout": f"{timeout}s",
+            "nginx.org/proxy-send-timeout": f"{timeout}s",
+            "nginx.org/websocket-services": service,
+        }
+    if "ingress-nginx" in controllers:
+        found |= {
+            "nginx.ingress.kubernetes.io/proxy-body-size": "0",
+            "nginx.ingress.kubernetes.io/proxy-request-buffering": "off",
+            "nginx.ingress.kubernetes.io/proxy-read-timeout": str(timeout),
+            "nginx.ingress.kubernetes.io/proxy-send-timeout": str(timeout),
+        }
+    if "haproxy" in controllers:
+        found["haproxy.org/timeout-server"] = f"{timeout}s"
+    return found
 
 
 def http_route(route: RouteSpec) -> Manifest:
@@ -82,7 +101,13 @@ def ingress(spec: IngressSpec) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": {"annotations": {**_UNLIMITED, "pulumi.com/skipAwait": "true", **spec.annotations}},
+        "metadata": {
+            "annotations": {
+                **unlimited(spec.controllers, object_name(spec.to), spec.timeout),
+                "pulumi.com/skipAwait": "true",
+                **spec.annotations,
+            }
+        },
         "spec": body,
     }
 

@@ -57,7 +57,12 @@ OPERATED = with_secrets(
         "proxy": {
             "replicas": 2,
             "expose": [
-                {"kind": "httpRoute", "gateway": "public", "gatewayNamespace": "gateway", "gatewayPods": {"app": "envoy"}},
+                {
+                    "kind": "httpRoute",
+                    "gateway": "public",
+                    "gatewayNamespace": "gateway",
+                    "gatewayPods": {"app": "envoy"},
+                },
                 {"kind": "loadBalancer", "sourceRanges": ["192.168.1.0/24"]},
             ],
         },
@@ -68,7 +73,7 @@ OPERATED = with_secrets(
     "oauthClientSecret",
     "smtpPassword",
     "databasePassword",
-)  # fmt: skip
+)
 
 EXTERNAL = with_secrets(
     "external",
@@ -148,7 +153,8 @@ _EVERY_STORAGE: dict[str, Any] = {
     ],
 }
 STORED = Stack(
-    "stored", {"kubernetes": RENDER, "machineLearning": {"kind": "off"}, "storage": _EVERY_STORAGE, "host": HOST}
+    "stored",
+    {"kubernetes": RENDER, "machineLearning": {"kind": "off"}, "storage": _EVERY_STORAGE, "host": HOST},
 )
 
 DEVICES = Stack(
@@ -162,7 +168,9 @@ DEVICES = Stack(
     },
 )
 
-REPOSITORY = {path.stem.removeprefix("Pulumi."): from_file(path) for path in sorted(ROOT.glob("Pulumi.*.yaml"))}
+REPOSITORY = {
+    path.stem.removeprefix("Pulumi."): from_file(path) for path in sorted(ROOT.glob("Pulumi.*.yaml"))
+}
 MADE = {stack.name: stack for stack in (OPERATED, EXTERNAL, FETCHED, STORED, DEVICES)}
 STACKS = {**REPOSITORY, **MADE}
 EVERY = sorted(STACKS)

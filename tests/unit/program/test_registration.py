@@ -73,7 +73,9 @@ def test_every_custom_resource_has_an_explicit_provider_of_its_own_package(stack
     assert len(custom) > 10
     for one in custom:
         urn = one.provider.rpartition("::")[0]
-        assert providers.get(urn) == one.type.partition(":")[0], f"{one.urn} uses the provider {one.provider!r}"
+        assert providers.get(urn) == one.type.partition(":")[0], (
+            f"{one.urn} uses the provider {one.provider!r}"
+        )
 
 
 @pytest.mark.parametrize("stack", EVERY)
@@ -150,15 +152,21 @@ def test_everything_in_the_namespace_is_made_after_it(stack: str) -> None:
 def test_every_server_pod_is_made_after_the_database_and_the_cache_of_its_stack(stack: str) -> None:
     run = RUNS[stack]
     before = [one for name, one in controllers(run).items() if name in {"immich-database", "immich-cache"}]
-    before += run.of_type("kubernetes:postgresql.cnpg.io/v1:Cluster", "kubernetes:postgresql.cnpg.io/v1:Database")
-    found = [one for name, one in controllers(run).items() if name in {"immich-server", "immich-microservices"}]
+    before += run.of_type(
+        "kubernetes:postgresql.cnpg.io/v1:Cluster", "kubernetes:postgresql.cnpg.io/v1:Database"
+    )
+    found = [
+        one for name, one in controllers(run).items() if name in {"immich-server", "immich-microservices"}
+    ]
     assert found
     for pod in found:
         assert {one.urn for one in before} <= needs(run, pod)
     assert before or stack == "external"
 
 
-@pytest.mark.parametrize("stack", [name for name in EVERY if STACKS[name].sections.get("proxy", {}).get("kind") != "none"])
+@pytest.mark.parametrize(
+    "stack", [name for name in EVERY if STACKS[name].sections.get("proxy", {}).get("kind") != "none"]
+)
 def test_the_proxy_is_made_after_the_servers_service(stack: str) -> None:
     run = RUNS[stack]
     service = find(run, "kubernetes:core/v1:Service", "immich-server")
@@ -168,7 +176,9 @@ def test_the_proxy_is_made_after_the_servers_service(stack: str) -> None:
 @pytest.mark.parametrize("stack", EVERY)
 def test_ways_in_are_made_after_what_they_lead_to(stack: str) -> None:
     run = RUNS[stack]
-    ways = run.of_type("kubernetes:gateway.networking.k8s.io/v1:HTTPRoute", "kubernetes:networking.k8s.io/v1:Ingress")
+    ways = run.of_type(
+        "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute", "kubernetes:networking.k8s.io/v1:Ingress"
+    )
     for way in ways:
         assert controllers(run)["immich-server"].urn in needs(run, way)
 
@@ -184,12 +194,11 @@ def test_a_service_is_made_after_the_pods_that_it_waits_for(stack: str) -> None:
 @pytest.mark.parametrize("stack", EVERY)
 def test_a_pod_is_made_after_the_secrets_and_files_that_it_mounts(stack: str) -> None:
     run = RUNS[stack]
+    kinds = ("core/v1:Secret", "core/v1:ConfigMap", "external-secrets.io/v1:ExternalSecret")
     made = {
         (one.type.rpartition(":")[2], name_of(one)): one.urn
-        for one in run.of_type(
-            "kubernetes:core/v1:Secret", "kubernetes:core/v1:ConfigMap", "kubernetes:external-secrets.io/v1:ExternalSecret"
-        )
-    }  # fmt: skip
+        for one in run.of_type(*(f"kubernetes:{kind}" for kind in kinds))
+    }
     for pod in controllers(run).values():
         for volume in pod.props["spec"]["template"]["spec"]["volumes"]:
             if "secret" in volume:

@@ -13,14 +13,18 @@ from tests.harness.mocks import UNKNOWN, Recorded, Run, Secret
 from tests.harness.program import RANDOM_PASSWORD, random_text, texts, unwrapped
 from tests.unit.program.stacks import EVERY, RUNS, STACKS
 
-WITH_VALUES = [name for name in EVERY if STACKS[name].sections.get("secrets", {}).get("kind") != "external-secrets"]
+WITH_VALUES = [
+    name for name in EVERY if STACKS[name].sections.get("secrets", {}).get("kind") != "external-secrets"
+]
 
 
 def secret_values(stack: str) -> set[str]:
     """Every secret of a stack, in each form in which it could stand in a text."""
     values = {*STACKS[stack].secrets.values()}
     values |= {random_text(one.name) for one in RUNS[stack].of_type(RANDOM_PASSWORD)}
-    forms = {json.dumps(value)[1:-1] for value in values} | {json.dumps(value, ensure_ascii=False)[1:-1] for value in values}
+    forms = {json.dumps(value)[1:-1] for value in values} | {
+        json.dumps(value, ensure_ascii=False)[1:-1] for value in values
+    }
     coded = {base64.b64encode(value.encode()).decode().rstrip("=") for value in values}
     return values | forms | coded
 
@@ -52,7 +56,9 @@ def unknowns(value: Any, path: str = "") -> Iterator[str]:
 
 
 def string_data(run: Run, name: str) -> dict[str, str]:
-    (found,) = [one for one in run.of_type("kubernetes:core/v1:Secret") if one.props["metadata"]["name"] == name]
+    (found,) = [
+        one for one in run.of_type("kubernetes:core/v1:Secret") if one.props["metadata"]["name"] == name
+    ]
     return unwrapped(found.props["stringData"])
 
 
@@ -144,7 +150,7 @@ def test_with_an_external_store_nothing_secret_is_registered_at_all() -> None:
     assert [one.urn for one in run.resources if list(envelopes(one.props))] == []
 
 
-def annotations(run: Run, workload: str) -> dict[str, str]:
+def pod_annotations(run: Run, workload: str) -> dict[str, str]:
     (found,) = [
         one
         for one in run.of_type("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
@@ -158,13 +164,16 @@ def test_pods_restart_when_a_secret_that_they_read_changes() -> None:
 
     from tests.harness.program import run_stack
 
-    before = annotations(RUNS["operated"], "immich-server")
+    before = pod_annotations(RUNS["operated"], "immich-server")
     changed = replace(
         STACKS["operated"], secrets={**STACKS["operated"].secrets, "databasePassword": "another password"}
     )
-    after = annotations(run_stack(changed), "immich-server")
+    after = pod_annotations(run_stack(changed), "immich-server")
     assert {key for key in before if before[key] != after[key]} == {"immich/secret-database-password"}
-    assert {f"immich/secret-{name}" for name in ("database-password", "cache-password", "oauth-client-secret", "smtp-password")} <= before.keys()
+    assert {
+        f"immich/secret-{name}"
+        for name in ("database-password", "cache-password", "oauth-client-secret", "smtp-password")
+    } <= before.keys()
 
 
 def test_immichs_pods_restart_when_its_file_changes() -> None:
@@ -174,8 +183,8 @@ def test_immichs_pods_restart_when_its_file_changes() -> None:
 
     sections = {**STACKS["operated"].sections}
     sections["app"] = {**sections["app"], "trash": {"days": 7}}
-    before = annotations(RUNS["operated"], "immich-microservices")
-    after = annotations(run_stack(replace(STACKS["operated"], sections=sections)), "immich-microservices")
+    before = pod_annotations(RUNS["operated"], "immich-microservices")
+    after = pod_annotations(run_stack(replace(STACKS["operated"], sections=sections)), "immich-microservices")
     assert {key for key in before if before[key] != after[key]} == {"immich/revision-app"}
 
 
@@ -184,7 +193,9 @@ def test_in_a_preview_only_secrets_and_their_fingerprints_are_unknown(stack: str
     run = RUNS.preview(stack)
     assert len(run.resources) == len(RUNS[stack].resources)
     found = {path for one in run.resources for path in unknowns(one.props)}
-    others = {path for path in found if not path.startswith("spec.template.metadata.annotations.immich/secret-")}
+    others = {
+        path for path in found if not path.startswith("spec.template.metadata.annotations.immich/secret-")
+    }
     assert others <= {"stringData"}
     for one in run.resources:
         if one.type.startswith("kubernetes:"):

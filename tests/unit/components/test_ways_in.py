@@ -1,0 +1,267 @@
+"""Ways in: who may connect, where a way leads, what Traefik is asked for, what its settings refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from components import ways_in
+from components.listeners import CLOUDFLARE_RANGES, listeners
+from components.platform.specs import BouncerSpec, SignInPageSpec
+from components.settings import rules
+from components.settings.proxy import PlainIngress, TraefikRoute
+from components.settings.traefik import PUBLIC_PATHS
+from tests.unit.components.edge import (
+    CLUSTER_IP,
+    GATEWAY,
+    LAN,
+    NAME,
+    OPEN,
+    PLAIN,
+    TRAEFIK,
+    Record,
+    edge,
+    host,
+    proxy,
+)
+
+PODS = ("10.244.0.0/16",)
+CROWD_SEC: dict[str, Any] = {"lapiHost": "crowdsec.security:8080"}
+
+
+def traefik(**more: Any) -> TraefikRoute:
+    way = proxy({**TRAEFIK, **more}).expose[0]
+    assert isinstance(way, TraefikRoute)
+    return way
+
+
+def refused(section: dict[str, Any]) -> str:
+    with pytest.raises(ValidationError) as caught:
+        proxy(section)
+    return str(caught.value)
+
+
+# Listeners and who may connect
+
+
+@pytest.mark.parametrize("way", [GATEWAY, PLAIN, TRAEFIK])
+def test_a_way_through_another_proxy_leads_to_the_listener_that_believes_it(way: dict[str, Any]) -> None:
+    settings = proxy(way)
+    found = listeners(settings, pods=PODS, tunnel=False, cloudflare_in_front=False)
+    assert [(one.name, one.client, one.trust) for one in found] == [("gateway", "x-forwarded-for", PODS)]
+    number = ways_in.port(settings, settings.expose[0], found, cloudflare_in_front=False)
+    assert number == found[0].port
+
+
+def test_the_networks_of_traefik_can_be_said() -> None:
+    settings = proxy({**TRAEFIK, "trustedSources": ["10.9.0.0/24"]})
+    (listener,) = listeners(settings, pods=PODS, tunnel=False, cloudflare_in_front=False)
+    assert listener.trust == ("10.9.0.0/24",)
+
+
+def test_without_nginx_every_way_leads_to_the_server() -> None:
+    settings = proxy(TRAEFIK, GATEWAY, CLUSTER_IP, kind="none")
+    assert ways_in.front(settings) == "server"
+    numbers = [ways_in.port(settings, way, (), cloudflare_in_front=False) for way in settings.expose]
+    assert numbers == [2283, 2283, 2283]
+
+
+def test_each_way_lets_in_whom_it_names_and_nobody_else() -> None:
+    settings = proxy(
+        CLUSTER_IP,
+        {**GATEWAY, "gatewayPods": {"app": "envoy"}},
+        PLAIN,
+        {**TRAEFIK, "controllerPods": {"app": "traefik"}},
+        {**LAN, "sourceRanges": ["192.168.1.0/24"]},
+    )
+    found = listeners(settings, pods=PODS, tunnel=False, cloudflare_in_front=False)
+    rules_ = ways_in.ingress(settings, found, cloudflare_in_front=False)
+    assert [
+        (one.reason, one.port, one.namespace, dict(one.pods), one.cidrs, one.anyone) for one in rules_
+    ] == [
+        ("gateway public", 8081, "gateway", {"app": "envoy"}, (), False),
+        ("ingress class haproxy", 8081, "haproxy", {}, (), False),
+        ("Traefik", 8081, "traefik", {"app": "traefik"}, (), False),
+        ("load balancer", 8080, None, {}, ("192.168.1.0/24",), False),
+    ]
+
+
+def test_a_load_balancer_without_networks_lets_everybody_in() -> None:
+    settings = proxy(OPEN)
+    found = listeners(settings, pods=PODS, tunnel=False, cloudflare_in_front=False)
+    (rule,) = ways_in.ingress(settings, found, cloudflare_in_front=False)
+    assert rule.anyone
+
+
+def test_a_gateway_on_the_nodes_is_let_in_by_its_networks_as_well() -> None:
+    settings = proxy({**GATEWAY, "fromNodes": True, "sourceRanges": ["10.0.0.0/24"]}, kind="none")
+    found = ways_in.ingress(settings, (), cloudflare_in_front=False)
+    assert [(one.namespace, one.cidrs, one.nodes) for one in found] == [
+        ("gateway", (), False),
+        (None, ("10.0.0.0/24",), True),
+    ]
+
+
+# What Traefik is asked for
+
+
+def spec(way: TraefikRoute, *, cloudflare: bool = False, **more: Any) -> Any:
+    return ways_in.traefik_spec(
+        proxy(TRAEFIK, **more),
+        way,
+        name="immich-proxy",
+        number=8081,
+        hostnames=(NAME,),
+        cloudflare_in_front=cloudflare,
+    )
+
+
+def test_traefik_limits_signing_in_as_nginx_does_and_nothing_when_told_so() -> None:
+    assert spec(traefik(), loginRate=7).attempts == 7
+    assert spec(traefik(rateLimit=False)).attempts is None
+
+
+def test_traefik_gets_every_setting_of_its_way() -> None:
+    way = traefik(
+        entryPoints=["tls"],
+        certResolver="letsencrypt",
+        hostnames=["a.example.com"],
+        securityHeaders=False,
+        crowdSec={**CROWD_SEC, "neverBlocked": ["192.168.1.0/24"]},
+        forwardAuth={"address": "http://authelia.authelia:9091/api/authz/forward-auth", "paths": ["/admin"]},
+    )
+    found = spec(way, hsts=True)
+    assert (found.to, found.port, found.hostnames) == ("proxy", 8081, ("a.example.com",))
+    assert (found.entry_points, found.cert_resolver, found.tls_secret) == (("tls",), "letsencrypt", None)
+    assert (found.security_headers, found.hsts) == (False, True)
+    assert found.bouncer == BouncerSpec(
+        plugin="bouncer",
+        mode="stream",
+        lapi_scheme="http",
+        lapi_host="crowdsec.security:8080",
+        lapi_key_file="/etc/traefik/crowdsec/lapi-key",
+        never_blocked=("192.168.1.0/24",),
+    )
+    assert found.sign_in_page == SignInPageSpec(
+        address="http://authelia.authelia:9091/api/authz/forward-auth",
+        paths=("/admin",),
+        response_headers=("Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "cloudflare", "proxies"),
+    [
+        ({}, False, ()),
+        ({}, True, CLOUDFLARE_RANGES),
+        ({"door": "lan"}, True, ()),
+        ({"frontProxies": ["10.1.0.0/16"]}, True, ("10.1.0.0/16",)),
+        ({"frontProxies": "auto"}, True, CLOUDFLARE_RANGES),
+        ({"frontProxies": []}, True, ()),
+    ],
+)
+def test_the_proxies_before_traefik_are_known(
+    more: dict[str, Any], cloudflare: bool, proxies: tuple[str, ...]
+) -> None:
+    assert spec(traefik(**more), cloudflare=cloudflare).proxies == proxies
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("time", ["60s", "1s", "9m59s"])
+def test_an_entry_point_that_cuts_uploads_is_refused(time: str) -> None:
+    words = refused({**TRAEFIK, "entryPointReadTimeout": time})
+    assert time in words
+    assert "0s or at least 10m" in words
+
+
+@pytest.mark.parametrize("time", ["0s", "10m", "24h"])
+def test_an_entry_point_that_lets_uploads_through_is_accepted(time: str) -> None:
+    assert traefik(entryPointReadTimeout=time).entry_point_read_timeout == time
+
+
+def test_the_read_timeout_must_be_stated() -> None:
+    assert "entryPointReadTimeout" in refused({"kind": "traefik", "controllerNamespace": "traefik"})
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/a", "/ap", "/api", "/api/", "/api/assets", "/.well-known/immich", "/s", "/share", "/share/x", "/_app", "/auth/login"]
+)  # fmt: skip
+def test_no_sign_in_page_stands_before_what_the_app_and_shared_links_need(path: str) -> None:
+    words = refused(
+        {**TRAEFIK, "forwardAuth": {"address": "http://authelia:9091/", "paths": ["/admin", path]}}
+    )
+    assert f"paths: {path} would put a sign-in page before" in words
+    assert "mobile app" in words
+    assert "immich:app.oauth" in words
+
+
+@pytest.mark.parametrize("path", ["/admin", "/user-settings", "/search", "/apple"])
+def test_a_sign_in_page_may_stand_before_other_pages(path: str) -> None:
+    way = traefik(forwardAuth={"address": "http://authelia:9091/", "paths": [path]})
+    assert way.forward_auth is not None
+    # As Traefik's PathPrefix compares.
+    assert not any(f"{public}/x".startswith(path) or public.startswith(path) for public in PUBLIC_PATHS)
+
+
+def test_a_sign_in_page_before_everything_by_default_is_impossible() -> None:
+    assert "paths" in refused({**TRAEFIK, "forwardAuth": {"address": "http://authelia:9091/"}})
+    assert "paths" in refused({**TRAEFIK, "forwardAuth": {"address": "http://authelia:9091/", "paths": []}})
+
+
+def test_an_exception_for_a_proxy_is_refused() -> None:
+    words = refused(
+        {**TRAEFIK, "frontProxies": ["10.1.0.0/16"], "crowdSec": {"neverBlocked": ["10.1.2.0/24"]}}
+    )
+    assert "10.1.2.0/24" in words
+    assert "would pass unjudged" in words
+
+
+@pytest.mark.parametrize(
+    ("network", "count"), [("104.16.0.0/13", 1), ("2606:4700::/48", 1), ("192.168.1.0/24", 0)]
+)
+def test_an_exception_for_cloudflare_is_refused_where_it_stands_in_front(network: str, count: int) -> None:
+    ways = proxy({**TRAEFIK, "crowdSec": {"neverBlocked": [network]}})
+    behind = edge(records=[Record(NAME)])
+    found = list(rules.proxies_are_judged_by_their_clients(host(), ways, behind))
+    assert [one.key for one in found] == ["proxy.expose[0].crowdSec.neverBlocked"] * count
+    assert list(rules.proxies_are_judged_by_their_clients(host(), ways, None)) == []
+
+
+def test_two_certificates_are_refused() -> None:
+    assert "give one" in refused({**TRAEFIK, "certResolver": "le", "tlsSecret": "photos-tls"})
+
+
+def test_a_promise_of_https_may_be_traefiks_where_there_is_no_nginx() -> None:
+    assert proxy(TRAEFIK, kind="none", hsts=True).hsts
+    with pytest.raises(ValidationError, match="hsts"):
+        proxy(GATEWAY, kind="none", hsts=True)
+
+
+@pytest.mark.parametrize("way", [GATEWAY, PLAIN, TRAEFIK])
+def test_a_route_needs_a_name(way: dict[str, Any]) -> None:
+    (finding,) = rules.routes_have_names(host("localhost"), proxy(way))
+    assert finding.key == "proxy.expose[0].hostnames"
+    assert list(rules.routes_have_names(host(), proxy(way))) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "controllers"),
+    [
+        ({"className": "nginx"}, ("nginx.org", "ingress-nginx")),
+        ({"className": "nginx", "controller": "nginx.org"}, ("nginx.org",)),
+        ({"className": "haproxy", "controller": "auto"}, ("haproxy",)),
+        ({"className": "traefik"}, ("traefik",)),
+        ({"className": "contour"}, ("other",)),
+        ({"className": "inside", "controller": "haproxy"}, ("haproxy",)),
+    ],
+)
+def test_the_controller_follows_from_the_class_unless_it_is_said(
+    section: dict[str, Any], controllers: tuple[str, ...]
+) -> None:
+    way = proxy({**PLAIN, **section}).expose[0]
+    assert isinstance(way, PlainIngress)
+    assert way.controllers == controllers

@@ -1,0 +1,144 @@
+"""`make doors STACK=...`: every way in, what an upload passes there, and the largest that comes through.
+
+Reads `Pulumi.<stack>.yaml` alone: no engine, no cluster, no passphrase. Secrets that are not given yet are named and
+do not matter here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import yaml
+
+from components.door_advice import mobile_app, preconditions, split_horizon
+from components.settings.model import SECRET_KEYS
+from components.settings.reader import SettingsError, read_settings
+from components.upload_path import data, doors, table
+from toolchain.failure import ToolchainError, exit_with
+from toolchain.stack import settings_file
+
+if TYPE_CHECKING:
+    from components.settings.model import Settings
+
+_PREFIX: Final = "immich:"
+
+
+def stack_texts(path: Path) -> tuple[dict[str, str], set[str]]:
+    """The texts of a stack's file as Pulumi hands them to the program, and which keys hold something encrypted.
+
+    Raises `ToolchainError` when the file is no YAML with an object `config`.
+    """
+    try:
+        document: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ToolchainError(f"{path.name} is not YAML: {error}") from None
+    config = cast("dict[str, Any]", document).get("config") or {} if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        raise ToolchainError(f"{path.name} holds no settings: expected an object with the key `config`.")
+    texts: dict[str, str] = {}
+    hidden: set[str] = set()
+    for key, value in cast("dict[object, Any]", config).items():
+        if not str(key).startswith(_PREFIX):
+            continue
+        name = str(key).removeprefix(_PREFIX)
+        if _encrypted(value):
+            hidden.add(name)
+            texts[name] = ""
+        else:
+            texts[name] = value if isinstance(value, str) else json.dumps(value, default=str)
+    return texts, hidden
+
+
+def _encrypted(value: object) -> bool:
+    if isinstance(value, dict):
+        found = cast("dict[object, object]", value)
+        return set(found) == {"secure"} or any(_encrypted(inner) for inner in found.values())
+    return isinstance(value, list) and any(_encrypted(inner) for inner in cast("list[object]", value))
+
+
+def settings_without_secrets(
+    stack: str, texts: Mapping[str, str], hidden: Collection[str]
+) -> tuple[Settings, list[str]]:
+    """The settings, and the keys of secrets that are not given yet. Raises `ToolchainError` for other problems."""
+    try:
+        return read_settings(stack, texts, hidden), []
+    except SettingsError as error:
+        missing = [
+            key
+            for key in SECRET_KEYS
+            if key not in texts and any(problem.key == f"{_PREFIX}{key}" for problem in error.problems)
+        ]
+        if not missing:
+            raise ToolchainError(str(error)) from None
+    try:
+        return read_settings(stack, {**texts, **dict.fromkeys(missing, "")}, {*hidden, *missing}), missing
+    except SettingsError as error:
+        raise ToolchainError(str(error)) from None
+
+
+def report(stack: str, settings: Settings, missing: Sequence[str]) -> dict[str, object]:
+    """Everything about the doors of a stack, for programs."""
+    cloudflare = getattr(settings, "cloudflare", None)
+    found = doors(settings.host, settings.proxy, cloudflare)
+    return {
+        "stack": stack,
+        "doors": data(found),
+        "mobileApp": mobile_app(found),
+        "splitHorizonDns": split_horizon(settings.host, settings.proxy),
+        "preconditions": preconditions(settings.host, settings.proxy, cloudflare),
+        "missingSecrets": [f"{_PREFIX}{key}" for key in missing],
+    }
+
+
+def columns(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows as aligned columns with a head."""
+    names = list(rows[0])
+    lines = [names, *([row[name] for name in names] for row in rows)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(names))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def text(settings: Settings, missing: Sequence[str]) -> str:
+    """Everything about the doors of a stack, for people."""
+    cloudflare = getattr(settings, "cloudflare", None)
+    found = doors(settings.host, settings.proxy, cloudflare)
+    parts = [columns(table(found))]
+    app = mobile_app(found)
+    parts.append("\n".join(["mobile app", *(f"  {key}: {value}" for key, value in app.items())]))
+    if records := split_horizon(settings.host, settings.proxy):
+        lines = [f"  {one['name']}  {one['type']}  {one['value']}" for one in records]
+        parts.append("\n".join(["records for the DNS server of the local network", *lines]))
+    if buffering := sorted({hop.name for door in found for hop in door.hops if hop.buffers}):
+        parts.append(f"keeps whole uploads before passing them on: {', '.join(buffering)}")
+    if needed := preconditions(settings.host, settings.proxy, cloudflare):
+        parts.append("\n".join(["must hold elsewhere", *(f"  {one}" for one in needed)]))
+    if missing:
+        keys = ", ".join(f"{_PREFIX}{key}" for key in missing)
+        parts.append(f"secrets not given yet (`make up` needs them): {keys}")
+    return "\n\n".join(parts)
+
+
+def main() -> int:
+    """`python -m toolchain.doors STACK [--json]`."""
+    arguments = sys.argv[1:]
+    as_json = "--json" in arguments
+    names = [one for one in arguments if one != "--json"]
+    if len(names) != 1 or names[0].startswith("-"):
+        raise ToolchainError(
+            "usage: python -m toolchain.doors STACK [--json]   (make doors STACK=... ARGS=--json)"
+        )
+    stack = names[0]
+    settings, missing = settings_without_secrets(stack, *stack_texts(settings_file(stack)))
+    print(json.dumps(report(stack, settings, missing), indent=2) if as_json else text(settings, missing))
+    return 0
+
+
+if __name__ == "__main__":
+    exit_with(main)
