@@ -105,8 +105,8 @@ def _preconditions(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> I
 
 def _cloudflare_only(who: str) -> str:
     return (
-        f"{who}: let only Cloudflare's networks connect from outside, and trust X-Forwarded-For from those alone "
-        "(docs/doors.md)"
+        f"{who}: lets only Cloudflare's networks connect from outside, and trusts X-Forwarded-For from those alone "
+        "(docs/doors.md, a gateway behind Cloudflare)"
     )
 
 

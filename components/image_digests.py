@@ -10,6 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 DIGESTS: Mapping[str, Mapping[str, str]] = {
+    "docker.io/cloudflare/cloudflared": {
+        # public configurations
+        "2026.10.0": "sha256:9b49eed8f62806d5d45ddf59ecefb5710429598ea6d3fcccd2af938f621b2b07",
+    },
+    "docker.io/nginx/nginx-prometheus-exporter": {
+        # public configuration
+        "1.5.1": "sha256:9f6d963bb2b19d706d401cc3e2c3ea8de2f1c471b96a2156ca45e76f650b1625",
+    },
     "docker.io/nginxinc/nginx-unprivileged": {
         # public configurations
         "1.31.6-alpine": "sha256:26b0bf6fbf07297983cb341998d79c831508787de26627dd2a112321b9c3a4af",

@@ -6,7 +6,7 @@ Pure. A peer that is not in `trust` is the client itself, whatever it says (fact
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from components.settings.proxy import ClusterIp, HttpRoute, Ingress, LoadBalancer, Proxy
@@ -64,7 +64,9 @@ class Listener:
     scheme: Literal["own", "https", "forwarded"] = "own"
     """X-Forwarded-Proto: the listener's own scheme, always https (a tunnel's edge), or what a trusted peer says."""
     tls_port: int | None = None
-    """A second port with TLS, where nginx has a certificate."""
+    """A second port with TLS, where nginx has a certificate; the first then leads there."""
+    behind_cloudflare: bool = False
+    """The address that the peer tells may be one of Cloudflare's edge, which is then asked in turn."""
 
 
 def listeners(
@@ -81,14 +83,10 @@ def listeners(
         listener = _listener(way, tuple(pods), tls=tls, cloudflare=cloudflare_in_front)
         known = found.get(listener.name)
         if known is not None:
-            both = (*known.trust, *(network for network in listener.trust if network not in known.trust))
-            listener = Listener(
-                name=known.name,
-                port=known.port,
-                client=known.client,
-                trust=both,
-                scheme=known.scheme,
-                tls_port=known.tls_port,
+            listener = replace(
+                known,
+                trust=(*known.trust, *(network for network in listener.trust if network not in known.trust)),
+                behind_cloudflare=known.behind_cloudflare or listener.behind_cloudflare,
             )
         found[listener.name] = listener
     if tunnel:
@@ -118,7 +116,12 @@ def _listener(
         case "gateway", HttpRoute() | Ingress():
             trust = way.trusted_sources if way.trusted_sources is not None else pods
             return Listener(
-                name="gateway", port=GATEWAY_PORT, client="x-forwarded-for", trust=trust, scheme="forwarded"
+                name="gateway",
+                port=GATEWAY_PORT,
+                client="x-forwarded-for",
+                trust=trust,
+                scheme="forwarded",
+                behind_cloudflare=cloudflare and way.door == "internet",
             )
         case "lb", LoadBalancer():
             return Listener(
@@ -127,6 +130,7 @@ def _listener(
                 client="proxy-protocol",
                 trust=way.trusted_sources,
                 tls_port=PROXY_PROTOCOL_TLS_PORT if tls else None,
+                behind_cloudflare=cloudflare and way.door == "internet",
             )
         case "cloudflare", _:
             return Listener(

@@ -2,66 +2,223 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from components import versions
-from components.listeners import STATUS_PORT, Listener
+from components.listeners import CLOUDFLARE_RANGES, STATUS_PORT, Listener
 from components.server import NAME as SERVER
 from components.server import PORT as SERVER_PORT
 from components.settings.proxy import Proxy as ProxySettings
-from components.sizing import placement, resources
+from components.sizing import placement, resources, whole_cores
 from components.templates import render
-from components.values import Quantity
-from components.workload import ConfigFiles, HttpCheck, Ingress, Link, Port, Probe, Scratch, Workload
+from components.values import ImageRef, Quantity
+from components.workload import (
+    ConfigFiles,
+    HttpCheck,
+    Ingress,
+    Link,
+    Mount,
+    Port,
+    Probe,
+    Resources,
+    Scratch,
+    SecretFiles,
+    Sidecar,
+    Workload,
+)
 
 NAME = "proxy"
 _UID = 101
-_HEALTH_PORT = STATUS_PORT
+CERTIFICATE = "proxy-certificate"
+"""Logical name of the secret with `tls.crt` and `tls.key`."""
+EXPORTER_PORT = 9113
+"""Where the exporter's numbers are, at /metrics."""
+GRACE = 300
+"""Seconds that uploads in progress have to end before nginx is killed."""
 
+CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+)
+"""Of TLS 1.2: forward secret and authenticated ones only (Mozilla's intermediate list without DHE)."""
 
-def configuration(settings: ProxySettings, found: Sequence[Listener], server: str) -> str:
-    """nginx.conf for these listeners; `server` is the host name of Immich."""
-    return render(
-        "nginx.conf.j2",
-        {
-            "listeners": found,
-            "status_port": STATUS_PORT,
-            "upstream": f"{server}:{SERVER_PORT}",
-            "body_size": int(settings.max_upload.amount),
-            "timeout": settings.timeout.seconds,
-        },
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        # SvelteKit's first script is inline, the layout is WebAssembly, Handlebars (storage template) evaluates,
+        # and Google Cast comes from gstatic.
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' https://www.gstatic.com",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' blob: https://pay.futo.org https://static.immich.cloud https://tiles.immich.cloud",
+        "worker-src 'self' blob:",
+        "frame-src 'none'",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "frame-ancestors 'self'",
     )
+)
+"""What Immich's pages need (server/helmet.json of Immich, its two quoting mistakes mended; #13823 for evaluation)."""
+
+SECURITY_HEADERS: Mapping[str, str] = {
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    # The map has a button that asks where one is.
+    "Permissions-Policy": "geolocation=(self), camera=(), microphone=(), payment=(), usb=()",
+    "X-Robots-Tag": "none",
+}
+"""Those of systems 002 and 004 that Immich's map, workers and uploads get along with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """Where nginx runs, as far as its configuration needs to know."""
+
+    upstream: str
+    """Host and port of Immich."""
+    version: tuple[int, int, int]
+    """nginx's own; how HTTP/2 and name resolution are written depends on it."""
+    workers: int = 1
+    """Processes, one a core that it may use: nginx itself sees those of the whole machine."""
+    resolver: str | None = None
+    """Name server that is asked again every 10 s; None looks the upstream up once, which is right for an address that
+    does not change, such as that of a ClusterIP Service."""
+    ipv6: bool = False
+    """Listen on IPv6 too. Not by default: on a machine without it nginx would not start."""
+    scratch: str = "/tmp"
+    """A folder that it may write to; there is never a body in it."""
+    certificates: str = "/etc/immich-tls"
+    """Folder of tls.crt and tls.key."""
+    status_port: int = STATUS_PORT
+
+
+def nginx_version(image: ImageRef) -> tuple[int, int, int]:
+    """nginx's version as the image's tag has it; the newest that this program knows where it has none."""
+    for tag in (image.tag or "", versions.NGINX):
+        found = re.match(r"(\d+)\.(\d+)\.(\d+)", tag)
+        if found:
+            major, minor, patch = (int(part) for part in found.groups())
+            return major, minor, patch
+    raise ValueError(f"{versions.NGINX} is no version of nginx")
+
+
+def configuration(
+    settings: ProxySettings, found: Sequence[Listener], where: Surroundings
+) -> dict[str, str]:
+    """File name -> text of nginx.conf and the two files that it includes from its own folder."""
+    headers = dict(SECURITY_HEADERS)
+    if settings.content_security_policy:
+        headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    quoted = [(name, f'"{value}"') for name, value in headers.items()]
+    server_variable = where.resolver is not None and where.version < (1, 27, 3)
+    values: dict[str, object] = {
+        "listeners": found,
+        "behind_cloudflare": [one.name for one in found if one.behind_cloudflare],
+        "cloudflare": CLOUDFLARE_RANGES,
+        "tls": any(one.tls_port is not None for one in found),
+        "ciphers": CIPHERS,
+        "http2_directive": where.version >= (1, 25, 1),
+        "server_variable": server_variable,
+        "login_rate": settings.login_rate,
+        "body_size": int(settings.max_upload.amount),
+        "body_buffer": 512,
+        "answer_buffers": 8,
+        "answer_buffer": 64,
+        "timeout": settings.timeout.seconds,
+        "shutdown": GRACE - 10,
+        "hsts": settings.hsts,
+        "headers": [*quoted, ("Strict-Transport-Security", "$strict_transport_security")],
+        "upstream": where.upstream,
+        "workers": where.workers,
+        "resolver": where.resolver,
+        "ipv6": where.ipv6,
+        "scratch": where.scratch,
+        "certificates": where.certificates,
+        "status_port": where.status_port,
+    }
+    return {
+        "nginx.conf": render("nginx.conf.j2", values),
+        "locations.conf": render("nginx-locations.conf.j2", values),
+        "proxied.conf": render("nginx-proxied.conf.j2", values),
+    }
 
 
 def workload(
-    settings: ProxySettings, found: Sequence[Listener], server: str, ingress: tuple[Ingress, ...]
+    settings: ProxySettings,
+    found: Sequence[Listener],
+    server: str,
+    ingress: tuple[Ingress, ...],
+    *,
+    ipv6: bool = False,
+    resolver: str | None = None,
 ) -> Workload:
-    """nginx without root, its configuration from a file."""
+    """nginx without root, its configuration from files; `server` is the host name of Immich."""
     health = HttpCheck(port="status", path="/health")
+    image = settings.image or versions.nginx_image()
+    amounts = resources("proxy", settings.resources)
+    where = Surroundings(
+        upstream=f"{server}:{SERVER_PORT}",
+        version=nginx_version(image),
+        workers=whole_cores(amounts.cpu_limit),
+        resolver=resolver,
+        ipv6=ipv6,
+    )
     ports = [Port(name=one.name, number=one.port, app_protocol="kubernetes.io/ws") for one in found]
     ports += [Port(name=f"{one.name}-tls", number=one.tls_port) for one in found if one.tls_port is not None]
+    mounts: list[Mount] = [
+        ConfigFiles(name="proxy", path="/etc/immich", files=configuration(settings, found, where)),
+        Scratch(path=where.scratch, size=Quantity("64Mi")),
+    ]
+    if any(one.tls_port is not None for one in found):
+        files = {"tls.crt": "tls.crt", "tls.key": "tls.key"}
+        mounts.append(SecretFiles(secret=CERTIFICATE, path=where.certificates, items=files))
     return Workload(
         name=NAME,
-        image=settings.image or versions.nginx_image(),
-        resources=resources("proxy", settings.resources),
+        image=image,
+        resources=amounts,
         user=_UID,
         group=_UID,
         # No entrypoint scripts: they would write to /etc/nginx, which is read-only.
         command=("nginx", "-c", "/etc/immich/nginx.conf", "-g", "daemon off;"),
-        ports=(*ports, Port(name="status", number=_HEALTH_PORT)),
+        ports=(*ports, Port(name="status", number=STATUS_PORT)),
         liveness=Probe(check=health, failures=3, startup_budget=60),
         readiness=Probe(check=health),
-        mounts=(
-            ConfigFiles(
-                name="proxy", path="/etc/immich", files={"nginx.conf": configuration(settings, found, server)}
-            ),
-            Scratch(path="/tmp", size=Quantity("256Mi")),
-        ),
+        mounts=tuple(mounts),
+        sidecars=(exporter(),) if settings.metrics else (),
         replicas=settings.replicas,
         links=(Link(to=SERVER, port=SERVER_PORT),),
         ingress=ingress,
         # Uploads in progress are let through before nginx ends.
-        termination_grace=300,
+        termination_grace=GRACE,
         start_timeout=300,
         placement=placement(settings.placement),
+    )
+
+
+def exporter() -> Sidecar:
+    """The exporter that turns nginx's counters into Prometheus' form."""
+    return Sidecar(
+        name="exporter",
+        image=versions.nginx_exporter_image(),
+        resources=Resources(
+            cpu_request=Quantity("10m"),
+            memory_request=Quantity("16Mi"),
+            cpu_limit=Quantity("100m"),
+            memory_limit=Quantity("64Mi"),
+        ),
+        args=(
+            f"--nginx.scrape-uri=http://127.0.0.1:{STATUS_PORT}/stub_status",
+            f"--web.listen-address=:{EXPORTER_PORT}",
+        ),
+        ports=(Port(name="metrics", number=EXPORTER_PORT),),
+        readiness=Probe(check=HttpCheck(port="metrics", path="/metrics")),
     )

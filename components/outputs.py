@@ -53,6 +53,8 @@ def images(settings: Settings) -> list[ImageRef]:
         found.append(settings.cache.image or versions.valkey_image())
     if settings.proxy.kind == "nginx":
         found.append(settings.proxy.image or versions.nginx_image())
+        if settings.proxy.metrics:
+            found.append(versions.nginx_exporter_image())
     return found
 
 

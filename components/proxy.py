@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components import ways_in
+from components.certificates import certificate
 from components.listeners import Listener, listeners
 from components.nginx import workload
 from components.platform.base import Platform
@@ -44,9 +45,20 @@ class Proxy(pulumi.ComponentResource):
         found = proxy_listeners(args.settings, platform.proxy_sources, args.tunnel, args.cloudflare_in_front)
         self.ready = args.server
         if settings.kind == "nginx":
+            spec = certificate(settings, args.hostnames)
+            if spec is not None:
+                platform.certificate(spec, parent=self)
             rules = ways_in.ingress(settings, found, cloudflare_in_front=args.cloudflare_in_front)
             self.ready = platform.workload(
-                workload(settings, found, platform.address(SERVER), rules), parent=self, after=[args.server]
+                workload(
+                    settings,
+                    found,
+                    platform.address(SERVER),
+                    rules,
+                    ipv6=any(":" in network for network in platform.proxy_sources),
+                ),
+                parent=self,
+                after=[args.server],
             )
         for index, way in enumerate(settings.expose):
             number = ways_in.port(settings, way, found, cloudflare_in_front=args.cloudflare_in_front)
@@ -59,6 +71,10 @@ class Proxy(pulumi.ComponentResource):
                 hostnames=args.hostnames,
                 parent=self,
                 after=[self.ready],
+                cloudflare_in_front=args.cloudflare_in_front,
+                redirect=ways_in.redirect_port(
+                    settings, way, found, cloudflare_in_front=args.cloudflare_in_front
+                ),
             )
         self.register_outputs({})
 

@@ -12,7 +12,7 @@ import pulumi
 class Secrets(pulumi.ComponentResource):
     """The secrets of a deployment: from secret config, else made at random and kept in the state, encrypted.
 
-    With an external store it holds nothing: `values` must then not be asked.
+    With an external store it holds only what is added to it: `values` must not be asked for anything else.
     """
 
     def __init__(
@@ -40,10 +40,28 @@ class Secrets(pulumi.ComponentResource):
                 given = config.require_secret(key)
             self._values[key] = pulumi.Output.secret(given)
         if wanted:
-            key = RandomPassword(
-                "fingerprint-key", length=40, special=False, opts=pulumi.ResourceOptions(parent=self)
-            )
-            self._fingerprint_key = key.result
+            self._make_fingerprint_key()
+
+    def _make_fingerprint_key(self) -> None:
+        from pulumi_random import RandomPassword
+
+        key = RandomPassword(
+            "fingerprint-key", length=40, special=False, opts=pulumi.ResourceOptions(parent=self)
+        )
+        self._fingerprint_key = key.result
+
+    def random_bytes(self, name: str, length: int) -> pulumi.Output[str]:
+        """`length` random bytes in base64, made once: no change of this program makes others."""
+        from pulumi_random import RandomBytes
+
+        kept = pulumi.ResourceOptions(parent=self, protect=True, ignore_changes=["length", "keepers"])
+        return pulumi.Output.secret(RandomBytes(name, length=length, opts=kept).base64)
+
+    def add(self, key: str, value: pulumi.Output[str]) -> None:
+        """Hold a secret that was made of others, also where there is an external store."""
+        self._values[key] = pulumi.Output.secret(value)
+        if self._fingerprint_key is None:
+            self._make_fingerprint_key()
 
     def values(self, keys: Sequence[str]) -> pulumi.Output[dict[str, str]]:
         """The values of `keys`, as one secret output."""
@@ -57,12 +75,22 @@ class Secrets(pulumi.ComponentResource):
         if self._fingerprint_key is None:
             return {}
         found: dict[str, pulumi.Output[str]] = {}
-        for key in keys:
+        for key in (key for key in keys if key in self._values):
             both = pulumi.Output.all(mark=self._fingerprint_key, value=self._values[key])
             found[_kebab(key)] = pulumi.Output.unsecret(
                 both.apply(lambda given: _fingerprint(given["mark"], given["value"]))
             )
         return found
+
+
+def given_secret(key: str) -> str | None:
+    """A secret of the config in the clear, to be judged before anything is registered; None where it is not given.
+
+    Whoever passes it on wraps it in `pulumi.Output.secret`, and shows nothing of it.
+    """
+    from pulumi.runtime import config
+
+    return config.get_config(f"immich:{key}")
 
 
 def _fingerprint(key: str, value: str) -> str:

@@ -18,6 +18,10 @@ NEWEST: Final = "3.3.1"
 VALKEY: Final = "9.1.2"
 # renovate: datasource=docker depName=docker.io/nginxinc/nginx-unprivileged
 NGINX: Final = "1.31.6-alpine"
+# renovate: datasource=docker depName=docker.io/nginx/nginx-prometheus-exporter
+NGINX_EXPORTER: Final = "1.5.1"
+# renovate: datasource=docker depName=docker.io/cloudflare/cloudflared
+CLOUDFLARED: Final = "2026.10.0"
 
 _SERVER: Final = "ghcr.io/immich-app/immich-server"
 _MACHINE_LEARNING: Final = "ghcr.io/immich-app/immich-machine-learning"
@@ -75,6 +79,16 @@ def valkey_image() -> ImageRef:
 def nginx_image() -> ImageRef:
     """Image of the proxy."""
     return pinned("docker.io/nginxinc/nginx-unprivileged", NGINX)
+
+
+def nginx_exporter_image() -> ImageRef:
+    """Image of the exporter beside the proxy."""
+    return pinned("docker.io/nginx/nginx-prometheus-exporter", NGINX_EXPORTER)
+
+
+def cloudflared_image() -> ImageRef:
+    """Image of a tunnel's connector."""
+    return pinned("docker.io/cloudflare/cloudflared", CLOUDFLARED)
 
 
 def database_images(flavour: str) -> dict[tuple[str, str], ImageRef]:

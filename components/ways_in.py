@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pulumi
 
@@ -48,6 +49,17 @@ def port(
     listener = next(one for one in found if one.name == wanted)
     direct = isinstance(way, LoadBalancer | ClusterIp)
     return listener.tls_port if direct and listener.tls_port is not None else listener.port
+
+
+def redirect_port(
+    settings: ProxySettings, way: Exposure, found: Sequence[Listener], *, cloudflare_in_front: bool
+) -> int | None:
+    """The port of nginx that leads plain HTTP of this way to TLS; None without TLS, or where TLS ends before nginx."""
+    if settings.kind != "nginx" or not isinstance(way, LoadBalancer):
+        return None
+    wanted = way_listener(way, cloudflare_in_front=cloudflare_in_front)
+    listener = next(one for one in found if one.name == wanted)
+    return listener.port if listener.tls_port is not None else None
 
 
 def ingress(
@@ -102,6 +114,9 @@ def ingress(
                         anyone=not way.source_ranges,
                     )
                 )
+                redirect = redirect_port(settings, way, found, cloudflare_in_front=cloudflare_in_front)
+                if redirect is not None:
+                    rules.append(replace(rules[-1], reason="load balancer, to TLS", port=redirect))
             case ClusterIp():
                 pass
     return tuple(rules)
@@ -118,8 +133,12 @@ def open_way(
     parent: pulumi.Resource,
     after: Sequence[pulumi.Resource],
     cloudflare_in_front: bool = False,
+    redirect: int | None = None,
 ) -> None:
-    """Register the object that opens a way; the first has the plain name, others a number."""
+    """Register the object that opens a way; the first has the plain name, others a number.
+
+    `redirect` is what `redirect_port` says.
+    """
     to = front(settings)
     suffix = "" if index == 0 else f"-{index + 1}"
     match way:
@@ -169,6 +188,7 @@ def open_way(
                     to=to,
                     port=number,
                     listen=443 if settings.tls is not None else 80,
+                    redirect=redirect,
                     address=way.address,
                     load_balancer_class=way.load_balancer_class,
                     source_ranges=way.source_ranges,

@@ -147,7 +147,7 @@ def address_range(host: str) -> str | None:
 class Egress:
     """This workload talks to names or networks outside, one of the two.
 
-    Raises `ValueError` for neither or both: no destination would mean every destination.
+    Raises `ValueError` for neither or both, or for no port: nothing said would mean every destination, every port.
     """
 
     reason: str
@@ -156,12 +156,17 @@ class Egress:
     cidrs: tuple[str, ...] = ()
     """Networks, where no name is known."""
     ports: tuple[int, ...] = (443,)
+    """TCP ports."""
+    udp_ports: tuple[int, ...] = ()
+    """UDP ports."""
     private: bool = False
     """The names may resolve to private addresses, such as a sign-in server on the LAN."""
 
     def __post_init__(self) -> None:
         if bool(self.names) == bool(self.cidrs):
             raise ValueError(f"{self.reason}: give names or cidrs")
+        if not self.ports and not self.udp_ports:
+            raise ValueError(f"{self.reason}: give a port")
 
     @classmethod
     def to_host(cls, reason: str, host: str, port: int) -> Egress:
@@ -226,6 +231,19 @@ class Placement:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sidecar:
+    """A second container beside the workload's: same network, same user, no volumes, same hardening."""
+
+    name: str
+    image: ImageRef
+    resources: Resources
+    args: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+    """Part of the workload's address as its own ports are."""
+    readiness: Probe | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Workload:
     """One container, its copies, and everything around it."""
 
@@ -245,6 +263,7 @@ class Workload:
     liveness: Probe | None = None
     readiness: Probe | None = None
     mounts: tuple[Mount, ...] = ()
+    sidecars: tuple[Sidecar, ...] = ()
     replicas: int = 1
     stateful: bool = False
     """Copies have an identity and data; at most one writes at a time."""
@@ -265,6 +284,11 @@ class Workload:
     """CPU architecture that the image needs (amd64, arm64); None runs on any."""
     revision: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names and hashes of what the container reads at start; a change restarts it."""
+
+    @property
+    def all_ports(self) -> tuple[Port, ...]:
+        """Its own and its sidecars'."""
+        return (*self.ports, *(port for sidecar in self.sidecars for port in sidecar.ports))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from toolchain import environment
+from toolchain import environment, interrupted
 from toolchain.deployment import PROVIDER_PREFIX, Resource, export, mapping, resources
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.render import files_only
@@ -71,10 +71,14 @@ def main() -> int:
     stack, *options = sys.argv[1:]
     env = environment.full(os.environ)
     with tidy_settings(settings_file(stack), env):
+        interrupted.release_lock(stack, env)
         if export(stack, env) is None:
             print(f"The stack {stack} does not exist: there is nothing to remove.")
             return 0
+        interrupted.repair(stack, env)
         code = run(["destroy", "--exclude-protected", "--yes", "--stack", stack, *options], env)
+        if code != 0:
+            return code
         state = export(stack, env)
         if lines := report(stack, staying(resources(state)), files_only(state)):
             print("\n".join(lines))

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from toolchain import environment
+from toolchain import environment, interrupted
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT
 
@@ -106,7 +106,11 @@ def _default_interrupt() -> None:
 
 
 def ensure(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
-    """Make the stack in the backend when it is not there; ToolchainError with the CLI's words when that fails."""
+    """Make the stack in the backend when it is not there; ToolchainError with the CLI's words when that fails.
+
+    The lock of a run that was killed is taken away first.
+    """
+    interrupted.release_lock(stack, env, cwd)
     made = subprocess.run(
         ["pulumi", "stack", "init", stack, "--no-select", "--non-interactive"],
         cwd=cwd,
@@ -130,6 +134,8 @@ def main() -> int:
     env = environment.full(os.environ)
     with tidy_settings(settings_file(stack), env):
         ensure(stack, env)
+        if command != "preview":
+            interrupted.repair(stack, env)
         return run([*_COMMANDS[command], "--stack", stack, *options], env)
 
 

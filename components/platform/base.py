@@ -8,6 +8,7 @@ from typing import Protocol
 import pulumi
 
 from components.platform.specs import (
+    CertificateSpec,
     DatabaseCluster,
     IngressSpec,
     LoadBalancerSpec,
@@ -56,6 +57,10 @@ class Platform(Protocol):
         self, spec: DatabaseCluster, *, parent: pulumi.Resource
     ) -> tuple[str, pulumi.Resource]:
         """A database kept by an operator: its host name, and the resource that is ready when it is."""
+        ...
+
+    def certificate(self, spec: CertificateSpec, *, parent: pulumi.Resource) -> None:
+        """Have a certificate made, or adopt one, that workloads mount by its logical name."""
         ...
 
     def route(self, spec: RouteSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:

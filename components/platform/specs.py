@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from components.secret_text import SecretText
 from components.values import ImageRef, Quantity
@@ -23,6 +24,8 @@ class PublishedSecret:
     type: str = "Opaque"
     """Kubernetes type, such as `kubernetes.io/basic-auth`."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    generated: bool = False
+    """Its values are made by this program: they are published by it also where others come from an external store."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +95,8 @@ class IngressSpec:
     hostnames: tuple[str, ...]
     tls_secret: str | None
     annotations: Mapping[str, str]
-    controllers: tuple[str, ...] = ("other",)
-    """The controllers that may read it: `nginx.org`, `ingress-nginx`, `haproxy`, `traefik`, `other`."""
+    controllers: tuple[str, ...] = ("nginx.org", "ingress-nginx", "haproxy")
+    """The controllers that may read it, also `traefik` and `other`; by default all that need annotations."""
     timeout: int = 600
     """Seconds of silence that the controller must put up with."""
 
@@ -148,10 +151,29 @@ class LoadBalancerSpec:
     to: str
     port: int
     listen: int
+    """Port of the address."""
+    redirect: int | None
+    """Port of the workload that leads plain HTTP, at 80, to TLS; None without TLS."""
     address: str | None
     load_balancer_class: str | None
     source_ranges: tuple[str, ...]
     annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CertificateSpec:
+    """A TLS certificate that workloads mount by its logical name, as `tls.crt` and `tls.key`."""
+
+    name: str
+    """Logical name."""
+    secret: str
+    """Name of the Secret of the type kubernetes.io/tls."""
+    kind: Literal["existing", "issued", "self-signed"]
+    """It is there, an issuer that is there makes it, or it is made without one."""
+    hostnames: tuple[str, ...] = ()
+    issuer: str = ""
+    """With `issued`: the issuer."""
+    issuer_kind: str = "ClusterIssuer"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -140,9 +140,14 @@ def _problem(section: str, annotation: Any, error: ErrorDetails) -> Problem:
 
 
 def _without(reason: str, value: object) -> str:
-    """A reason may repeat what was given; where that must not be shown, it must not be there either."""
-    if isinstance(value, str) and len(value.strip()) >= _SHORTEST_HIDDEN:
-        return reason.replace(value.strip(), "(hidden)")
+    """A reason may repeat what was given; where that must not be shown, no word of it must be there either."""
+    items = cast("Sequence[object]", value) if isinstance(value, list | tuple) else [value]
+    words = {
+        word for one in items if isinstance(one, str) for word in (one.strip(), *re.split(r"[\s,]+", one))
+    }
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) >= _SHORTEST_HIDDEN:
+            reason = reason.replace(word, "(hidden)")
     return reason
 
 

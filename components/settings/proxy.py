@@ -228,6 +228,9 @@ class Proxy(Section):
     """Promise browsers that this name is https for a year."""
     login_rate: WholeNumber = Field(default=10, ge=1, le=600)
     """Attempts to sign in that one address has in a minute; the next gets 429."""
+    content_security_policy: bool = False
+    """Tell browsers what Immich's pages may load. It fits Immich's own map, workers and casting; a map style or custom
+    CSS that loads from other hosts is blocked by it."""
     metrics: bool = False
     """Run the nginx exporter beside nginx."""
     image: ImageRef | None = None

@@ -9,7 +9,7 @@ from pydantic import Field
 from components.settings.base import Section, default_kind
 from components.values import Duration, ObjectName
 
-PublishedName = Literal["database", "database-owner", "cache", "backup", "app"]
+PublishedName = Literal["database", "database-owner", "cache", "backup", "app", "cloudflared"]
 """The Secrets that this program publishes; `database-owner` and `backup` only with CloudNativePG."""
 
 

@@ -62,7 +62,7 @@ def test_a_mistake_in_a_stack_that_is_up_changes_nothing(deployed: Deployed) -> 
     assert "immich:server.timezone" in result.text
     # Compared in two steps: the difference of contents, with secrets in it, must not be shown.
     assert stack.files() == files
-    assert stack.contents() == contents, "the state changed" 
+    assert stack.contents() == contents, "the state changed"
 
 
 def test_a_secret_in_the_clear_is_refused_and_not_repeated(deployed: Deployed) -> None:

@@ -39,7 +39,9 @@ class Clone:
             for file in ROOT.glob(pattern):
                 shutil.copy(file, root / file.name)
         for folder in ("components", "toolchain"):
-            shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "go.*"))
+            shutil.copytree(
+                ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "go.*")
+            )
         (root / ".venv").symlink_to(ROOT / ".venv")
         tools = root / ".toolchain" / "bin"
         tools.mkdir(parents=True)

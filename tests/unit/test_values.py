@@ -270,7 +270,7 @@ def test_no_address(text: str) -> None:
         min_size=1,
     )
 )
-@FAST
+@settings(FAST, max_examples=50)
 def test_an_absolute_path_is_kept_as_it_is(parts: list[str]) -> None:
     path = "/" + "/".join(parts)
     assert AbsolutePath(path) == path

@@ -62,10 +62,11 @@ def _policy(spec: Manifest) -> Manifest:
     return {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {}, "spec": spec}
 
 
-def _ports(*numbers: int) -> Manifest:
+def _ports(*numbers: int, udp: Sequence[int] = ()) -> Manifest:
+    both = [*((number, "TCP") for number in numbers), *((number, "UDP") for number in udp)]
     return {
         "toPorts": [
-            {"ports": [{"port": str(number), "protocol": "TCP"} for number in dict.fromkeys(numbers)]}
+            {"ports": [{"port": str(number), "protocol": name} for number, name in dict.fromkeys(both)]}
         ]
     }
 
@@ -104,7 +105,7 @@ def _ingress(rule: Ingress) -> Manifest:
 
 
 def _egress(rule: Egress) -> Manifest:
-    ports = _ports(*rule.ports)
+    ports = _ports(*rule.ports, udp=rule.udp_ports)
     if rule.names:
         return {"toFQDNs": [pattern for name in rule.names for pattern in _patterns(name)], **ports}
     return {"toCIDR": list(rule.cidrs), **ports}

@@ -54,7 +54,7 @@ def client_settings_policy(route: RouteSpec) -> Manifest:
 def proxy_settings_policy(route: RouteSpec) -> Manifest:
     """NGINX Gateway Fabric: patience with the server.
 
-    Field `timeout`: nginx/nginx-gateway-fabric#5165 (May 2026); an older release refuses it.
+    Field `timeout`: nginx/nginx-gateway-fabric#5165; a release without it refuses the object.
     """
     return {
         "apiVersion": "gateway.nginx.org/v1alpha1",

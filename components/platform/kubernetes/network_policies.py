@@ -106,8 +106,9 @@ def _once(value: Any) -> Any:
     return [rule for index, rule in enumerate(rules) if rule not in rules[:index]]
 
 
-def _ports(*numbers: int) -> list[Manifest]:
-    return [{"port": number, "protocol": "TCP"} for number in dict.fromkeys(numbers)]
+def _ports(*numbers: int, udp: Sequence[int] = ()) -> list[Manifest]:
+    both = [*((number, "TCP") for number in numbers), *((number, "UDP") for number in udp)]
+    return [{"port": number, "protocol": name} for number, name in dict.fromkeys(both)]
 
 
 def _dns() -> list[Manifest]:
@@ -153,5 +154,5 @@ def _egress(rule: Egress) -> Manifest:
             {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE_IPV4)}},
             {"ipBlock": {"cidr": "::/0", "except": list(PRIVATE_IPV6)}},
         ]
-    allowed: Manifest = {"ports": _ports(*rule.ports)}
+    allowed: Manifest = {"ports": _ports(*rule.ports, udp=rule.udp_ports)}
     return allowed if rule.private and not rule.cidrs else {"to": targets, **allowed}

@@ -13,6 +13,7 @@ import pulumi
 from components.naming import labels, object_name
 from components.platform.base import Values
 from components.platform.kubernetes import (
+    certificates,
     cilium,
     cloudnative_pg,
     gateway_policies,
@@ -26,6 +27,7 @@ from components.platform.kubernetes import (
 from components.platform.kubernetes.objects import Manifest, register
 from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
 from components.platform.specs import (
+    CertificateSpec,
     DatabaseCluster,
     IngressSpec,
     LanAllowance,
@@ -121,7 +123,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         name = self._options.secret_names.get(secret.name, object_name(secret.name))
         self._secrets[secret.name] = name
         store = self._options.external_store
-        if store is not None:
+        if store is not None and not secret.generated:
             manifest: Manifest = secrets.external_secret(secret, store, name)
         else:
             keys = tuple(dict.fromkeys(key for text in secret.items.values() for key in text.keys))
@@ -152,7 +154,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
         files = [mount for mount in workload.mounts if isinstance(mount, ConfigFiles)]
         needed: list[pulumi.Resource] = [*after, self._account]
         needed += [
-            self._published[mount.secret] for mount in workload.mounts if isinstance(mount, SecretFiles)
+            self._published[mount.secret]
+            for mount in workload.mounts
+            if isinstance(mount, SecretFiles) and mount.secret in self._published
         ]
         needed += [
             self._register(workloads.config_map(mount), object_name(mount.name), workload.name, parent)
@@ -231,6 +235,15 @@ class KubernetesPlatform(pulumi.ComponentResource):
             else f"{spec.name}-rw.{namespace}.svc.{self._options.cluster_domain}"
         )
         return host, database
+
+    def certificate(self, spec: CertificateSpec, *, parent: pulumi.Resource) -> None:
+        """Have cert-manager make a certificate, or adopt the Secret that exists."""
+        self._secrets[spec.name] = spec.secret
+        after: list[pulumi.Resource] = []
+        for manifest in certificates.manifests(spec):
+            after = [self._register(manifest, spec.secret, "proxy", parent, after=after)]
+        if after:
+            self._published[spec.name] = after[0]
 
     def route(self, spec: RouteSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
         """A Gateway API route, and the policies that its implementation needs for large uploads."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,12 @@ from components.workload import (
     HttpCheck,
     Mount,
     Placement,
+    Port,
     Probe,
     Resources,
     Scratch,
     SecretFiles,
+    Sidecar,
     Storage,
     Workload,
 )
@@ -51,7 +53,10 @@ def pod_template(workload: Workload, context: PodContext, annotations: Mapping[s
         "terminationGracePeriodSeconds": workload.termination_grace,
         "securityContext": _pod_security(workload),
         "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
-        "containers": [_container(workload, mounts)],
+        "containers": [
+            _container(workload, mounts),
+            *(_sidecar(sidecar) for sidecar in workload.sidecars),
+        ],
         "volumes": volumes,
         **placement(workload.placement, workload.architecture),
     }
@@ -131,10 +136,14 @@ def _pod_security(workload: Workload) -> Manifest:
 def _container_security(workload: Workload) -> Manifest:
     if _relaxed(workload, "privileged"):
         return {"privileged": True, "readOnlyRootFilesystem": not _relaxed(workload, "writable-root")}
+    return _hardened(writable_root=_relaxed(workload, "writable-root"))
+
+
+def _hardened(*, writable_root: bool = False) -> Manifest:
     return {
         "allowPrivilegeEscalation": False,
         "privileged": False,
-        "readOnlyRootFilesystem": not _relaxed(workload, "writable-root"),
+        "readOnlyRootFilesystem": not writable_root,
         "capabilities": {"drop": ["ALL"]},
         "seccompProfile": {"type": "RuntimeDefault"},
     }
@@ -150,9 +159,7 @@ def _container(workload: Workload, mounts: list[Manifest]) -> Manifest:
         "command": list(workload.command),
         "args": list(workload.args),
         "env": [{"name": name, "value": value} for name, value in sorted(workload.env.items())],
-        "ports": [
-            {"name": port.name, "containerPort": port.number, "protocol": "TCP"} for port in workload.ports
-        ],
+        "ports": _ports(workload.ports),
         "resources": amounts,
         "securityContext": _container_security(workload),
         "volumeMounts": mounts,
@@ -171,6 +178,24 @@ def _container(workload: Workload, mounts: list[Manifest]) -> Manifest:
     if workload.readiness is not None:
         container["readinessProbe"] = _probe(workload.readiness)
     return {key: value for key, value in container.items() if value not in ([], {})}
+
+
+def _sidecar(sidecar: Sidecar) -> Manifest:
+    container: Manifest = {
+        "name": sidecar.name,
+        "image": str(sidecar.image),
+        "args": list(sidecar.args),
+        "ports": _ports(sidecar.ports),
+        "resources": resources(sidecar.resources),
+        "securityContext": _hardened(),
+    }
+    if sidecar.readiness is not None:
+        container["readinessProbe"] = _probe(sidecar.readiness)
+    return {key: value for key, value in container.items() if value not in ([], {})}
+
+
+def _ports(ports: Sequence[Port]) -> list[Manifest]:
+    return [{"name": port.name, "containerPort": port.number, "protocol": "TCP"} for port in ports]
 
 
 def _probe(probe: Probe) -> Manifest:

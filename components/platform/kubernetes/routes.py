@@ -118,7 +118,14 @@ def load_balancer(spec: LoadBalancerSpec) -> Manifest:
         "type": "LoadBalancer",
         "externalTrafficPolicy": "Local",
         "selector": selector(spec.to),
-        "ports": [{"name": "http", "port": spec.listen, "targetPort": spec.port, "protocol": "TCP"}],
+        "ports": [
+            {"name": "http", "port": spec.listen, "targetPort": spec.port, "protocol": "TCP"},
+            *(
+                [{"name": "redirect", "port": 80, "targetPort": spec.redirect, "protocol": "TCP"}]
+                if spec.redirect is not None
+                else []
+            ),
+        ],
     }
     if spec.address is not None:
         body["loadBalancerIP"] = spec.address

@@ -52,7 +52,7 @@ def service(workload: Workload) -> Manifest:
                     "protocol": "TCP",
                     **({"appProtocol": port.app_protocol} if port.app_protocol else {}),
                 }
-                for port in workload.ports
+                for port in workload.all_ports
             ],
         },
     }

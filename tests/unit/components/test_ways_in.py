@@ -187,9 +187,11 @@ def test_the_read_timeout_must_be_stated() -> None:
     assert "entryPointReadTimeout" in refused({"kind": "traefik", "controllerNamespace": "traefik"})
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/a", "/ap", "/api", "/api/", "/api/assets", "/.well-known/immich", "/s", "/share", "/share/x", "/_app", "/auth/login"]
-)  # fmt: skip
+BEFORE_THE_APP = ["/", "/a", "/ap", "/api", "/api/", "/api/assets", "/.well-known/immich"]
+BEFORE_LINKS = ["/s", "/share", "/share/x", "/_app", "/auth/login"]
+
+
+@pytest.mark.parametrize("path", [*BEFORE_THE_APP, *BEFORE_LINKS])
 def test_no_sign_in_page_stands_before_what_the_app_and_shared_links_need(path: str) -> None:
     words = refused(
         {**TRAEFIK, "forwardAuth": {"address": "http://authelia:9091/", "paths": ["/admin", path]}}

@@ -75,11 +75,12 @@ def deployments(draw: st.DrawFn) -> list[Workload]:
             Ingress(reason="nodes", port=3000, cidrs=("192.168.1.0/24",), nodes=True),
         ]
     )
-    few = {"max_size": 3, "unique": True}
     return [
         workload(
             name,
-            links=tuple(draw(st.lists(link.filter(lambda one, own=name: one.to != own), **few))),
+            links=tuple(
+                draw(st.lists(link.filter(lambda one, own=name: one.to != own), max_size=3, unique=True))
+            ),
             egress=tuple(draw(st.lists(rule, max_size=2))),
             ingress=tuple(draw(st.lists(gateway, max_size=2))),
         )

@@ -25,7 +25,12 @@ SECRET_PLACES = (
     "PASSWD",
     "privateKey",
 )
-SECRET_TEXTS = (f"password={HIDDEN}", f"http://admin:{HIDDEN}@nas.lan", f"-----BEGIN KEY-----{HIDDEN}")
+SECRET_TEXTS = (
+    f"password={HIDDEN}",
+    f"http://admin:{HIDDEN}@nas.lan",
+    f"-----BEGIN KEY-----{HIDDEN}",
+    f"0 0 password={HIDDEN} * * *",
+)
 CASES = [
     (case.get("config", {}), tuple(case.get("secretKeys", ())))
     for case in map(load, (*ACCEPTED, *REFUSED))

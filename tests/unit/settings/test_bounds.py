@@ -1,0 +1,89 @@
+"""The bounds of every whole number: the last value that is taken, and the first that is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from components.settings.annotations import fields_by_alias, members, models_of
+from components.settings.model import SECTIONS
+from components.settings.reader import SettingsError, read_settings
+
+OPERATED = {"kind": "cloudnative-pg"}
+ELSEWHERE = {"kind": "external", "host": "db.lan"}
+SPLIT = {"workers": {"kind": "split", "acceptParallelRecognition": True}}
+MODELS = {"cache": {"accessMode": "ReadWriteMany"}}
+
+BOUNDS: list[tuple[str, dict[str, Any], str, int, int]] = [
+    ("host", {}, "port", 1, 65535),
+    ("server", SPLIT, "workers.apiReplicas", 1, 32),
+    ("server", SPLIT, "workers.microservicesReplicas", 1, 8),
+    ("server", {}, "metrics.apiPort", 1024, 65535),
+    ("server", {}, "metrics.microservicesPort", 1024, 65535),
+    ("server", {}, "user", 1, 65535),
+    ("server", {}, "group", 1, 65535),
+    ("server", {"acceleration": "nvenc"}, "gpu.count", 1, 16),
+    ("machineLearning", MODELS, "replicas", 1, 16),
+    ("machineLearning", {}, "workers", 1, 16),
+    ("machineLearning", {}, "requestThreads", 1, 256),
+    ("machineLearning", {}, "interOpThreads", 1, 256),
+    ("machineLearning", {}, "intraOpThreads", 1, 256),
+    ("machineLearning", {}, "modelTtl", 0, 86_400),
+    ("machineLearning", {}, "modelTtlPoll", 1, 3_600),
+    ("machineLearning", {"backend": "cuda"}, "gpu.count", 1, 16),
+    ("database", {}, "postgres", 14, 18),
+    ("database", OPERATED, "instances", 1, 9),
+    ("database", ELSEWHERE, "port", 1, 65535),
+    ("database", ELSEWHERE, "postgres", 14, 18),
+    ("cache", ELSEWHERE, "port", 1, 65535),
+    ("cache", ELSEWHERE, "database", 0, 1023),
+    ("proxy", {}, "replicas", 1, 16),
+    ("proxy", {}, "loginRate", 1, 600),
+]
+
+
+def keys_with_problems(section: str, around: dict[str, Any], path: str, value: int) -> list[str]:
+    config = json.loads(json.dumps(around))
+    *above, last = path.split(".")
+    here = config
+    for name in above:
+        here = here.setdefault(name, {})
+    here[last] = value
+    try:
+        read_settings("test", {section: json.dumps(config)}, ())
+    except SettingsError as error:
+        return [problem.key for problem in error.problems if "equal to" in problem.reason]
+    return []
+
+
+@pytest.mark.parametrize(("section", "around", "path", "least", "most"), BOUNDS)
+def test_a_whole_number_has_these_bounds(
+    section: str, around: dict[str, Any], path: str, least: int, most: int
+) -> None:
+    key = f"immich:{section}.{path}"
+    assert keys_with_problems(section, around, path, least) == []
+    assert keys_with_problems(section, around, path, most) == []
+    assert keys_with_problems(section, around, path, least - 1) == [key]
+    assert keys_with_problems(section, around, path, most + 1) == [key]
+
+
+def bounded() -> Iterator[str]:
+    """The settings of the models, but for Immich's own configuration, that are whole numbers with two bounds."""
+    for name, spec in SECTIONS.items():
+        if name == "app":
+            continue
+        waiting = list(models_of(spec.annotation()))
+        for model in waiting:
+            for alias, field in fields_by_alias(model).items():
+                waiting += [one for one in models_of(field.annotation) if one not in waiting]
+                limits = {kind for one in field.metadata for kind in ("ge", "le") if hasattr(one, kind)}
+                if int in members(field.annotation) and len(limits) == 2:
+                    yield f"{name} {alias}"
+
+
+def test_every_whole_number_is_in_the_table() -> None:
+    listed = {f"{section} {path.split('.')[-1]}" for section, _, path, _, _ in BOUNDS}
+    assert sorted(set(bounded()) - listed) == []

@@ -1,0 +1,126 @@
+"""`make doors`: read from a stack's file alone, a table for people, JSON for programs, words for mistakes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness.program import ROOT
+from toolchain.doors import columns, report, settings_without_secrets, stack_texts, text
+from toolchain.failure import ToolchainError
+
+DOORS = """
+config:
+  other:key: 5
+  immich:host: {name: photos.example.com}
+  immich:oauthClientSecret:
+    secure: v1:abc
+  immich:proxy:
+    maxUpload: 50G
+    tls: {kind: secret, name: photos-tls}
+    expose:
+      - {kind: ingress, className: nginx, controllerNamespace: nginx}
+      - {kind: loadBalancer, address: 192.168.1.20}
+"""
+
+
+def file(folder: Path, content: str) -> Path:
+    path = folder / "Pulumi.some.yaml"
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def test_people_see_columns_and_what_to_do(tmp_path: Path) -> None:
+    settings, missing = settings_without_secrets("some", *stack_texts(file(tmp_path, DOORS)))
+    assert missing == []
+    head, internet, lan, *rest = text(settings, missing).splitlines()
+    column = head.index("largest upload")
+    assert internet.startswith("internet  https://photos.example.com  ingress nginx > nginx > immich")
+    assert internet[column:].startswith("50 GB")
+    assert lan[column:].startswith("50 GB")
+    told = "\n".join(rest)
+    assert "photos.example.com  A  192.168.1.20" in told
+    assert "keeps whole uploads before passing them on: ingress nginx" in told
+    assert "must hold elsewhere" in told
+    assert "secrets not given" not in told
+
+
+def test_programs_see_numbers(tmp_path: Path) -> None:
+    settings, missing = settings_without_secrets("some", *stack_texts(file(tmp_path, DOORS)))
+    found = json.loads(json.dumps(report("some", settings, missing)))
+    assert [one["largestUpload"] for one in found["doors"]] == [50 * 10**9] * 2
+    assert found["splitHorizonDns"] == [{"name": "photos.example.com", "type": "A", "value": "192.168.1.20"}]
+    assert found["missingSecrets"] == []
+
+
+def test_secrets_that_are_not_given_are_named_and_do_not_matter(tmp_path: Path) -> None:
+    more = "  immich:database: {kind: external, host: db.example.com, vectorExtension: vectorchord}\n"
+    settings, missing = settings_without_secrets("some", *stack_texts(file(tmp_path, DOORS + more)))
+    assert missing == ["databasePassword"]
+    assert "secrets not given yet" in text(settings, missing)
+    assert text(settings, missing).endswith("immich:databasePassword")
+    assert report("some", settings, missing)["missingSecrets"] == ["immich:databasePassword"]
+
+
+def test_other_problems_are_told_also_when_secrets_are_missing(tmp_path: Path) -> None:
+    more = "  immich:database: {kind: external, host: db.example.com}\n  immich:cash: {}\n"
+    with pytest.raises(ToolchainError) as caught:
+        settings_without_secrets("some", *stack_texts(file(tmp_path, DOORS + more)))
+    assert "immich:cash" in str(caught.value)
+    assert "databasePassword\n  is needed" not in str(caught.value)
+
+
+def test_what_is_encrypted_is_never_read(tmp_path: Path) -> None:
+    content = DOORS + "  immich:cache: {kind: external, host: {secure: v1:def}}\n"
+    texts, hidden = stack_texts(file(tmp_path, content))
+    assert hidden == {"oauthClientSecret", "cache"}
+    assert "v1:" not in json.dumps(texts)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("config: [", "is not YAML"), ("- a\n", "holds no settings"), ("config: [a]\n", "holds no settings")],
+)
+def test_a_file_that_holds_no_settings_is_told_so(tmp_path: Path, content: str, words: str) -> None:
+    with pytest.raises(ToolchainError, match=words):
+        stack_texts(file(tmp_path, content))
+
+
+def test_an_empty_file_has_the_default_door(tmp_path: Path) -> None:
+    settings, _ = settings_without_secrets("some", *stack_texts(file(tmp_path, "config:\n")))
+    assert "http://localhost:8080" in text(settings, [])
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    assert columns([{"a": "1", "b": "22"}, {"a": "333", "b": ""}]) == "a    b\n1    22\n333"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "toolchain.doors", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("stack", sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml")))
+def test_every_stack_of_the_repository_has_doors(stack: str) -> None:
+    answer = run(stack, "--json")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["doors"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("a", "b"), ("--yaml",)])
+def test_wrong_arguments_show_the_right_ones(arguments: tuple[str, ...]) -> None:
+    answer = run(*arguments)
+    assert answer.returncode == 1
+    assert "python -m toolchain.doors STACK [--json]" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_an_unknown_stack_is_told_which_there_are() -> None:
+    answer = run("nowhere")
+    assert answer.returncode == 1
+    assert "no stack 'nowhere'" in answer.stderr
+    assert "dev" in answer.stderr

@@ -1,0 +1,151 @@
+"""What a run that was killed leaves behind, and how the next one copes: its lock, and creations nobody knows the end of.
+
+The CLI keeps a lock in the backend while it works and notes in the state what it is about to create. A killed CLI
+takes neither back: the next run stops at the lock, and, on a cluster, at objects that "already exist". Both can be
+told from the real thing: the lock names the process, and the object to be created is named in the note.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from toolchain.deployment import Json, Resource, export, items, mapping, restore
+from toolchain.failure import ToolchainError
+from toolchain.paths import ROOT
+from toolchain.progress import warn
+
+_FILE: Final = "file://"
+_PROJECT: Final = "organization/immich"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Who works on a stack."""
+
+    pid: int
+    host: str
+    since: str
+
+    @property
+    def stale(self) -> bool:
+        """Whether its process has ended for certain: it ran on this machine and is no more."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return not _may_be_the_cli(self.pid)
+
+
+def _may_be_the_cli(pid: int) -> bool:
+    """Whether a living process can be the CLI; another program was given the number of one that ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True  # no /proc here, or not ours to read
+    name, state = stat.partition("(")[2].rpartition(")")[0], stat.rpartition(")")[2].split()[0]
+    return name.startswith("pulumi") and state not in "ZX"
+
+
+def locks(stack: str, env: Mapping[str, str]) -> list[Lock]:
+    """The locks of a stack in a backend of files; none are seen in another backend."""
+    backend = env.get("PULUMI_BACKEND_URL", "")
+    if not backend.startswith(_FILE):
+        return []
+    folder = Path(backend.removeprefix(_FILE)).expanduser() / ".pulumi" / "locks" / _PROJECT / stack
+    found: list[Lock] = []
+    for file in sorted(folder.glob("*.json")):
+        try:
+            content = mapping(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            continue  # gone, or being written: not for us to judge
+        pid = content.get("pid")
+        if isinstance(pid, int):
+            found.append(Lock(pid, str(content.get("hostname")), str(content.get("timestamp"))))
+    return found
+
+
+def release_lock(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
+    """Take the lock of a killed run away; ToolchainError where somebody may still be at work."""
+    held = locks(stack, env)
+    if not held:
+        return
+    if living := [lock for lock in held if not lock.stale]:
+        lock = living[0]
+        raise ToolchainError(
+            f"Another run works on the stack {stack}: process {lock.pid} on {lock.host}, since {lock.since}. Wait for "
+            f'its end; if it is dead: eval "$(make -s env)" && pulumi cancel --yes --stack {stack}'
+        )
+    _call(["cancel", "--yes", "--stack", stack], env, cwd)
+    warn(f"an earlier run on the stack {stack} was killed: its lock is released")
+
+
+def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
+    """Find out what became of creations that a killed run had begun, so that nothing is made twice.
+
+    Each object is put into the state under the name that it was to get, and then read back: what is there stays, what
+    is not leaves the state again.
+    """
+    state = export(stack, env, cwd)
+    if state is None:
+        return
+    deployment = mapping(state.get("deployment"))
+    pending = [mapping(entry) for entry in items(deployment.get("pending_operations"))]
+    begun = {resource.urn: resource for resource in map(unfinished, pending) if resource is not None}
+    if not begun:
+        return
+    known = {Resource(mapping(entry)).urn for entry in items(deployment.get("resources"))}
+    adopted = [resource.state for urn, resource in begun.items() if urn not in known]
+    rest = [entry for entry in pending if unfinished(entry) is None]
+    repaired = {
+        **deployment,
+        "resources": [*items(deployment.get("resources")), *adopted],
+        "pending_operations": rest,
+    }
+    warn(
+        f"an earlier run on the stack {stack} was killed while it created {len(begun)} objects: looking for them"
+    )
+    restore(stack, {**state, "deployment": repaired}, env, cwd)
+    try:
+        targets = [option for urn in begun for option in ("--target", urn)]
+        _call(["refresh", "--yes", "--skip-preview", "--stack", stack, *targets], env, cwd)
+    except ToolchainError:
+        # Nobody could be asked: what the killed run noted stays noted.
+        restore(stack, state, env, cwd)
+        raise
+
+
+def unfinished(operation: Json) -> Resource | None:
+    """The Kubernetes object, with the id that it was to get, whose creation an operation began; None for others."""
+    if operation.get("type") != "creating":
+        return None
+    resource = Resource(mapping(operation.get("resource")))
+    metadata = mapping(resource.inputs.get("metadata"))
+    name, namespace = metadata.get("name"), metadata.get("namespace")
+    if not resource.type.startswith("kubernetes:") or not isinstance(name, str):
+        return None
+    found = f"{namespace}/{name}" if isinstance(namespace, str) else name
+    return Resource({**resource.state, "id": found})
+
+
+def _call(arguments: list[str], env: Mapping[str, str], cwd: Path) -> None:
+    done = subprocess.run(
+        ["pulumi", *arguments, "--non-interactive"],
+        cwd=cwd,
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ToolchainError(f"pulumi {arguments[0]} failed:\n{(done.stderr or done.stdout).strip()}")
