@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from components.settings.app import AppConfig
     from components.settings.backup import Backup
     from components.settings.cache import Cache
+    from components.settings.cloudflare import Cloudflare
     from components.settings.database import Database
     from components.settings.host import Host
     from components.settings.kubernetes import Kubernetes
@@ -44,6 +45,8 @@ class Settings:
     """Where secrets come from."""
     backup: Backup | None = None
     """Backups of the database; none makes none."""
+    cloudflare: Cloudflare | None = None
+    """Tunnel, DNS and Access at Cloudflare; none uses nothing of it."""
     app: AppConfig | None = None
     """Immich's own configuration file; none leaves Immich's settings to its web page."""
 
@@ -75,6 +78,7 @@ SECTIONS: Mapping[str, SectionSpec] = {
     "kubernetes": SectionSpec("kubernetes", "Kubernetes"),
     "secrets": SectionSpec("secret_source", "SecretSource"),
     "backup": SectionSpec("backup", "Backup", optional=True),
+    "cloudflare": SectionSpec("cloudflare", "Cloudflare", optional=True),
     "app": SectionSpec("app", "AppConfig", optional=True),
 }
 """Config keys of sections, in the order of the reference."""
@@ -86,5 +90,8 @@ SECRET_KEYS: Mapping[str, str] = {
     "smtpPassword": "password at the mail server",
     "backupAccessKeyId": "access key of the backup store",
     "backupSecretAccessKey": "secret key of the backup store",
+    "cloudflareApiToken": "API token of Cloudflare",
+    "cloudflareTunnelCredentials": "credentials file (JSON) of a Cloudflare tunnel that exists",
+    "cloudflareTunnelToken": "token of a Cloudflare tunnel that exists",
 }
 """Config keys of secrets: set with `pulumi config set --secret immich:<key>`, read only by components/secrets.py."""

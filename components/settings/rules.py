@@ -305,14 +305,19 @@ def proxies_are_judged_by_their_clients(
             )
 
 
-@_rule("secrets", "database", "cache", "backup", "app")
+@_rule("secrets", "database", "cache", "backup", "app", "cloudflare")
 def external_secrets_are_named(
-    secrets: SecretSource, database: Database, cache: Cache, backup: Backup | None, app: AppConfig | None
+    secrets: SecretSource,
+    database: Database,
+    cache: Cache,
+    backup: Backup | None,
+    app: AppConfig | None,
+    cloudflare: Cloudflare | None,
 ) -> Iterator[Finding]:
     """With an external store nothing is made at random, so each secret needs its item."""
     if not isinstance(secrets, ExternalSecrets):
         return
-    wanted = wanted_secrets(database, cache, backup, app)
+    wanted = wanted_secrets(database, cache, backup, app, cloudflare)
     for key in wanted:
         if key not in secrets.values:
             yield Finding(
@@ -401,3 +406,13 @@ def app_agrees_with_the_program(
                 reason=f"other sections make it {json.dumps(conflict.implied)}",
                 hint="leave it out: it follows immich:host, server, machineLearning and backup",
             )
+
+
+@_rule("cloudflare", "host", "proxy")
+def cloudflare_leads_to_immich(cloudflare: Cloudflare | None, host: Host, proxy: Proxy) -> Iterator[Finding]:
+    """Names in the zone, by https, and something that answers at the tunnel's end."""
+    if cloudflare is None:
+        return
+    from components.settings.cloudflare_checks import findings
+
+    yield from findings(cloudflare, host, proxy)

@@ -11,13 +11,21 @@ if TYPE_CHECKING:
     from components.settings.app import AppConfig
     from components.settings.backup import Backup
     from components.settings.cache import Cache
+    from components.settings.cloudflare import Cloudflare
     from components.settings.database import Database
 
 
 def wanted_secrets(
-    database: Database, cache: Cache, backup: Backup | None, app: AppConfig | None
+    database: Database,
+    cache: Cache,
+    backup: Backup | None,
+    app: AppConfig | None,
+    cloudflare: Cloudflare | None = None,
 ) -> dict[str, bool]:
-    """Config key of each secret that is needed, and whether it may be made at random where it is not given."""
+    """Config key of each secret that is needed, and whether it may be made at random where it is not given.
+
+    Cloudflare's API token is not among them: it may be in the environment, and no container gets it.
+    """
     wanted = {"databasePassword": not isinstance(database, ExternalDatabase)}
     if isinstance(cache, BundledCache) or cache.password:
         wanted["cachePassword"] = isinstance(cache, BundledCache)
@@ -25,4 +33,8 @@ def wanted_secrets(
         wanted |= {"backupAccessKeyId": False, "backupSecretAccessKey": False}
     if app is not None:
         wanted |= dict.fromkeys(sorted(app.required_secrets), False)
+    existing = cloudflare.tunnel.existing if cloudflare is not None and cloudflare.tunnel else None
+    if existing is not None:
+        kinds = {"file": "cloudflareTunnelCredentials", "token": "cloudflareTunnelToken"}
+        wanted[kinds[existing.credentials]] = False
     return wanted
