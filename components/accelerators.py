@@ -27,7 +27,6 @@ NO_NVIDIA = {"NVIDIA_VISIBLE_DEVICES": "void"}
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Default:
     resource: str | None = None
-    devices: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -41,13 +40,13 @@ def _nvidia(capabilities: str) -> _Default:
 _DEFAULTS: Mapping[str, _Default] = {
     "nvenc": _nvidia("compute,video,utility"),
     "qsv": _Default(resource="gpu.intel.com/i915", env=NO_NVIDIA),
-    "vaapi": _Default(devices=("/dev/dri",), env=NO_NVIDIA),
-    "rkmpp": _Default(devices=("/dev/rga", "/dev/dri", "/dev/dma_heap", "/dev/mpp_service"), env=NO_NVIDIA),
+    "vaapi": _Default(env=NO_NVIDIA),
+    "rkmpp": _Default(env=NO_NVIDIA),
     "cuda": _nvidia("compute,utility"),
     "rocm": _Default(resource="amd.com/gpu"),
     "openvino": _Default(resource="gpu.intel.com/i915"),
-    "armnn": _Default(devices=("/dev/mali0",)),
-    "rknn": _Default(devices=("/dev/dri",)),
+    "armnn": _Default(),
+    "rknn": _Default(),
 }
 """Per backend, from docker/hwaccel.transcoding.yml and docker/hwaccel.ml.yml of immich-app/immich."""
 
@@ -57,10 +56,8 @@ def accelerator(backend: str, access: GpuAccess) -> Accelerator:
     if backend in {"disabled", "cpu"}:
         return Accelerator(groups=access.groups, env=NO_NVIDIA if backend == "disabled" else {})
     default = _DEFAULTS[backend]
-    paths = access.devices if access.devices is not None else ()
-    resource = access.resource
-    if resource is None and not paths:
-        resource, paths = default.resource, default.devices
+    paths = access.opened(backend)
+    resource = access.resource if access.resource is not None or paths else default.resource
     return Accelerator(
         gpu=Gpu(resource=resource, count=access.count, runtime_class=access.runtime_class)
         if resource is not None or access.runtime_class is not None
@@ -74,8 +71,3 @@ def accelerator(backend: str, access: GpuAccess) -> Accelerator:
             else []
         ),
     )
-
-
-def opens_devices(backend: str, access: GpuAccess) -> bool:
-    """Whether the workload opens devices of the host, which only a privileged container may."""
-    return bool(accelerator(backend, access).devices)

@@ -99,6 +99,11 @@ def _preconditions(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> I
                     "the LAN door speaks plain http: give immich:proxy.tls a certificate for "
                     f"{host.name}, and one address serves at home and away"
                 )
+            case LoadBalancer(door="internet") if host.https and proxy.tls is None:
+                yield (
+                    "the internet door's load balancer ends TLS itself, or Cloudflare does in front of it: nginx "
+                    "speaks plain http there until immich:proxy.tls gives it a certificate"
+                )
             case _:
                 pass
 

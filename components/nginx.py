@@ -111,9 +111,7 @@ def nginx_version(image: ImageRef) -> tuple[int, int, int]:
     raise ValueError(f"{versions.NGINX} is no version of nginx")
 
 
-def configuration(
-    settings: ProxySettings, found: Sequence[Listener], where: Surroundings
-) -> dict[str, str]:
+def configuration(settings: ProxySettings, found: Sequence[Listener], where: Surroundings) -> dict[str, str]:
     """File name -> text of nginx.conf and the two files that it includes from its own folder."""
     headers = dict(SECURITY_HEADERS)
     if settings.content_security_policy:

@@ -6,7 +6,6 @@ import os
 
 import pulumi
 
-from components.accelerators import opens_devices
 from components.platform.kubernetes import KubernetesOptions, KubernetesPlatform
 from components.platform.kubernetes.secrets import ExternalStore
 from components.platform.specs import LanAllowance
@@ -61,10 +60,10 @@ def platform(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> Ku
     cluster = settings.kubernetes
     store = settings.secrets
     external = isinstance(store, ExternalSecrets)
-    privileged = opens_devices(settings.server.acceleration, settings.server.gpu) or (
-        isinstance(settings.machine_learning, BundledMachineLearning)
-        and opens_devices(settings.machine_learning.backend, settings.machine_learning.gpu)
-    )
+    learning = settings.machine_learning
+    opened = settings.server.gpu.opened(settings.server.acceleration)
+    if isinstance(learning, BundledMachineLearning):
+        opened += learning.gpu.opened(learning.backend)
     options = KubernetesOptions(
         stack=stack,
         namespace=cluster.namespace,
@@ -86,4 +85,4 @@ def platform(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> Ku
         else None,
         secret_names={str(name): str(given) for name, given in store.names.items()} if external else {},
     )
-    return KubernetesPlatform(options, privileged, opts)
+    return KubernetesPlatform(options, bool(opened), opts)

@@ -143,7 +143,7 @@ def _workload(
         readiness=Probe(check=check, timeout=5),
         mounts=tuple(mounts),
         replicas=replicas,
-        # Two background workers would split people up; two releases of the API serve each other's missing files.
+        # Two background workers would split people up, also for the moment of a roll-out.
         exclusive=jobs or not args.shared_media,
         supplemental_groups=device.groups,
         gpu=device.gpu,

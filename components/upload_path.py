@@ -94,13 +94,19 @@ class Door:
 
 
 def doors(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> tuple[Door, ...]:
-    """Every door of a deployment: the tunnel first, then the ways in as the settings have them."""
+    """Every door of a deployment: the tunnel first, then the ways in as the settings have them.
+
+    From the internet a name leads to one place: what leads into the tunnel reaches no other internet door.
+    """
     inner = (*_nginx(proxy), Hop(name="immich"))
     found: list[Door] = []
-    if cloudflare is not None and cloudflare.tunnel is not None:
+    if cloudflare is not None:
         edge = _edge(cloudflare, peer="the tunnel's connector, by no address")
         connector = Hop(name="cloudflared", peer="its pod")
-        found.append(Door(name="internet", url=host.url, hops=(edge, connector, *inner)))
+        found += [
+            Door(name="internet", url=_url(host, name), hops=(edge, connector, *inner))
+            for name in cloudflare.tunnel_names(host.names)
+        ]
     for way in proxy.expose:
         found += _ways(way, host, proxy, cloudflare, inner)
     return tuple(found)
@@ -115,6 +121,11 @@ def names_of(way: Exposure, host: Host) -> tuple[str, ...]:
 def is_proxied(name: str, cloudflare: Cloudflare | None) -> bool:
     """Whether a name's DNS record leads to Cloudflare's edge."""
     return cloudflare is not None and any(str(one.name) == name and one.proxied for one in cloudflare.records)
+
+
+def in_tunnel(name: str, host: Host, cloudflare: Cloudflare | None) -> bool:
+    """Whether a name leads into the tunnel."""
+    return cloudflare is not None and name in {str(one) for one in cloudflare.tunnel_names(host.names)}
 
 
 def _ways(
@@ -134,6 +145,8 @@ def _ways(
         return [Door(name="lan", url=url, hops=(*front, *inner), address=address)]
     found: list[Door] = []
     for name in names:
+        if in_tunnel(name, host, cloudflare):
+            continue
         edge: tuple[Hop, ...] = ()
         if cloudflare is not None and is_proxied(name, cloudflare):
             edge = (_edge(cloudflare, peer="an address of Cloudflare's"),)

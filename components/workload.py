@@ -207,7 +207,7 @@ class Ingress:
 class Relaxation:
     """A step back from the hardened default, with its reason."""
 
-    what: Literal["privileged", "writable-root", "unmasked-proc"]
+    what: Literal["privileged", "writable-root"]
     reason: str
 
 

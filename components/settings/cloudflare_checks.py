@@ -25,25 +25,25 @@ def findings(cloudflare: Cloudflare, host: Host, proxy: Proxy) -> Iterator[Findi
     """Rules that are broken."""
     if cloudflare.tunnel is not None:
         yield from _tunnel(cloudflare, cloudflare.tunnel, host, proxy)
-    if cloudflare.proxied_names(host.names) and not host.https:
+    edge = cloudflare.proxied_names(host.names)
+    if edge and not host.https:
         yield Finding(
             key="host.https",
             given="false",
             reason="people reach a name that Cloudflare proxies by https",
             hint="leave host.https out",
         )
-    elif not cloudflare.tunnel and cloudflare.proxied_names(host.names):
-        if (host.port or 443) not in _HTTPS_PORTS:
-            yield Finding(
-                key="host.port",
-                given=str(host.port),
-                reason=f"Cloudflare's edge speaks https at {', '.join(map(str, sorted(_HTTPS_PORTS)))} only",
-                hint="leave host.port out",
-            )
-    if cloudflare.access is not None and not cloudflare.proxied_names(host.names):
+    elif not cloudflare.tunnel and edge and (host.port or 443) not in _HTTPS_PORTS:
+        yield Finding(
+            key="host.port",
+            given=str(host.port),
+            reason=f"Cloudflare's edge speaks https at {', '.join(map(str, sorted(_HTTPS_PORTS)))} only",
+            hint="leave host.port out",
+        )
+    if cloudflare.access is not None and not edge:
         yield Finding(
             key="cloudflare.access",
-            reason="none of the names of immich:host goes through Cloudflare's edge, so nobody would be asked to sign in",
+            reason="no name of immich:host goes through Cloudflare's edge, so nobody would be asked to sign in",
             hint="proxy the record of the host name, use a tunnel, or leave access out",
         )
     if any(one.name in host.names for one in cloudflare.records) and all(
@@ -117,8 +117,8 @@ def notes(cloudflare: Cloudflare, host: Host, service: str) -> Iterator[str]:
     for name in edge:
         if within(name, cloudflare.zone) and depth(name, cloudflare.zone) > 1:
             yield (
-                f"{name} is more than one label below {cloudflare.zone}: Universal SSL has no certificate for it; order an "
-                "advanced certificate for it, or take a name such as photos." + cloudflare.zone
+                f"{name} is more than one label below {cloudflare.zone}: Universal SSL has no certificate for it; "
+                f"order an advanced one, or take a name such as photos.{cloudflare.zone}"
             )
     if edge:
         yield (
@@ -141,6 +141,6 @@ def notes(cloudflare: Cloudflare, host: Host, service: str) -> Iterator[str]:
         yield "cloudflare.access has no serviceToken: the mobile app cannot get through"
     if access is not None and access.service_token is not None and access.service_token.duration != "forever":
         yield (
-            f"the service token of the mobile app ends {access.service_token.duration} after it was made; renew it before, "
-            "or no phone gets in"
+            f"the service token of the mobile app ends {access.service_token.duration} after it was made; renew it "
+            "before, or no phone gets in"
         )

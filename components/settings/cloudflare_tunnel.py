@@ -50,10 +50,10 @@ class ExistingTunnel(Section):
 class TunnelAccess(Section):
     """The connectors check by themselves that a request was let in by Cloudflare Access."""
 
-    team_name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z", examples=["example"])
+    team_name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", examples=["example"])
     """The organisation's team: `example` of example.cloudflareaccess.com."""
     audiences: tuple[
-        Annotated[str, Field(pattern=r"^[0-9a-f]{64}\Z", examples=["32 bytes in hexadecimal"])], ...
+        Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", examples=["32 bytes in hexadecimal"])], ...
     ] = ()
     """Audience tags of applications (64 hexadecimal digits); none takes those of `access`."""
 
@@ -96,7 +96,7 @@ class Tunnel(Section):
     """A tunnel and its connectors (cloudflared), which open connections to Cloudflare and no port."""
 
     name: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._ -]{0,98}[A-Za-z0-9])?\Z", examples=["immich-home"]
+        default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._ -]{0,98}[A-Za-z0-9])?$", examples=["immich-home"]
     )
     """Its name in the account; none is `immich-<stack>`."""
     existing: ExistingTunnel | None = None

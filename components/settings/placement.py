@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -42,6 +43,15 @@ class Placement(Section):
     """An existing PriorityClass."""
 
 
+HOST_DEVICES: Mapping[str, tuple[str, ...]] = {
+    "vaapi": ("/dev/dri",),
+    "rkmpp": ("/dev/rga", "/dev/dri", "/dev/dma_heap", "/dev/mpp_service"),
+    "armnn": ("/dev/mali0",),
+    "rknn": ("/dev/dri",),
+}
+"""Backends that open devices of the host unless a resource is named (immich-app/immich, docker/hwaccel.*.yml)."""
+
+
 class GpuAccess(Section):
     """How pods reach an accelerator; every value has a default for its backend."""
 
@@ -63,3 +73,9 @@ class GpuAccess(Section):
                 "give resource (a device plugin hands it out) or devices (mounted from the host), not both"
             )
         return self
+
+    def opened(self, backend: str) -> tuple[str, ...]:
+        """Devices of the host that a pod opens for `backend`; such a pod must be privileged."""
+        if self.devices is not None:
+            return tuple(self.devices)
+        return () if self.resource is not None else HOST_DEVICES.get(backend, ())

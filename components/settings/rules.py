@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from components.settings.app_overrides import app_overrides
 from components.settings.cache import BundledCache
 from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
 from components.settings.machine_learning import BundledMachineLearning
-from components.settings.proxy import HttpRoute, PlainIngress, TraefikRoute
+from components.settings.proxy import ClusterIp, HttpRoute, PlainIngress, TraefikRoute
 from components.settings.resources import DEFAULTS
 from components.settings.secret_source import ExternalSecrets
 from components.settings.server import SplitWorkers
@@ -283,6 +284,45 @@ def _quantity(size: int | None) -> str:
 
 
 @_rule("host", "proxy", "cloudflare")
+def names_lead_to_doors(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> Iterator[Finding]:
+    """A name leads to one place, and somebody must answer there."""
+    from components.upload_path import in_tunnel, names_of
+
+    if cloudflare is None:
+        return
+    outside: set[str] = set()
+    anywhere: set[str] = set()
+    for index, way in enumerate(proxy.expose):
+        if isinstance(way, ClusterIp):
+            continue
+        names = names_of(way, host)
+        anywhere.update(names)
+        if way.door == "lan":
+            continue
+        outside.update(names)
+        if all(in_tunnel(name, host, cloudflare) for name in names):
+            yield Finding(
+                key=f"proxy.expose[{index}].door",
+                given="internet",
+                reason=f"{', '.join(names)} leads into the tunnel (cloudflare.tunnel): nobody comes in here from "
+                "the internet",
+                hint="say door: lan where your own DNS leads there; or give the name a record in cloudflare.records",
+            )
+    for index, record in enumerate(cloudflare.records):
+        public = record.proxied or record.type == "CNAME" or ipaddress.ip_address(record.content).is_global
+        if not record.leads_into_a_tunnel and str(record.name) not in (outside if public else anywhere):
+            yield Finding(
+                key=f"cloudflare.records[{index}].name",
+                given=record.name,
+                reason="leads here, but no way in answers to that name"
+                + (" from the internet" if public else ""),
+                hint=f"add {record.name} to immich:host.aliases (or to the way's hostnames) and a way in with door "
+                + ("internet" if public else "lan")
+                + " to proxy.expose; or leave the record out",
+            )
+
+
+@_rule("host", "proxy", "cloudflare")
 def proxies_are_judged_by_their_clients(
     host: Host, proxy: Proxy, cloudflare: Cloudflare | None
 ) -> Iterator[Finding]:
@@ -306,7 +346,7 @@ def proxies_are_judged_by_their_clients(
 
 
 @_rule("secrets", "database", "cache", "backup", "app", "cloudflare")
-def external_secrets_are_named(
+def external_secrets_are_named(  # noqa: PLR0917 - one for each section
     secrets: SecretSource,
     database: Database,
     cache: Cache,
@@ -360,27 +400,24 @@ def allowances_need_cilium(kubernetes: Kubernetes) -> Iterator[Finding]:
         )
 
 
-@_rule("kubernetes", "storage", "server", "machineLearning")
+@_rule("kubernetes", "server", "machineLearning")
 def pod_security_is_possible(
-    kubernetes: Kubernetes, storage: Storage, server: Server, machine_learning: MachineLearning
+    kubernetes: Kubernetes, server: Server, machine_learning: MachineLearning
 ) -> Iterator[Finding]:
-    """A hostPath volume is refused at every level but privileged (Pod Security Standards)."""
+    """A device of the host is admitted at the level privileged only (Pod Security Standards)."""
     if kubernetes.pod_security in {"auto", "privileged"}:
         return
-    hosts = [name for name, source in storage.sources() if isinstance(source, HostPath)]
-    hosts += ["server.gpu.devices"] if server.gpu.devices or server.acceleration == "rkmpp" else []
-    hosts += (
-        ["machineLearning.gpu.devices"]
-        if isinstance(machine_learning, BundledMachineLearning) and machine_learning.gpu.devices
-        else []
-    )
-    if hosts:
-        yield Finding(
-            key="kubernetes.podSecurity",
-            given=kubernetes.pod_security,
-            reason=f"{', '.join(hosts)} mounts a folder or device of the host, which only the level privileged admits",
-            hint="use auto or privileged, or a volume and a device plugin",
-        )
+    opened = [("server.acceleration", server.acceleration, server.gpu)]
+    if isinstance(machine_learning, BundledMachineLearning):
+        opened.append(("machineLearning.backend", machine_learning.backend, machine_learning.gpu))
+    for key, backend, gpu in opened:
+        if paths := gpu.opened(backend):
+            yield Finding(
+                key="kubernetes.podSecurity",
+                given=kubernetes.pod_security,
+                reason=f"{key} {backend} opens {', '.join(paths)} of the host, which only the level privileged admits",
+                hint="use auto or privileged, or name the resource of a device plugin",
+            )
 
 
 @_rule("app", "host", "server", "machineLearning", "backup")

@@ -124,9 +124,7 @@ def upload(
             digest.update(block)
             connection.sock.sendall(block)
         found = connection.getresponse()
-        return Upload(
-            Answer(found.status, found.getheaders(), found.read()), digest.hexdigest(), sent_at
-        )
+        return Upload(Answer(found.status, found.getheaders(), found.read()), digest.hexdigest(), sent_at)
     finally:
         connection.close()
 

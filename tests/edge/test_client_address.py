@@ -35,10 +35,21 @@ WORKER = "2a06:98c0:3600::103"
 """What Cloudflare gives as the client of a request that a Worker of another zone makes."""
 NUMBERS = itertools.count()
 
-v4 = st.integers(1 << 24, (1 << 32) - 1).map(lambda number: str(ipaddress.IPv4Address(number)))
-v6 = st.integers(1, (1 << 128) - 1).map(lambda number: str(ipaddress.IPv6Address(number)))
+# Addresses that a connection can come from: below multicast.
+v4 = st.integers(1 << 24, (224 << 24) - 1).map(lambda number: str(ipaddress.IPv4Address(number)))
+v6 = st.integers(1, (0xFF << 120) - 1).map(lambda number: str(ipaddress.IPv6Address(number)))
 notable = st.sampled_from(
-    ["10.42.0.7", "10.42.0.9", "127.0.0.1", "127.0.1.5", "127.0.1.6", "127.0.4.7", "192.168.1.4", "::1", WORKER]
+    [
+        "10.42.0.7",
+        "10.42.0.9",
+        "127.0.0.1",
+        "127.0.1.5",
+        "127.0.1.6",
+        "127.0.4.7",
+        "192.168.1.4",
+        "::1",
+        WORKER,
+    ]
     + ["173.245.48.9", "2606:4700::7", "fd00:42::9", "169.254.1.1", "100.64.0.3"]
 )
 address = st.one_of(v4, v6, notable)
@@ -299,7 +310,11 @@ def test_the_matrix_of_forgeries(edge: Setting) -> None:
             cloudflare(real, [("X-Forwarded-For", forged_), ("X-Real-IP", forged_)]),
             real,
         ),
-        "client forged CF-Connecting-IP": (CONNECTOR, cloudflare(real, [("CF-Connecting-IP", forged_)]), real),
+        "client forged CF-Connecting-IP": (
+            CONNECTOR,
+            cloudflare(real, [("CF-Connecting-IP", forged_)]),
+            real,
+        ),
         "worker of another zone": (CONNECTOR, cloudflare(WORKER, [("X-Forwarded-For", forged_)]), WORKER),
         "peer that is no pod": (STRANGER, cloudflare(forged_, []), STRANGER),
     }

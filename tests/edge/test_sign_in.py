@@ -66,7 +66,13 @@ def test_no_spelling_of_a_path_escapes_the_limit(path: str, start: Start) -> Non
 
 @pytest.mark.parametrize(
     "path",
-    ["/api/auth/logout", "/api/auth/validateToken", "/api/auth/change-password", "/auth/login", "/api/oauthx"],
+    [
+        "/api/auth/logout",
+        "/api/auth/validateToken",
+        "/api/auth/change-password",
+        "/auth/login",
+        "/api/oauthx",
+    ],
 )
 def test_what_is_no_attempt_is_not_limited(path: str, start: Start) -> None:
     port = start(proxy(loginRate=1)).ports["lan"]
@@ -97,9 +103,11 @@ def test_clients_behind_one_gateway_have_attempts_of_their_own_and_a_household_w
         headers = [("X-Forwarded-For", client)]
         return request(port, "POST", LOGIN, headers, b"{}", source="127.0.1.6").status
 
-    assert [attempt("1.2.3.4"), attempt("1.2.3.4"), attempt("1.2.3.4"), attempt("1.2.3.5")] == [200, 200, 429, 200]
-    # Two of one /64, whose eighth byte is an end of line and whose others are zero; then one of the next.
-    assert [attempt("2001:db8:0:a::1"), attempt("2001:db8:0:a:ffff::2"), attempt("2001:db8:0:a::3")] == [200, 200, 429]
+    one_address = ["1.2.3.4", "1.2.3.4", "1.2.3.4", "1.2.3.5"]
+    assert [attempt(client) for client in one_address] == [200, 200, 429, 200]
+    # Of one /64, with zeros and an end of line among its eight bytes; then one of the next.
+    one_network = ["2001:db8:0:a::1", "2001:db8:0:a:ffff::2", "2001:db8:0:a::3"]
+    assert [attempt(client) for client in one_network] == [200, 200, 429]
     assert attempt("2001:db8:0:b::1") == 200
 
 

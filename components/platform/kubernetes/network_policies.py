@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from components.naming import selector
 from components.platform.kubernetes.pods import Manifest
@@ -102,7 +102,7 @@ def _once(value: Any) -> Any:
     """A list without repetitions: two names outside may need the same addresses and port."""
     if not isinstance(value, list):
         return value
-    rules: list[Any] = value
+    rules = cast("list[Any]", value)
     return [rule for index, rule in enumerate(rules) if rule not in rules[:index]]
 
 

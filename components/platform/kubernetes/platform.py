@@ -37,7 +37,7 @@ from components.platform.specs import (
     RouteSpec,
     TraefikSpec,
 )
-from components.workload import ConfigFiles, Device, SecretFiles, VolumeRequest, Workload
+from components.workload import ConfigFiles, SecretFiles, VolumeRequest, Workload
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -352,11 +352,6 @@ class KubernetesPlatform(pulumi.ComponentResource):
             holds_data=holds_data,
             timeout=timeout,
         )
-
-
-def needs_privilege(workload: Workload) -> bool:
-    """Whether only a namespace of the level `privileged` admits the workload's pods."""
-    return bool(workload.relaxations) or any(isinstance(mount, Device) for mount in workload.mounts)
 
 
 def _digest(files: Mapping[str, str]) -> str:

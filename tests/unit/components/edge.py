@@ -1,50 +1,30 @@
-"""Settings for tests of doors: ways in as a stack's file has them, and Cloudflare as far as doors look at it."""
+"""Settings for tests of doors, read as those of a stack's file are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from components.settings.cloudflare import Cloudflare
 from components.settings.host import Host
 from components.settings.proxy import Proxy
 from components.values import Hostname
 
-MEGABYTE = 10**6
-PLANS = {
-    "free": 100 * MEGABYTE,
-    "pro": 100 * MEGABYTE,
-    "business": 200 * MEGABYTE,
-    "enterprise": 500 * MEGABYTE,
-}
 NAME = "photos.example.com"
+PLANS = {"free": 100 * 10**6, "pro": 100 * 10**6, "business": 200 * 10**6, "enterprise": 500 * 10**6}
+"""Bytes that a plan's edge lets through."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """A DNS record."""
-
-    name: str
-    proxied: bool = True
+def record(name: str = NAME, *, proxied: bool = True, content: str = "93.184.215.14") -> dict[str, Any]:
+    """A DNS record of the type A."""
+    return {"name": name, "type": "A", "content": content, "proxied": proxied}
 
 
-@dataclass(frozen=True)
-class Edge:
-    """What doors read of `immich:cloudflare`."""
-
-    plan: str = "free"
-    tunnel: object | None = None
-    records: tuple[Record, ...] = field(default=())
-
-    @property
-    def upload_limit(self) -> int:
-        """Bytes."""
-        return PLANS[self.plan]
-
-
-def edge(plan: str = "free", *, tunnel: bool = False, records: Sequence[Record] = ()) -> Any:
-    """Cloudflare's section, in the place of the real one."""
-    return Edge(plan, object() if tunnel else None, tuple(records))
+def edge(plan: str = "free", *, tunnel: bool = False, records: Sequence[dict[str, Any]] = ()) -> Cloudflare:
+    """Cloudflare's section, read as a stack's file is."""
+    section: dict[str, Any] = {"plan": plan, "accountId": "a" * 32, "zone": "example.com", "zoneId": "b" * 32}
+    section |= {"records": list(records), **({"tunnel": {}} if tunnel else {})}
+    return Cloudflare.model_validate(section, by_alias=True, by_name=False)
 
 
 def host(name: str = NAME, **more: Any) -> Host:

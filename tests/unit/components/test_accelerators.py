@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.accelerators import accelerator, opens_devices
+from components.accelerators import accelerator
 from components.settings.placement import GpuAccess
 
 TRANSCODING = ("nvenc", "qsv", "vaapi", "rkmpp")
@@ -48,7 +48,7 @@ def test_no_acceleration_needs_nothing(backend: str) -> None:
 @pytest.mark.parametrize("backend", [*TRANSCODING, *LEARNING])
 def test_only_devices_of_the_host_need_privilege_and_the_reason_names_them(backend: str) -> None:
     found = accelerator(backend, access())
-    assert bool(found.relaxations) == bool(found.devices) == opens_devices(backend, access())
+    assert bool(found.relaxations) == bool(found.devices) == bool(access().opened(backend))
     for step in found.relaxations:
         assert step.what == "privileged"
         assert step.reason.startswith(f"{backend} opens /dev/")
@@ -61,7 +61,7 @@ def test_a_device_plugin_takes_the_place_of_devices_and_of_privilege(backend: st
     assert found.gpu is not None
     assert (found.gpu.resource, found.gpu.count) == ("example.com/gpu", 2)
     assert (found.devices, found.relaxations) == ((), ())
-    assert not opens_devices(backend, given)
+    assert not given.opened(backend)
 
 
 @pytest.mark.parametrize("backend", [*TRANSCODING, *LEARNING])
@@ -70,7 +70,7 @@ def test_devices_that_are_given_take_the_place_of_the_resource(backend: str) -> 
     assert found.gpu is None
     assert [device.path for device in found.devices] == ["/dev/dri/renderD129"]
     assert found.groups == (105,)
-    assert opens_devices(backend, access(devices=["/dev/dri/renderD129"]))
+    assert access(devices=["/dev/dri/renderD129"]).opened(backend) == ("/dev/dri/renderD129",)
 
 
 def test_nvidia_is_told_what_the_container_may_do_with_the_gpu() -> None:

@@ -16,10 +16,10 @@ from tests.unit.components.edge import (
     OPEN,
     PLAIN,
     TRAEFIK,
-    Record,
     edge,
     host,
     proxy,
+    record,
 )
 
 CERTIFICATE = {"kind": "secret", "name": "photos-tls"}
@@ -105,14 +105,14 @@ def test_a_gateway_of_cilium_and_an_open_door_of_ours_need_nothing() -> None:
 
 @pytest.mark.parametrize("way", [GATEWAY, PLAIN, TRAEFIK])
 def test_a_gateway_behind_cloudflare_must_trust_cloudflare_and_nobody_else(way: dict[str, Any]) -> None:
-    behind = edge(records=[Record(NAME)])
+    behind = edge(records=[record()])
     assert any("only Cloudflare's networks" in one for one in preconditions(host(), proxy(way), behind))
-    for other in (edge(records=[Record(NAME, proxied=False)]), edge(tunnel=True), None):
+    for other in (edge(records=[record(proxied=False)]), edge(tunnel=True), None):
         assert not any("Cloudflare" in one for one in preconditions(host(), proxy(way), other))
 
 
 def test_traefik_is_told_whom_to_trust() -> None:
-    found = preconditions(host(), proxy(TRAEFIK), edge(records=[Record(NAME)]))
+    found = preconditions(host(), proxy(TRAEFIK), edge(records=[record()]))
     assert any(
         "forwardedHeaders.trustedIPs 173.245.48.0/20, " in one and "never insecure" in one for one in found
     )

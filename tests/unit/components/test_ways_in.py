@@ -21,10 +21,10 @@ from tests.unit.components.edge import (
     OPEN,
     PLAIN,
     TRAEFIK,
-    Record,
     edge,
     host,
     proxy,
+    record,
 )
 
 PODS = ("10.244.0.0/16",)
@@ -227,7 +227,7 @@ def test_an_exception_for_a_proxy_is_refused() -> None:
 )
 def test_an_exception_for_cloudflare_is_refused_where_it_stands_in_front(network: str, count: int) -> None:
     ways = proxy({**TRAEFIK, "crowdSec": {"neverBlocked": [network]}})
-    behind = edge(records=[Record(NAME)])
+    behind = edge(records=[record()])
     found = list(rules.proxies_are_judged_by_their_clients(host(), ways, behind))
     assert [one.key for one in found] == ["proxy.expose[0].crowdSec.neverBlocked"] * count
     assert list(rules.proxies_are_judged_by_their_clients(host(), ways, None)) == []
