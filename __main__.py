@@ -13,7 +13,9 @@ stack = pulumi.get_stack()
 settings = load_settings()
 with_providers = pulumi.ResourceOptions(providers=providers(settings, stack))
 target = platform(settings, stack, with_providers)
-Immich(ImmichArgs(platform=target, settings=settings), with_providers)
+immich = Immich(ImmichArgs(platform=target, settings=settings, stack=stack), with_providers)
 target.finish()
 for name, value in outputs(settings, stack, render_directory(settings, stack)).items():
+    pulumi.export(name, value)
+for name, value in immich.outputs.items():
     pulumi.export(name, value)

@@ -48,14 +48,13 @@ class Cloudflare(pulumi.ComponentResource):
     On destroy the names go first, then the connectors, then the tunnel, which Cloudflare keeps as long as it has any.
     """
 
-    client_id: pulumi.Output[str] | None = None
-    """Value of the header CF-Access-Client-Id for the mobile app."""
-    client_secret: pulumi.Output[str] | None = None
-    """Value of CF-Access-Client-Secret; a secret."""
+    outputs: dict[str, pulumi.Output[str]]
+    """For a person: `tunnelId`, and the mobile app's headers `accessClientId` and, secret, `accessClientSecret`."""
 
     def __init__(self, args: CloudflareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("immich:index:Cloudflare", "cloudflare", {}, opts)
         self._args = args
+        self.outputs = {}
         settings = args.settings
         guards = self._zone()
         audiences: list[pulumi.Output[str]] = []
@@ -86,6 +85,7 @@ class Cloudflare(pulumi.ComponentResource):
         access = objects.access_of_rules(tunnel, names, given or audiences)
         made = self._made_tunnel(tunnel)
         identifier = made.id if made is not None else pulumi.Output.from_input(_existing_id(tunnel))
+        self.outputs["tunnelId"] = identifier
         by_file = tunnel.existing is not None and tunnel.existing.credentials == "file"
         before: list[pulumi.Resource] = [*args.after]
         if not by_file and not tunnel.keeps_rules_elsewhere:
@@ -212,8 +212,8 @@ class Cloudflare(pulumi.ComponentResource):
                 parent=self,
                 outputs=("clientId", "clientSecret"),
             )
-            self.client_id = output(token, "clientId")
-            self.client_secret = pulumi.Output.secret(output(token, "clientSecret"))
+            self.outputs["accessClientId"] = output(token, "clientId")
+            self.outputs["accessClientSecret"] = pulumi.Output.secret(output(token, "clientSecret"))
             # `allow` would send the app to a page to sign in (immich#10799).
             policies.append(
                 self._policy("mobile-app", "non_identity", [{"serviceToken": {"tokenId": token.id}}])

@@ -25,10 +25,9 @@ SHARED_PATHS: Final = (
     "api/timeline",
     "api/download",
     "api/server",
-    "api/users",
 )
-"""What a page of a shared link loads: its own address, scripts, and the API routes that take a link's key. Immich itself
-checks the key; `s` is the short form. A path of an application counts for what is below it as well (app-paths.mdx)."""
+"""What a page of a shared link loads: its own address (`s` is the short form), scripts, and the API routes that take a
+link's key, which Immich itself checks. A path counts for what is below it as well (app-paths.mdx)."""
 
 
 def tunnel_token(account: str, tunnel: str, secret: str) -> str:

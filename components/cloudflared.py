@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from components import versions
 from components.cloudflare_rules import IngressRule
@@ -46,16 +47,18 @@ def secret_items(tunnel: Tunnel) -> tuple[str, str]:
     return _TOKEN_FILE, "cloudflareTunnelToken"
 
 
-def local_configuration(rules: Sequence[IngressRule], access: Mapping[int, object]) -> str:
+def local_configuration(rules: Sequence[IngressRule], access: Mapping[int, Mapping[str, Any]]) -> str:
     """Rules for connectors whose tunnel has none at Cloudflare, as a file; `access` by index of the rule.
 
-    YAML, of which JSON is a part.
+    YAML, of which JSON is a part. The file calls `audTag` what the provider calls `audTags`.
     """
     listed: list[dict[str, object]] = []
     for index, rule in enumerate(rules):
         entry: dict[str, object] = {"hostname": rule.hostname, "path": rule.path, "service": rule.service}
         if index in access:
-            entry["originRequest"] = {"access": access[index]}
+            check = access[index]
+            names = {"required": "required", "teamName": "teamName", "audTags": "audTag"}
+            entry["originRequest"] = {"access": {names[key]: value for key, value in check.items()}}
         listed.append({key: value for key, value in entry.items() if value != ""})
     return json.dumps({"ingress": listed}, indent=2) + "\n"
 

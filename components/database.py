@@ -47,6 +47,8 @@ class DatabaseArgs:
     settings: BundledDatabase | CloudNativePg | ExternalDatabase
     secrets: Secrets
     backup: Backup | None
+    monitoring_namespace: str | None = None
+    """Where whoever reads the metrics runs."""
 
 
 class Database(pulumi.ComponentResource):
@@ -68,7 +70,7 @@ class Database(pulumi.ComponentResource):
             case BundledDatabase():
                 self._bundled(args.platform, args.settings, args.secrets)
             case CloudNativePg():
-                self._cluster(args.platform, args.settings, args.secrets, args.backup)
+                self._cluster(args, args.settings)
             case ExternalDatabase():
                 self.connection, self.ready = _external(args.settings), ()
         self.register_outputs({})
@@ -85,9 +87,8 @@ class Database(pulumi.ComponentResource):
             platform.address(NAME), 5432, settings.name, settings.user, link=Link(to=NAME, port=5432)
         )
 
-    def _cluster(
-        self, platform: Platform, settings: CloudNativePg, secrets: Secrets, backup: Backup | None
-    ) -> None:
+    def _cluster(self, args: DatabaseArgs, settings: CloudNativePg) -> None:
+        platform, secrets, backup = args.platform, args.secrets, args.backup
         owner = "database-owner"
         platform.publish(
             PublishedSecret(
@@ -116,7 +117,9 @@ class Database(pulumi.ComponentResource):
                 secrets.values,
                 parent=self,
             )
-        host, ready = platform.database_cluster(cluster_spec(settings, owner, archive), parent=self)
+        host, ready = platform.database_cluster(
+            cluster_spec(settings, owner, archive, args.monitoring_namespace), parent=self
+        )
         self.ready = (ready,)
         self.connection = _connection(
             host, 5432, settings.name, settings.user, link=Link(to=settings.cluster_name, port=5432)
@@ -176,7 +179,12 @@ def bundled_workload(settings: BundledDatabase) -> Workload:
     )
 
 
-def cluster_spec(settings: CloudNativePg, credentials: str, archive: Archive | None) -> DatabaseCluster:
+def cluster_spec(
+    settings: CloudNativePg,
+    credentials: str,
+    archive: Archive | None,
+    monitoring_namespace: str | None = None,
+) -> DatabaseCluster:
     """The cluster for the operator."""
     amounts = resources("database", settings.resources)
     image = (
@@ -203,6 +211,7 @@ def cluster_spec(settings: CloudNativePg, credentials: str, archive: Archive | N
         placement=placement(settings.placement),
         pod_monitor=settings.pod_monitor,
         credentials=credentials,
+        monitoring_namespace=monitoring_namespace,
         archive=archive,
     )
 

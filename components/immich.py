@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -10,10 +11,12 @@ from components import ways_in
 from components.app_config import app_file
 from components.cache import Cache, CacheArgs
 from components.database import Database, DatabaseArgs
+from components.listeners import TUNNEL_PORT
 from components.machine_learning import MachineLearning, MachineLearningArgs
 from components.outside import server_egress
 from components.platform.base import Platform
 from components.platform.specs import PublishedSecret
+from components.proxy import NAME as PROXY
 from components.proxy import Proxy, ProxyArgs
 from components.secrets import Secrets
 from components.server import Server, ServerArgs
@@ -22,6 +25,7 @@ from components.settings.secret_source import ExternalSecrets
 from components.settings.storage import shared_by_nodes
 from components.settings.wanted import wanted_secrets
 from components.storage import Storage, StorageArgs
+from components.upload_path import is_proxied
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,21 +34,32 @@ class ImmichArgs:
 
     platform: Platform
     settings: Settings
+    stack: str
 
 
 class Immich(pulumi.ComponentResource):
     """One deployment of Immich."""
 
+    outputs: Mapping[str, pulumi.Output[str]]
+    """What is known only after the update and a person needs: name -> value, secret where it is one."""
+
     def __init__(self, args: ImmichArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("immich:index:Immich", "immich", {}, opts)
         settings, platform = args.settings, args.platform
+        self.outputs = {}
         child = pulumi.ResourceOptions(parent=self)
-        wanted = wanted_secrets(settings.database, settings.cache, settings.backup, settings.app)
+        wanted = wanted_secrets(
+            settings.database, settings.cache, settings.backup, settings.app, settings.cloudflare
+        )
         secrets = Secrets(wanted, external=isinstance(settings.secrets, ExternalSecrets), opts=child)
         storage = Storage(StorageArgs(platform=platform, settings=settings.storage), child)
         database = Database(
             DatabaseArgs(
-                platform=platform, settings=settings.database, secrets=secrets, backup=settings.backup
+                platform=platform,
+                settings=settings.database,
+                secrets=secrets,
+                backup=settings.backup,
+                monitoring_namespace=settings.kubernetes.monitoring_namespace,
             ),
             child,
         )
@@ -83,6 +98,7 @@ class Immich(pulumi.ComponentResource):
                 ingress=ways_in.ingress(settings.proxy, (), cloudflare_in_front=False)
                 if settings.proxy.kind == "none"
                 else (),
+                monitoring_namespace=settings.kubernetes.monitoring_namespace,
                 mounts=storage.mounts,
                 shared_media=all(shared_by_nodes(source) for _, source in settings.storage.sources()),
                 app=app,
@@ -91,15 +107,34 @@ class Immich(pulumi.ComponentResource):
             ),
             child,
         )
-        Proxy(
+        cloudflare = settings.cloudflare
+        proxy = Proxy(
             ProxyArgs(
                 platform=platform,
                 settings=settings.proxy,
                 hostnames=settings.host.names,
-                tunnel=False,
-                cloudflare_in_front=False,
+                tunnel=cloudflare is not None and cloudflare.tunnel is not None,
+                cloudflare_in_front=any(is_proxied(name, cloudflare) for name in settings.host.names),
                 server=server.ready,
+                monitoring_namespace=settings.kubernetes.monitoring_namespace,
             ),
             child,
         )
+        if cloudflare is not None:
+            from components.cloudflare import Cloudflare, CloudflareArgs
+
+            made = Cloudflare(
+                CloudflareArgs(
+                    platform=platform,
+                    settings=cloudflare,
+                    stack=args.stack,
+                    hostnames=settings.host.names,
+                    proxy=PROXY,
+                    port=TUNNEL_PORT,
+                    secrets=secrets,
+                    after=(proxy.ready,),
+                ),
+                child,
+            )
+            self.outputs = made.outputs
         self.register_outputs({})

@@ -92,8 +92,9 @@ class Surroundings:
     resolver: str | None = None
     """Name server that is asked again every 10 s; None looks the upstream up once, which is right for an address that
     does not change, such as that of a ClusterIP Service."""
-    ipv6: bool = False
-    """Listen on IPv6 too. Not by default: on a machine without it nginx would not start."""
+    addresses: tuple[str, ...] = ("*",)
+    """What it listens on, as `listen` has it. `[::]` is not among them by default: on a machine without IPv6 nginx would
+    not start."""
     scratch: str = "/tmp"
     """A folder that it may write to; there is never a body in it."""
     certificates: str = "/etc/immich-tls"
@@ -138,7 +139,7 @@ def configuration(settings: ProxySettings, found: Sequence[Listener], where: Sur
         "upstream": where.upstream,
         "workers": where.workers,
         "resolver": where.resolver,
-        "ipv6": where.ipv6,
+        "addresses": where.addresses,
         "scratch": where.scratch,
         "certificates": where.certificates,
         "status_port": where.status_port,
@@ -159,7 +160,10 @@ def workload(
     ipv6: bool = False,
     resolver: str | None = None,
 ) -> Workload:
-    """nginx without root, its configuration from files; `server` is the host name of Immich."""
+    """nginx without root, its configuration from files; `server` is the host name of Immich.
+
+    `ipv6` says that pods have IPv6 addresses, `resolver` is as in `Surroundings`.
+    """
     health = HttpCheck(port="status", path="/health")
     image = settings.image or versions.nginx_image()
     amounts = resources("proxy", settings.resources)
@@ -168,7 +172,7 @@ def workload(
         version=nginx_version(image),
         workers=whole_cores(amounts.cpu_limit),
         resolver=resolver,
-        ipv6=ipv6,
+        addresses=("*", "[::]") if ipv6 else ("*",),
     )
     ports = [Port(name=one.name, number=one.port, app_protocol="kubernetes.io/ws") for one in found]
     ports += [Port(name=f"{one.name}-tls", number=one.tls_port) for one in found if one.tls_port is not None]

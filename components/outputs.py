@@ -60,8 +60,7 @@ def images(settings: Settings) -> list[ImageRef]:
 
 def _doors(settings: Settings) -> dict[str, object]:
     host, proxy = settings.host, settings.proxy
-    cloudflare = getattr(settings, "cloudflare", None)
-    found = doors(host, proxy, cloudflare)
+    found = doors(host, proxy, settings.cloudflare)
     told: dict[str, object] = {
         "doors": [
             {
@@ -76,7 +75,7 @@ def _doors(settings: Settings) -> dict[str, object]:
     }
     if records := split_horizon(host, proxy):
         told["splitHorizonDns"] = records
-    if needed := preconditions(host, proxy, cloudflare):
+    if needed := preconditions(host, proxy, settings.cloudflare):
         told["preconditions"] = needed
     return told
 

@@ -1,4 +1,7 @@
-"""The providers of a stack, each explicit: nothing is taken silently from the environment but $KUBECONFIG."""
+"""The providers of a stack, each explicit.
+
+Of the environment they take $KUBECONFIG, and $CLOUDFLARE_API_TOKEN where a stack uses Cloudflare and has no token.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,18 @@ from components.settings.secret_source import ExternalSecrets
 def providers(settings: Settings, stack: str) -> list[pulumi.ProviderResource]:
     """One provider for each package that the stack uses."""
     found: list[pulumi.ProviderResource] = [_kubernetes(settings, stack)]
-    if not isinstance(settings.secrets, ExternalSecrets):
+    cloudflare = settings.cloudflare
+    makes_tunnel = (
+        cloudflare is not None and cloudflare.tunnel is not None and cloudflare.tunnel.existing is None
+    )
+    if makes_tunnel or not isinstance(settings.secrets, ExternalSecrets):
         from pulumi_random import Provider as RandomProvider
 
         found.append(RandomProvider("random"))
+    if cloudflare is not None:
+        from components import cloudflare_api
+
+        found.append(cloudflare_api.provider())
     return found
 
 

@@ -10,10 +10,11 @@ import pulumi
 from components import ways_in
 from components.certificates import certificate
 from components.listeners import Listener, listeners
-from components.nginx import workload
+from components.nginx import exporter, workload
 from components.platform.base import Platform
 from components.server import NAME as SERVER
 from components.settings.proxy import Proxy as ProxySettings
+from components.workload import scrapers
 
 NAME = ways_in.PROXY
 
@@ -31,6 +32,8 @@ class ProxyArgs:
     """Whether the internet door has a proxied DNS record."""
     server: pulumi.Resource
     """What is ready when the server is."""
+    monitoring_namespace: str | None = None
+    """Where whoever reads the metrics runs."""
 
 
 class Proxy(pulumi.ComponentResource):
@@ -48,7 +51,10 @@ class Proxy(pulumi.ComponentResource):
             spec = certificate(settings, args.hostnames)
             if spec is not None:
                 platform.certificate(spec, parent=self)
-            rules = ways_in.ingress(settings, found, cloudflare_in_front=args.cloudflare_in_front)
+            rules = (
+                *ways_in.ingress(settings, found, cloudflare_in_front=args.cloudflare_in_front),
+                *scrapers(exporter().ports if settings.metrics else (), args.monitoring_namespace),
+            )
             self.ready = platform.workload(
                 workload(
                     settings,

@@ -29,6 +29,7 @@ from components.workload import (
     Scratch,
     SecretFiles,
     Workload,
+    scrapers,
 )
 from components.workload import Storage as Mounted
 
@@ -59,6 +60,8 @@ class ServerArgs:
     app: AppFile | None
     secrets: Secrets
     after: tuple[pulumi.Resource, ...]
+    monitoring_namespace: str | None = None
+    """Where whoever reads the metrics runs."""
 
 
 class Server(pulumi.ComponentResource):
@@ -130,6 +133,7 @@ def _workload(
     if args.app is not None:
         mounts.append(SecretFiles(secret="app", path=_CONFIG_FOLDER, items={"immich.json": "immich.json"}))
     check = _check(settings.metrics, api=api)
+    ports = _ports(settings.metrics, api=api, jobs=jobs)
     return Workload(
         name=name,
         image=image(settings),
@@ -138,7 +142,7 @@ def _workload(
         group=settings.group,
         args=_args(args.cache),
         env=env,
-        ports=_ports(settings.metrics, api=api, jobs=jobs),
+        ports=ports,
         liveness=Probe(check=check, timeout=5, failures=6, startup_budget=settings.startup_budget.seconds),
         readiness=Probe(check=check, timeout=5),
         mounts=tuple(mounts),
@@ -149,7 +153,7 @@ def _workload(
         gpu=device.gpu,
         links=args.links,
         egress=args.egress,
-        ingress=args.ingress if api else (),
+        ingress=(*(args.ingress if api else ()), *scrapers(ports, args.monitoring_namespace)),
         termination_grace=settings.termination_grace.seconds if api else 120,
         start_timeout=settings.startup_budget.seconds + 300,
         relaxations=device.relaxations,

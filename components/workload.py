@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -201,6 +201,17 @@ class Ingress:
     def __post_init__(self) -> None:
         if not (self.anyone or self.namespace or self.cidrs):
             raise ValueError(f"{self.reason}: give a namespace, networks or anyone")
+
+
+def scrapers(ports: Iterable[Port], namespace: str | None) -> tuple[Ingress, ...]:
+    """Lets the pods of `namespace` read every port whose name begins with `metrics`."""
+    if namespace is None:
+        return ()
+    return tuple(
+        Ingress(reason=f"{port.name} for monitoring", port=port.number, namespace=namespace)
+        for port in ports
+        if port.name.startswith("metrics")
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,7 +36,9 @@ def stack_texts(path: Path) -> tuple[dict[str, str], set[str]]:
         document: object = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ToolchainError(f"{path.name} is not YAML: {error}") from None
-    config = cast("dict[str, Any]", document).get("config") or {} if isinstance(document, dict) else None
+    config: object = None
+    if isinstance(document, dict):
+        config = cast("dict[str, object]", document).get("config") or {}
     if not isinstance(config, dict):
         raise ToolchainError(f"{path.name} holds no settings: expected an object with the key `config`.")
     texts: dict[str, str] = {}
@@ -82,14 +84,13 @@ def settings_without_secrets(
 
 def report(stack: str, settings: Settings, missing: Sequence[str]) -> dict[str, object]:
     """Everything about the doors of a stack, for programs."""
-    cloudflare = getattr(settings, "cloudflare", None)
-    found = doors(settings.host, settings.proxy, cloudflare)
+    found = doors(settings.host, settings.proxy, settings.cloudflare)
     return {
         "stack": stack,
         "doors": data(found),
         "mobileApp": mobile_app(found),
         "splitHorizonDns": split_horizon(settings.host, settings.proxy),
-        "preconditions": preconditions(settings.host, settings.proxy, cloudflare),
+        "preconditions": preconditions(settings.host, settings.proxy, settings.cloudflare),
         "missingSecrets": [f"{_PREFIX}{key}" for key in missing],
     }
 
@@ -107,8 +108,7 @@ def columns(rows: Sequence[Mapping[str, str]]) -> str:
 
 def text(settings: Settings, missing: Sequence[str]) -> str:
     """Everything about the doors of a stack, for people."""
-    cloudflare = getattr(settings, "cloudflare", None)
-    found = doors(settings.host, settings.proxy, cloudflare)
+    found = doors(settings.host, settings.proxy, settings.cloudflare)
     parts = [columns(table(found))]
     app = mobile_app(found)
     parts.append("\n".join(["mobile app", *(f"  {key}: {value}" for key, value in app.items())]))
@@ -117,7 +117,7 @@ def text(settings: Settings, missing: Sequence[str]) -> str:
         parts.append("\n".join(["records for the DNS server of the local network", *lines]))
     if buffering := sorted({hop.name for door in found for hop in door.hops if hop.buffers}):
         parts.append(f"keeps whole uploads before passing them on: {', '.join(buffering)}")
-    if needed := preconditions(settings.host, settings.proxy, cloudflare):
+    if needed := preconditions(settings.host, settings.proxy, settings.cloudflare):
         parts.append("\n".join(["must hold elsewhere", *(f"  {one}" for one in needed)]))
     if missing:
         keys = ", ".join(f"{_PREFIX}{key}" for key in missing)

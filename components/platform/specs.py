@@ -65,6 +65,8 @@ class DatabaseCluster:
     credentials: str
     """Logical name of the basic-auth secret of the owner."""
     archive: Archive | None
+    monitoring_namespace: str | None = None
+    """Where whoever reads the metrics runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -222,6 +222,11 @@ class Cloudflare(Section):
             raise ValueError(
                 "tunnel.access: give audiences (the tags of Access applications), or access, whose own are then used"
             )
+        by_file = tunnel.existing is not None and tunnel.existing.credentials == "file"
+        if tunnel.access is not None and not tunnel.access.audiences and by_file:
+            raise ValueError(
+                "tunnel.access: give audiences; rules in a file cannot wait for those of an application"
+            )
         if tunnel.access is not None and self.access is not None and self.access.share_links:
             raise ValueError(
                 "tunnel.access lets only signed-in requests through, so access.shareLinks could never work with it"

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from components.settings.cloudflare_values import depth, within
-from components.settings.proxy import ClusterIp
+from components.settings.finding import Finding
 from components.settings.resources import DEFAULTS
-from components.settings.rules import Finding
 
 if TYPE_CHECKING:
     from components.settings.cloudflare import Cloudflare
@@ -45,14 +44,6 @@ def findings(cloudflare: Cloudflare, host: Host, proxy: Proxy) -> Iterator[Findi
             key="cloudflare.access",
             reason="no name of immich:host goes through Cloudflare's edge, so nobody would be asked to sign in",
             hint="proxy the record of the host name, use a tunnel, or leave access out",
-        )
-    if any(one.name in host.names for one in cloudflare.records) and all(
-        isinstance(way, ClusterIp) for way in proxy.expose
-    ):
-        yield Finding(
-            key="cloudflare.records",
-            reason="a name of immich:host leads to an address, but proxy.expose opens no way in there",
-            hint="add a loadBalancer with door internet, an httpRoute or an ingress, or use cloudflare.tunnel",
         )
 
 

@@ -38,5 +38,7 @@ class Kubernetes(Section):
     """Machines of the LAN that Cilium lets pods reach, such as the NAS on 2049."""
     cluster_domain: Hostname = Hostname("cluster.local")
     """DNS domain of the cluster."""
+    monitoring_namespace: ObjectName | None = None
+    """Where Prometheus runs: its pods may then reach the ports with metrics, and nobody else may."""
     pod_security: Literal["auto", "restricted", "baseline", "privileged"] = "auto"
     """Level enforced on the namespace; auto is the strictest that the settings permit."""

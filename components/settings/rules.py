@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components import versions
 from components.settings.app_overrides import app_overrides
 from components.settings.cache import BundledCache
 from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.settings.door_rules import DOOR_CHECKS
+from components.settings.finding import Finding, Rule
 from components.settings.machine_learning import BundledMachineLearning
-from components.settings.proxy import ClusterIp, HttpRoute, PlainIngress, TraefikRoute
+from components.settings.proxy import HttpRoute, PlainIngress, TraefikRoute
 from components.settings.resources import DEFAULTS
 from components.settings.secret_source import ExternalSecrets
 from components.settings.server import SplitWorkers
@@ -36,25 +36,7 @@ if TYPE_CHECKING:
     from components.values import Quantity
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """A rule that is broken; `key` has no `immich:` in front."""
-
-    key: str
-    reason: str
-    given: str | None = None
-    hint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A check and the sections that it needs, in the order of its parameters."""
-
-    sections: tuple[str, ...]
-    check: Callable[..., Iterator[Finding]]
-
-
-RULES: list[Rule] = []
+RULES: list[Rule] = [Rule(("host", "proxy", "cloudflare"), check) for check in DOOR_CHECKS]
 
 
 def _rule(*sections: str) -> Callable[[Callable[..., Iterator[Finding]]], Callable[..., Iterator[Finding]]]:
@@ -187,6 +169,18 @@ def backup_has_an_operator(backup: Backup | None, database: Database) -> Iterato
         )
 
 
+@_rule("database")
+def cluster_has_a_name_of_its_own(database: Database) -> Iterator[Finding]:
+    """Links name a workload or a database cluster; one name must not be both."""
+    taken = {"server", "microservices", "database", "cache", "machine-learning", "proxy", "cloudflared"}
+    if isinstance(database, CloudNativePg) and database.cluster_name in taken:
+        yield Finding(
+            key="database.clusterName",
+            given=database.cluster_name,
+            reason=f"is a name of this program's own; taken are {', '.join(sorted(taken))}",
+        )
+
+
 @_rule("cache")
 def cache_fits_its_limit(cache: Cache) -> Iterator[Finding]:
     """`maxmemory` is refused work; a container's limit is a killed server."""
@@ -254,94 +248,6 @@ def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
                 key=f"proxy.expose[{index}].hostnames",
                 reason=f"a {way.kind} needs a host name",
                 hint="pulumi config set --path 'immich:host.name' photos.example.com",
-            )
-
-
-@_rule("host", "proxy", "cloudflare")
-def some_door_carries_uploads(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> Iterator[Finding]:
-    """Immich sends an asset in one request: what the narrowest hop refuses is never backed up."""
-    from components.upload_path import doors, readable, too_narrow
-
-    wanted = int(proxy.max_upload.amount)
-    door = too_narrow(doors(host, proxy, cloudflare), wanted)
-    if door is None or door.narrowest is None:
-        return
-    most = door.narrowest.limit
-    yield Finding(
-        key="proxy.maxUpload",
-        given=proxy.max_upload,
-        reason=f"no door lets that through: the widest is {door.url}, where {door.narrowest.limited_by} ends a request "
-        f"at {readable(most)}. Immich sends each photo or video in one request, so the phone would try a larger "
-        "one again and again, and it would never arrive",
-        hint="add a door of the local network (a loadBalancer in proxy.expose) and let your own DNS lead the name "
-        "there; or publish a second name that is not proxied; or reach the local door over WARP; or accept the "
-        f"limit: pulumi config set --path 'immich:proxy.maxUpload' {_quantity(most)}",
-    )
-
-
-def _quantity(size: int | None) -> str:
-    return str(size) if size is None or size % 10**6 else f"{size // 10**6}M"
-
-
-@_rule("host", "proxy", "cloudflare")
-def names_lead_to_doors(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> Iterator[Finding]:
-    """A name leads to one place, and somebody must answer there."""
-    from components.upload_path import in_tunnel, names_of
-
-    if cloudflare is None:
-        return
-    outside: set[str] = set()
-    anywhere: set[str] = set()
-    for index, way in enumerate(proxy.expose):
-        if isinstance(way, ClusterIp):
-            continue
-        names = names_of(way, host)
-        anywhere.update(names)
-        if way.door == "lan":
-            continue
-        outside.update(names)
-        if all(in_tunnel(name, host, cloudflare) for name in names):
-            yield Finding(
-                key=f"proxy.expose[{index}].door",
-                given="internet",
-                reason=f"{', '.join(names)} leads into the tunnel (cloudflare.tunnel): nobody comes in here from "
-                "the internet",
-                hint="say door: lan where your own DNS leads there; or give the name a record in cloudflare.records",
-            )
-    for index, record in enumerate(cloudflare.records):
-        public = record.proxied or record.type == "CNAME" or ipaddress.ip_address(record.content).is_global
-        if not record.leads_into_a_tunnel and str(record.name) not in (outside if public else anywhere):
-            yield Finding(
-                key=f"cloudflare.records[{index}].name",
-                given=record.name,
-                reason="leads here, but no way in answers to that name"
-                + (" from the internet" if public else ""),
-                hint=f"add {record.name} to immich:host.aliases (or to the way's hostnames) and a way in with door "
-                + ("internet" if public else "lan")
-                + " to proxy.expose; or leave the record out",
-            )
-
-
-@_rule("host", "proxy", "cloudflare")
-def proxies_are_judged_by_their_clients(
-    host: Host, proxy: Proxy, cloudflare: Cloudflare | None
-) -> Iterator[Finding]:
-    """An exception for a proxy is one for everybody who comes through it."""
-    from components.door_advice import front_proxies
-    from components.settings.traefik import overlapping
-    from components.upload_path import is_proxied, names_of
-
-    for index, way in enumerate(proxy.expose):
-        if not isinstance(way, TraefikRoute) or way.crowd_sec is None or way.front_proxies is not None:
-            continue
-        behind = any(is_proxied(name, cloudflare) for name in names_of(way, host))
-        pair = overlapping(way.crowd_sec.never_blocked, front_proxies(way, cloudflare=behind))
-        if pair is not None:
-            yield Finding(
-                key=f"proxy.expose[{index}].crowdSec.neverBlocked",
-                given=pair[0],
-                reason=f"has addresses of Cloudflare's ({pair[1]}): everybody who comes through it would pass unjudged",
-                hint="leave it out: Traefik and the plugin learn the client from X-Forwarded-For",
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -46,13 +47,18 @@ def proxy(*expose: dict[str, Any], **more: Any) -> Proxy:
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports of 127.0.0.1 that are free now, all different."""
-    holding = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    try:
-        return [int(one.getsockname()[1]) for one in holding]
-    finally:
-        for one in holding:
-            one.close()
+    """Ports of 127.0.0.1 that are free now, all different, and none that the system gives to outgoing connections."""
+    found: list[int] = []
+    draw = random.SystemRandom()  # not the seeded one, which is the same in every worker of xdist
+    while len(found) < number:
+        port = draw.randrange(12000, 32000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        if port not in found:
+            found.append(port)
+    return found
 
 
 @dataclass
@@ -112,6 +118,7 @@ class Nginx:
             scratch=str(self.scratch),
             certificates=str(self.directory / "tls"),
             status_port=status,
+            addresses=("127.0.0.1",),
         )
         self.scratch.mkdir(exist_ok=True)
         write(configuration(self.settings, self.listeners, where), self.directory, self.mutate)

@@ -70,7 +70,7 @@ def test_nginx_accepts_every_variant(
         upstream="127.0.0.1:2283",
         version=version(),
         resolver="127.0.0.11" if resolver else None,
-        ipv6=Path("/proc/net/if_inet6").exists(),
+        addresses=("*", "[::]") if Path("/proc/net/if_inet6").exists() else ("*",),
     )
     user = "user root;" if os.geteuid() == 0 else ""
     told = subprocess.run(
@@ -146,7 +146,7 @@ def test_ipv6_is_listened_on_where_pods_have_it(tmp_path: Path) -> None:
             front=False,
             upstream="immich:2283",
             version=(1, 31, 6),
-            ipv6=wanted,
+            addresses=("*", "[::]") if wanted else ("*",),
         )
         for server in blocks(tree, "http", "server"):
             addresses = [one["args"][0] for one in server if one["directive"] == "listen"]

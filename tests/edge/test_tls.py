@@ -23,13 +23,10 @@ SELF_SIGNED = {"kind": "selfSigned"}
 def make_certificate(folder: Path) -> None:
     """tls.crt and tls.key, as a Secret of the type kubernetes.io/tls has them."""
     folder.mkdir(exist_ok=True)
-    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    subprocess.run(
-        [*new, "-days", "2", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
-        + ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")],
-        check=True,
-        capture_output=True,
-    )
+    subject = ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-days", "2"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
+    subprocess.run(["openssl", "req", "-x509", *key, *subject, *files], check=True, capture_output=True)
 
 
 def context(nginx: Nginx, *protocols: str) -> ssl.SSLContext:

@@ -14,6 +14,8 @@ PRIVATE_IPV4 = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12"
 """Ranges that a name outside never needs: private, carrier-grade NAT, link-local with its metadata service."""
 PRIVATE_IPV6 = ("fc00::/7", "fe80::/10")
 _NAMESPACE = "kubernetes.io/metadata.name"
+_METRICS_PORT = 9187
+"""Where CloudNativePG's instances have their metrics."""
 
 
 def default_deny() -> Manifest:
@@ -54,6 +56,7 @@ def peer_policy(
     namespace: str,
     operator_namespace: str,
     archive_ports: Sequence[int],
+    monitoring_namespace: str | None = None,
 ) -> Manifest:
     """Who may connect to a database cluster: Immich's pods, its own members, the operator; and what it needs."""
     members = {"podSelector": {"matchLabels": dict(peer.labels)}}
@@ -74,6 +77,14 @@ def peer_policy(
                         "ports": _ports(port),
                     }
                     for client, port in clients
+                ),
+                *(
+                    {
+                        "from": [{"namespaceSelector": {"matchLabels": {_NAMESPACE: reader}}}],
+                        "ports": _ports(_METRICS_PORT),
+                    }
+                    for reader in [monitoring_namespace]
+                    if reader is not None
                 ),
                 {"from": [members], "ports": _ports(5432, 8000)},
                 {"from": [operator], "ports": _ports(5432, 8000)},

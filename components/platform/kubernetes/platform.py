@@ -308,7 +308,12 @@ class KubernetesPlatform(pulumi.ComponentResource):
             else []
         )
         manifest = network_policies.peer_policy(
-            self._peers[spec.name], clients, self._options.namespace, spec.operator_namespace, ports
+            self._peers[spec.name],
+            clients,
+            self._options.namespace,
+            spec.operator_namespace,
+            ports,
+            spec.monitoring_namespace,
         )
         self._register(manifest, spec.name, "database", self, namespace=spec.namespace)
 

@@ -92,6 +92,7 @@ def test_a_name_that_is_this_machine_gets_no_record() -> None:
         ({**PLAIN, "className": "traefik"}, "writeTimeout 0s"),
         ({**PLAIN, "className": "contour"}, "1 MiB"),
         ({**TRAEFIK, "entryPointReadTimeout": "15m"}, "readTimeout 15m, writeTimeout 0s"),
+        (OPEN, "plain http"),
         ({**TRAEFIK, "crowdSec": {}}, "experimental.plugins.bouncer"),
     ],
 )
@@ -100,7 +101,10 @@ def test_what_must_hold_elsewhere_is_said(way: dict[str, Any], words: str) -> No
 
 
 def test_a_gateway_of_cilium_and_an_open_door_of_ours_need_nothing() -> None:
-    assert preconditions(host(), proxy({**GATEWAY, "implementation": "cilium"}, OPEN), None) == []
+    assert (
+        preconditions(host(), proxy({**GATEWAY, "implementation": "cilium"}, OPEN, tls=CERTIFICATE), None)
+        == []
+    )
 
 
 @pytest.mark.parametrize("way", [GATEWAY, PLAIN, TRAEFIK])

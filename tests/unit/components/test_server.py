@@ -262,3 +262,10 @@ def test_processes_run_as_the_user_of_the_settings_never_as_root() -> None:
     assert (combined().user, combined().group) == (1000, 1000)
     pod = combined({"user": 3000, "group": 3001})
     assert (pod.user, pod.group) == (3000, 3001)
+
+
+def test_metrics_are_let_to_the_namespace_that_reads_them_and_to_no_other() -> None:
+    shown = combined({"metrics": {"enabled": True}}, monitoring_namespace="monitoring")
+    assert {(rule.namespace, rule.port) for rule in shown.ingress} == {("monitoring", 8081), ("monitoring", 8082)}
+    assert combined({"metrics": {"enabled": True}}).ingress == ()
+    assert combined(monitoring_namespace="monitoring").ingress == ()

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.settings import rules
+from components.settings import door_rules
 from components.settings.cloudflare import Cloudflare
+from components.settings.finding import Finding
 from components.settings.proxy import Proxy
 from components.upload_path import Door, Hop, carries, data, doors, readable, table, too_narrow, widest
 from tests.unit.components.edge import (
@@ -197,8 +198,8 @@ def test_programs_get_bytes_and_seconds() -> None:
 # The rule
 
 
-def found_by_the_rule(ways: Proxy, cloudflare: Any) -> list[rules.Finding]:
-    return list(rules.some_door_carries_uploads(host(), ways, cloudflare))
+def found_by_the_rule(ways: Proxy, cloudflare: Any) -> list[Finding]:
+    return list(door_rules.some_door_carries_uploads(host(), ways, cloudflare))
 
 
 def test_a_tunnel_alone_cannot_carry_the_uploads_that_were_promised() -> None:
@@ -267,14 +268,14 @@ def test_a_deployment_without_a_door_to_the_internet_is_not_judged() -> None:
         ),
         pytest.param(
             proxy(CLUSTER_IP),
-            edge(records=[record(proxied=False, content="192.168.1.20")]),
+            edge(records=[record("home.example.com", proxied=False, content="192.168.1.20")]),
             ["cloudflare.records[0].name"],
             id="nobody at the private address",
         ),
     ],
 )
 def test_a_name_leads_to_a_door(ways: Proxy, cloudflare: Cloudflare | None, keys: list[str]) -> None:
-    assert [one.key for one in rules.names_lead_to_doors(host(), ways, cloudflare)] == keys
+    assert [one.key for one in door_rules.names_lead_to_doors(host(), ways, cloudflare)] == keys
 
 
 # Properties

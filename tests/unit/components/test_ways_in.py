@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from components import ways_in
 from components.listeners import CLOUDFLARE_RANGES, listeners
 from components.platform.specs import BouncerSpec, SignInPageSpec
-from components.settings import rules
+from components.settings import door_rules, rules
 from components.settings.proxy import PlainIngress, TraefikRoute
 from components.settings.traefik import PUBLIC_PATHS
 from tests.unit.components.edge import (
@@ -228,9 +228,9 @@ def test_an_exception_for_a_proxy_is_refused() -> None:
 def test_an_exception_for_cloudflare_is_refused_where_it_stands_in_front(network: str, count: int) -> None:
     ways = proxy({**TRAEFIK, "crowdSec": {"neverBlocked": [network]}})
     behind = edge(records=[record()])
-    found = list(rules.proxies_are_judged_by_their_clients(host(), ways, behind))
+    found = list(door_rules.proxies_are_judged_by_their_clients(host(), ways, behind))
     assert [one.key for one in found] == ["proxy.expose[0].crowdSec.neverBlocked"] * count
-    assert list(rules.proxies_are_judged_by_their_clients(host(), ways, None)) == []
+    assert list(door_rules.proxies_are_judged_by_their_clients(host(), ways, None)) == []
 
 
 def test_two_certificates_are_refused() -> None:

@@ -1,0 +1,24 @@
+"""Who may read a database cluster's metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.platform.kubernetes.network_policies import peer_policy
+from components.platform.specs import Peer
+
+PEER = Peer(namespace="databases", labels={"cnpg.io/cluster": "immich-database"})
+
+
+def _readers(monitoring: str | None) -> list[Any]:
+    rules = peer_policy(PEER, [("server", 5432)], "immich", "cnpg-system", [], monitoring)["spec"]["ingress"]
+    return [rule["from"] for rule in rules if {"port": 9187, "protocol": "TCP"} in rule["ports"]]
+
+
+def test_a_clusters_metrics_are_let_to_the_namespace_that_reads_them() -> None:
+    label = {"kubernetes.io/metadata.name": "monitoring"}
+    assert _readers("monitoring") == [[{"namespaceSelector": {"matchLabels": label}}]]
+
+
+def test_a_clusters_metrics_are_let_to_nobody_without_one() -> None:
+    assert _readers(None) == []
