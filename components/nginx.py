@@ -129,7 +129,7 @@ def configuration(settings: ProxySettings, found: Sequence[Listener], where: Sur
         "server_variable": server_variable,
         "login_rate": settings.login_rate,
         "body_size": int(settings.max_upload.amount),
-        "body_buffer": 512,
+        "body_buffer": 128,
         "answer_buffers": 8,
         "answer_buffer": 64,
         "timeout": settings.timeout.seconds,

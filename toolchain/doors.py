@@ -7,6 +7,7 @@ do not matter here.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -141,4 +142,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    # `make doors | head` ends quietly.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     exit_with(main)

@@ -42,6 +42,9 @@ BOUNDS: list[tuple[str, dict[str, Any], str, int, int]] = [
     ("cache", ELSEWHERE, "database", 0, 1023),
     ("proxy", {}, "replicas", 1, 16),
     ("proxy", {}, "loginRate", 1, 600),
+    ("cloudflare", {}, "access.serviceToken.clientSecretVersion", 1, 1_000_000),
+    ("cloudflare", {}, "rateLimit.requests", 1, 10_000),
+    ("cloudflare", {}, "tunnel.replicas", 1, 25),
 ]
 
 
