@@ -17,7 +17,7 @@ export KUBECONFIG
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview refresh destroy render doors env cluster cluster-stop test lint format lock crds bench clean
+.PHONY: help setup setup-dev up preview refresh destroy render doors env cluster cluster-stop test lint format lock crds bench bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -79,6 +79,9 @@ crds: setup ## download the CRDs that the cluster tests need
 
 bench: setup ## cost of a preview as a ratio to that of an empty program
 	@$(RUN) toolchain.bench $(foreach key,backupAccessKeyId backupSecretAccessKey,--secret prod:immich:$(key)) $(ARGS)
+
+bench-edge: setup ## what nginx costs uploads and downloads, against the leanest nginx and system 002's
+	@$(RUN) toolchain.bench_edge $(ARGS)
 
 clean: ## remove caches and rendered files; state, passphrase and tools stay
 	rm -rf rendered .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -233,7 +233,7 @@ def _ours(directory: Path, port: int, server: int) -> dict[str, str]:
 
 
 @contextmanager
-def ways(scratch: Path) -> Iterator[list[Way]]:
+def ways(scratch: Path) -> Generator[list[Way]]:
     """The four ways, each with its nginx running."""
     with ExitStack() as stack:
         command = [sys.executable, "-m", "toolchain.bench_edge", "--serve"]
@@ -351,7 +351,9 @@ def goals(rows: list[Row]) -> list[str]:
 def main() -> int:
     """Measure and print a table, or JSON."""
     parser = argparse.ArgumentParser(prog="python -m toolchain.bench_edge", description="Cost of nginx.")
-    parser.add_argument("--size", type=int, default=10**9, help="bytes of a body (default: 1 GB, below 1 GiB)")
+    parser.add_argument(
+        "--size", type=int, default=10**9, help="bytes of a body (default: 1 GB, below 1 GiB)"
+    )
     parser.add_argument("--rounds", type=int, default=9, help="measured bodies each way (default: 9)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)

@@ -23,6 +23,7 @@ from toolchain.progress import warn
 
 _FILE: Final = "file://"
 _PROJECT: Final = "organization/immich"
+_CREATING: Final = "creating"
 
 
 @dataclass(frozen=True)
@@ -101,23 +102,26 @@ def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
         return
     deployment = mapping(state.get("deployment"))
     pending = [mapping(entry) for entry in items(deployment.get("pending_operations"))]
-    begun = {resource.urn: resource for resource in map(unfinished, pending) if resource is not None}
-    if not begun:
+    if not pending:
         return
     known = {Resource(mapping(entry)).urn for entry in items(deployment.get("resources"))}
-    adopted = [resource.state for urn, resource in begun.items() if urn not in known]
-    rest = [entry for entry in pending if unfinished(entry) is None]
+    adopted = [found for found in map(adoptable, pending) if found is not None and found.urn not in known]
+    # An update or a deletion is of a resource that the state has; reading it back ends the matter.
+    others = [entry for entry in pending if entry.get("type") != _CREATING]
+    unclear = [entry for entry in pending if entry not in others and not clear(entry)]
     repaired = {
         **deployment,
-        "resources": [*items(deployment.get("resources")), *adopted],
-        "pending_operations": rest,
+        "resources": [*items(deployment.get("resources")), *(found.state for found in adopted)],
+        "pending_operations": [*others, *unclear],
     }
-    warn(
-        f"an earlier run on the stack {stack} was killed while it created {len(begun)} objects: looking for them"
-    )
+    warn(f"an earlier run on the stack {stack} was killed amid {len(pending)} operations: looking what became of them")
     restore(stack, {**state, "deployment": repaired}, env, cwd)
+    urns = [found.urn for found in adopted]
+    urns += [urn for entry in others if (urn := Resource(mapping(entry.get("resource"))).urn) in known]
+    if not urns:
+        return
     try:
-        targets = [option for urn in begun for option in ("--target", urn)]
+        targets = [option for urn in urns for option in ("--target", urn)]
         _call(["refresh", "--yes", "--skip-preview", "--stack", stack, *targets], env, cwd)
     except ToolchainError:
         # Nobody could be asked: what the killed run noted stays noted.
@@ -125,9 +129,15 @@ def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
         raise
 
 
-def unfinished(operation: Json) -> Resource | None:
+def clear(creation: Json) -> bool:
+    """Whether it can be found out what became of a creation: an object has its name, a random value is only ours."""
+    kind = Resource(mapping(creation.get("resource"))).type
+    return kind.startswith("random:") or adoptable(creation) is not None
+
+
+def adoptable(operation: Json) -> Resource | None:
     """The Kubernetes object, with the id that it was to get, whose creation an operation began; None for others."""
-    if operation.get("type") != "creating":
+    if operation.get("type") != _CREATING:
         return None
     resource = Resource(mapping(operation.get("resource")))
     metadata = mapping(resource.inputs.get("metadata"))

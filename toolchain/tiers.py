@@ -61,8 +61,10 @@ def tiers(tests: Path = ROOT / "tests") -> list[str]:
 def provide(wanted: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
     """Install or build what the tiers need, where that is possible without a question; gives their environment."""
     env = environment.full(environ)
+    if "edge" in wanted:
+        _provide_package("nginx", "nginx")
     if "cluster" in wanted:
-        _provide_etcd()
+        _provide_package("etcd", "etcd-server")
         _provide_cluster(env)
         folder = crds.find(env)
         if folder is None:
@@ -72,15 +74,15 @@ def provide(wanted: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]
     return env
 
 
-def _provide_etcd() -> None:
-    if shutil.which("etcd") or shutil.which("apt-get") is None or os.geteuid() != 0:
+def _provide_package(program: str, package: str) -> None:
+    if shutil.which(program) or shutil.which("apt-get") is None or os.geteuid() != 0:
         return
-    # A package script must not start the service: each test starts an etcd of its own.
+    # A package script must not start the service: tests start their own.
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     try:
         run_visibly("updating apt's lists", ["apt-get", "update", "-qq"], env=env, timeout=300)
         run_visibly(
-            "installing etcd-server", ["apt-get", "install", "-y", "-qq", "etcd-server"], env=env, timeout=300
+            f"installing {package}", ["apt-get", "install", "-y", "-qq", package], env=env, timeout=300
         )
     except ToolchainError as error:
         warn(str(error))  # the cluster tier says by name what it lacks

@@ -177,7 +177,7 @@ class Nginx:
         for pid in self.pids():
             for link in Path(f"/proc/{pid}/fd").iterdir():
                 try:
-                    target = os.readlink(link)
+                    target = str(link.readlink())
                 except FileNotFoundError:
                     continue
                 if target.startswith(str(self.scratch)):

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -115,7 +115,7 @@ def test_a_part_of_a_video_is_asked_for_as_a_part(start: Start, upstream: Upstre
 
 
 @contextmanager
-def name_server(addresses: list[str]) -> Iterator[int]:
+def name_server(addresses: list[str]) -> Generator[int]:
     """Answers every question for an A record with the last of `addresses`; gives its port."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as answering:
         answering.bind(("127.0.0.1", 0))

@@ -133,8 +133,7 @@ def test_no_key_of_a_share_or_api_is_ever_written(start: Start, upstream: Upstre
     ]
     for path in ("/share/S3CRET", "/s/S3CRET/photos", "/Share/S3CRET?x=1", "/api/shared-links/me?key=S3CRET"):
         assert request(port, "GET", path, headers).status == 200
-    for _ in range(2):
-        limited = request(port, "POST", "/api/auth/login?key=S3CRET", headers, b"")
+    limited = [request(port, "POST", "/api/auth/login?key=S3CRET", headers, b"") for _ in range(2)][1]
     too_large = request(port, "POST", "/api/auth/login?key=S3CRET", headers, bytes(65537))
     with connect(port) as connection:
         connection.sendall(b"GET /x?key=S3CRET HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")

@@ -61,6 +61,23 @@ make("ZoneSetting", "setting", zoneId="z", settingId="ssl", value="strict")
     assert engine.resources() == {}
 
 
+def test_another_version_of_a_service_tokens_secret_is_another_secret_and_the_default_said_aloud_is_not(
+    engine: Engine,
+) -> None:
+    token = 'pulumi.export("s", make("ZeroTrustAccessServiceToken", "token", accountId="a", name="phone"{more}).clientSecret)\n'  # fmt: skip
+    engine.program(HEADER + token.format(more=""))
+    engine.up()
+    shown = ("stack", "output", "s", "--show-secrets", "--stack", engine.stack)
+    first = engine.run(*shown).stdout
+    engine.program(HEADER + token.format(more=", clientSecretVersion=1"))
+    engine.up()
+    assert engine.run(*shown).stdout == first
+    engine.program(HEADER + token.format(more=", clientSecretVersion=2"))
+    assert engine.up().changes == {"token": ["update"]}
+    assert engine.run(*shown).stdout != first
+    assert first.strip() not in json.dumps(engine.export())
+
+
 def test_another_tunnel_name_is_an_update_and_another_config_source_a_replacement(engine: Engine) -> None:
     engine.program(HEADER + TUNNEL.format(name="t", source="cloudflare", secret=SECRET))
     engine.up()
@@ -82,6 +99,15 @@ def test_another_tunnel_name_is_an_update_and_another_config_source_a_replacemen
         (
             RULES,
             "the last ingress rule must match all traffic",
+        ),
+        (
+            'make("ZeroTrustAccessServiceToken", "t", accountId="a", zoneId="z", name="phone")',
+            "exactly one of accountId and zoneId",
+        ),
+        (
+            'make("Ruleset", "r", zoneId="z", kind="zone", name="n", phase="http_ratelimit", '
+            'rules=[{"ratelimit": {"characteristics": ["ip.src"], "period": 10}}])',
+            "must contain cf.colo.id",
         ),
         (
             TUNNEL.format(name="t", source="cloudflare", secret="c2hvcnQ="),

@@ -110,6 +110,22 @@ def _check_tunnel_config(inputs: Object) -> None:
             )
 
 
+def _check_scope(inputs: Object) -> None:
+    """Cloudflare: an object belongs to an account or to a zone."""
+    if bool(as_text(inputs.get("accountId"))) == bool(as_text(inputs.get("zoneId"))):
+        raise ProviderError("exactly one of accountId and zoneId must be given")
+
+
+def _check_ruleset(inputs: Object) -> None:
+    """Cloudflare: rates are counted by data centre, and by something of the client."""
+    _check_scope(inputs)
+    rules = inputs.get("rules")
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        counted = dig(as_object(rule), "ratelimit", "characteristics")
+        if isinstance(counted, list) and "cf.colo.id" not in counted:
+            raise ProviderError(f"rules[{index}].ratelimit.characteristics must contain cf.colo.id")
+
+
 def _no_check(_inputs: Object) -> None:
     """Cloudflare accepts what the schema accepts."""
 
@@ -184,7 +200,11 @@ KINDS: dict[str, Kind] = {
         check=_check_tunnel_config,
     ),
     "cloudflare:index/zeroTrustAccessApplication:ZeroTrustAccessApplication": Kind(
-        identify=_generated(_uuid), computed=_application_outputs, required=(), replacing=_SCOPE
+        identify=_generated(_uuid),
+        computed=_application_outputs,
+        required=(),
+        replacing=_SCOPE,
+        check=_check_scope,
     ),
     "cloudflare:index/zeroTrustAccessPolicy:ZeroTrustAccessPolicy": Kind(
         identify=_generated(_uuid),
@@ -197,7 +217,8 @@ KINDS: dict[str, Kind] = {
         computed=_token_outputs,
         required=("name",),
         replacing=_SCOPE,
-        defaults=(("duration", "8760h"),),
+        check=_check_scope,
+        defaults=(("duration", "8760h"), ("clientSecretVersion", 1)),
         secret=("clientSecret",),
     ),
     "cloudflare:index/ruleset:Ruleset": Kind(
@@ -205,6 +226,7 @@ KINDS: dict[str, Kind] = {
         computed=lambda _inputs, _identifier: {"version": "1"},
         required=("kind", "name", "phase"),
         replacing=(*_SCOPE, "kind", "phase"),
+        check=_check_ruleset,
     ),
     "cloudflare:index/zoneSetting:ZoneSetting": Kind(
         identify=lambda inputs: as_text(inputs.get("settingId")),
@@ -291,8 +313,11 @@ class CloudflareProvider(Provider):
         if not request.preview:
             self._say_once()
             kind.check(reveal_object(request.news))
-            rotated = request.news.get("clientSecretVersion") != request.old_inputs.get("clientSecretVersion")
-            if rotated and "clientSecret" in kept:
+            old, new = (
+                {**dict(kind.defaults), **given}.get("clientSecretVersion")
+                for given in (request.old_inputs, request.news)
+            )
+            if old != new and "clientSecret" in kept:
                 kept["clientSecret"] = secrets.token_hex(32)
         return self._outputs(kind, request.news, kept)
 

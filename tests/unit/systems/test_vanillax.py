@@ -86,7 +86,10 @@ def test_the_database_cluster_is_in_the_operators_namespace() -> None:
 
 
 def test_the_database_volume_is_20Gi_of_longhorn() -> None:  # noqa: N802 - the unit is written so
-    assert _one("Cluster", "immich-database")["spec"]["storage"] == {"size": "20Gi", "storageClass": "longhorn"}
+    assert _one("Cluster", "immich-database")["spec"]["storage"] == {
+        "size": "20Gi",
+        "storageClass": "longhorn",
+    }
 
 
 def test_the_database_image_is_postgres_17_with_vectorchord_0_5_3() -> None:
@@ -99,7 +102,9 @@ def test_the_database_image_is_postgres_17_with_vectorchord_0_5_3() -> None:
 def test_the_extensions_are_declared() -> None:
     declared = {one["name"] for one in _one("Database", "immich-database-immich")["spec"]["extensions"]}
     assert declared == {"vchord", "vector", "earthdistance", "cube"}
-    assert _one("Cluster", "immich-database")["spec"]["postgresql"]["shared_preload_libraries"] == ["vchord.so"]
+    assert _one("Cluster", "immich-database")["spec"]["postgresql"]["shared_preload_libraries"] == [
+        "vchord.so"
+    ]
 
 
 def test_the_server_talks_to_the_service_of_the_document() -> None:
@@ -111,7 +116,9 @@ def test_the_server_talks_to_the_service_of_the_document() -> None:
 @pytest.mark.parametrize(
     ("name", "namespace"), [("immich-db-credentials", "immich"), ("immich-app-secret", "cloudnative-pg")]
 )
-def test_the_credentials_come_from_1password_under_the_names_of_the_document(name: str, namespace: str) -> None:
+def test_the_credentials_come_from_1password_under_the_names_of_the_document(
+    name: str, namespace: str
+) -> None:
     external = _one("ExternalSecret", name)
     assert external["metadata"]["namespace"] == namespace
     assert external["spec"]["secretStoreRef"] == {"kind": "ClusterSecretStore", "name": "1password"}
@@ -170,7 +177,10 @@ def test_the_photos_are_a_read_only_nfs_volume_of_2Ti() -> None:  # noqa: N802 -
     assert claim["storageClassName"] == volume["storageClassName"] == "nfs-immich-photos"
     assert volume["capacity"]["storage"] == claim["resources"]["requests"]["storage"] == "2Ti"
     assert volume["csi"]["driver"] == "nfs.csi.k8s.io"
-    assert volume["csi"]["volumeAttributes"] == {"server": "192.168.10.133", "share": "/mnt/BigTank/photos/All"}
+    assert volume["csi"]["volumeAttributes"] == {
+        "server": "192.168.10.133",
+        "share": "/mnt/BigTank/photos/All",
+    }
     assert volume["csi"]["readOnly"] is True
     assert "ro" in volume["mountOptions"]
     assert volume["accessModes"] == ["ReadOnlyMany"]
