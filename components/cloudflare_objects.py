@@ -1,4 +1,4 @@
-"""What is made at Cloudflare, as inputs of its resources. Pure but for outputs that pass through."""
+"""What is made at Cloudflare, as inputs of its resources. Pure: outputs of Pulumi only pass through."""
 
 from __future__ import annotations
 

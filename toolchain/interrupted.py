@@ -1,4 +1,4 @@
-"""What a run that was killed leaves behind, and how the next one copes: its lock, and creations nobody knows the end of.
+"""What a killed run leaves behind, and how the next one copes: its lock, and creations that nobody knows the end of.
 
 The CLI keeps a lock in the backend while it works and notes in the state what it is about to create. A killed CLI
 takes neither back: the next run stops at the lock, and, on a cluster, at objects that "already exist". Both can be
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from toolchain.deployment import Json, Resource, export, items, mapping, restore
+from toolchain.deployment import Json, Resource, export, items, mapping, resources, restore
 from toolchain.failure import ToolchainError
 from toolchain.paths import ROOT
 from toolchain.progress import warn
@@ -24,6 +24,7 @@ from toolchain.progress import warn
 _FILE: Final = "file://"
 _PROJECT: Final = "organization/immich"
 _CREATING: Final = "creating"
+_RENDERS: Final = "renderYamlToDirectory"
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,11 @@ def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
     pending = [mapping(entry) for entry in items(deployment.get("pending_operations"))]
     if not pending:
         return
-    known = {Resource(mapping(entry)).urn for entry in items(deployment.get("resources"))}
-    adopted = [found for found in map(adoptable, pending) if found is not None and found.urn not in known]
+    present = resources(state)
+    known = {resource.urn for resource in present}
+    files = frozenset(resource.urn for resource in present if _RENDERS in resource.inputs)
+    objects = [found for entry in pending if (found := adoptable(entry, files)) is not None]
+    adopted = [found for found in objects if found.urn not in known]
     # An update or a deletion is of a resource that the state has; reading it back ends the matter.
     others = [entry for entry in pending if entry.get("type") != _CREATING]
     unclear = [entry for entry in pending if entry not in others and not clear(entry)]
@@ -114,7 +118,9 @@ def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
         "resources": [*items(deployment.get("resources")), *(found.state for found in adopted)],
         "pending_operations": [*others, *unclear],
     }
-    warn(f"an earlier run on the stack {stack} was killed amid {len(pending)} operations: looking what became of them")
+    warn(
+        f"an earlier run on the stack {stack} was killed amid {len(pending)} operations: looking what became of them"
+    )
     restore(stack, {**state, "deployment": repaired}, env, cwd)
     urns = [found.urn for found in adopted]
     urns += [urn for entry in others if (urn := Resource(mapping(entry.get("resource"))).urn) in known]
@@ -130,16 +136,18 @@ def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
 
 
 def clear(creation: Json) -> bool:
-    """Whether it can be found out what became of a creation: an object has its name, a random value is only ours."""
-    kind = Resource(mapping(creation.get("resource"))).type
-    return kind.startswith("random:") or adoptable(creation) is not None
+    """Whether a creation can be begun anew or its result found: objects have names, random values only a state."""
+    return Resource(mapping(creation.get("resource"))).type.startswith(("random:", "kubernetes:"))
 
 
-def adoptable(operation: Json) -> Resource | None:
-    """The Kubernetes object, with the id that it was to get, whose creation an operation began; None for others."""
-    if operation.get("type") != _CREATING:
-        return None
+def adoptable(operation: Json, files: frozenset[str] = frozenset()) -> Resource | None:
+    """The object on a cluster, with the id that it was to get, whose creation an operation began; None for others.
+
+    `files` are the URNs of providers that write manifests: those are simply written again.
+    """
     resource = Resource(mapping(operation.get("resource")))
+    if operation.get("type") != _CREATING or resource.provider in files:
+        return None
     metadata = mapping(resource.inputs.get("metadata"))
     name, namespace = metadata.get("name"), metadata.get("namespace")
     if not resource.type.startswith("kubernetes:") or not isinstance(name, str):

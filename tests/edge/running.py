@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,6 @@ class Nginx:
     tunnel: bool = False
     cloudflare_in_front: bool = False
     resolver: str | None = None
-    mutate: tuple[tuple[str, str], ...] = ()
-    """Replacements in the rendered files, each of which must apply: for tests of the tests."""
     listeners: tuple[Listener, ...] = ()
     ports: dict[str, int] = field(default_factory=dict[str, int])
     process: subprocess.Popen[bytes] | None = None
@@ -121,7 +119,7 @@ class Nginx:
             addresses=("127.0.0.1",),
         )
         self.scratch.mkdir(exist_ok=True)
-        write(configuration(self.settings, self.listeners, where), self.directory, self.mutate)
+        write(configuration(self.settings, self.listeners, where), self.directory)
 
     def _start(self) -> None:
         user = " user root;" if os.geteuid() == 0 else ""
@@ -198,11 +196,8 @@ class Nginx:
         return "".join((self.directory / name).read_text() for name in ("stdout", "stderr"))
 
 
-def write(files: dict[str, str], directory: Path, mutate: Sequence[tuple[str, str]] = ()) -> None:
+def write(files: Mapping[str, str], directory: Path) -> None:
     """Put rendered files into a folder."""
-    for old, new in mutate:
-        assert any(old in text for text in files.values()), f"{old!r} is nowhere"
-        files = {name: text.replace(old, new) for name, text in files.items()}
     for name, text in files.items():
         (directory / name).write_text(text, encoding="utf-8")
 

@@ -38,18 +38,10 @@ NUMBERS = itertools.count()
 v4 = st.integers(1 << 24, (224 << 24) - 1).map(lambda number: str(ipaddress.IPv4Address(number)))
 v6 = st.integers(1, (0xFF << 120) - 1).map(lambda number: str(ipaddress.IPv6Address(number)))
 notable = st.sampled_from(
-    [
-        "10.42.0.7",
-        "10.42.0.9",
-        "127.0.0.1",
-        "127.0.1.5",
-        "127.0.1.6",
-        "127.0.4.7",
-        "192.168.1.4",
-        "::1",
-        WORKER,
-    ]
-    + ["173.245.48.9", "2606:4700::7", "fd00:42::9", "169.254.1.1", "100.64.0.3"]
+    (
+        *("10.42.0.7", "10.42.0.9", "127.0.0.1", "127.0.1.5", "127.0.1.6", "127.0.4.7", "192.168.1.4", "::1"),
+        *("173.245.48.9", "2606:4700::7", "fd00:42::9", "169.254.1.1", "100.64.0.3", WORKER),
+    )
 )
 address = st.one_of(v4, v6, notable)
 junk = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=30)

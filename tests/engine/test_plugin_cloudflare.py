@@ -15,6 +15,8 @@ pytestmark = pytest.mark.engine
 HEADER = """
 import pulumi
 
+LIMIT = {"ratelimit": {"characteristics": ["ip.src"], "period": 10}}
+
 def make(kind, resource, /, **inputs):
     token = f"cloudflare:index/{kind[0].lower()}{kind[1:]}:{kind}"
     return pulumi.CustomResource(token, resource, {**dict.fromkeys(("clientSecret", "clientId", "aud")), **inputs})
@@ -64,7 +66,10 @@ make("ZoneSetting", "setting", zoneId="z", settingId="ssl", value="strict")
 def test_another_version_of_a_service_tokens_secret_is_another_secret_and_the_default_said_aloud_is_not(
     engine: Engine,
 ) -> None:
-    token = 'pulumi.export("s", make("ZeroTrustAccessServiceToken", "token", accountId="a", name="phone"{more}).clientSecret)\n'  # fmt: skip
+    token = (
+        'token = make("ZeroTrustAccessServiceToken", "token", accountId="a", name="phone"{more})\n'
+        'pulumi.export("s", token.clientSecret)\n'
+    )
     engine.program(HEADER + token.format(more=""))
     engine.up()
     shown = ("stack", "output", "s", "--show-secrets", "--stack", engine.stack)
@@ -105,8 +110,7 @@ def test_another_tunnel_name_is_an_update_and_another_config_source_a_replacemen
             "exactly one of accountId and zoneId",
         ),
         (
-            'make("Ruleset", "r", zoneId="z", kind="zone", name="n", phase="http_ratelimit", '
-            'rules=[{"ratelimit": {"characteristics": ["ip.src"], "period": 10}}])',
+            'make("Ruleset", "r", zoneId="z", kind="zone", name="n", phase="http_ratelimit", rules=[LIMIT])',
             "must contain cf.colo.id",
         ),
         (

@@ -1,4 +1,4 @@
-"""Run as a script: registers what standard input lists through pulumi-cloudflare's own classes, and says what they sent.
+"""Run as a script: registers through pulumi-cloudflare's own classes what standard input lists, and says what was sent.
 
 Input: JSON list of [kind, name, inputs with snake_case names]. Output: list of [type, inputs as sent, secret outputs].
 """

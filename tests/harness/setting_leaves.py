@@ -1,0 +1,141 @@
+"""Every setting of the models, where it is in a stack's settings, and that stack with the setting changed.
+
+A setting is named by its model and key: `Nfs.server` is the same setting wherever there is an NFS source. Settings of
+`immich:app` are keys of Immich's own file and are left out here: they all end in one Secret.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter
+
+from components.settings.model import SECTIONS
+
+Path = tuple[str | int, ...]
+ABSENT = object()
+"""Instead of a value: the key is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place in a stack's settings where a setting is."""
+
+    setting: str
+    """`Model.key`."""
+    path: Path
+    """Section and keys."""
+    value: Any
+    """Its present value, as YAML would have it; None where it is not given."""
+
+
+def sections_of_models() -> Mapping[str, Any]:
+    """Section -> its model or union of models, Immich's own file left out."""
+    return {name: spec.annotation() for name, spec in SECTIONS.items() if name != "app"}
+
+
+def models_of(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation can be, in containers as well."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if hasattr(annotation, "__metadata__"):
+        return models_of(annotation.__origin__)
+    return [model for argument in get_args(annotation) for model in models_of(argument)]
+
+
+def every_setting() -> dict[str, Any]:
+    """`Model.key` -> its annotation, for every model that is reachable from a section."""
+    found: dict[str, Any] = {}
+    waiting = [model for annotation in sections_of_models().values() for model in models_of(annotation)]
+    seen: set[type[BaseModel]] = set()
+    while waiting:
+        model = waiting.pop()
+        if model in seen:
+            continue
+        seen.add(model)
+        for field in model.model_fields.values():
+            inner = models_of(field.annotation)
+            waiting += inner
+            if not _is_plain_section(field.annotation):
+                found[f"{model.__name__}.{field.alias}"] = field.annotation
+    return found
+
+
+def _is_plain_section(annotation: Any) -> bool:
+    """Whether the key always holds exactly one model: then the settings are those of the model."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def written_out(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings with every default written out; Immich's own file as it is."""
+    full: dict[str, Any] = {}
+    for name, annotation in sections_of_models().items():
+        if name in sections or not SECTIONS[name].optional:
+            parsed = TypeAdapter(annotation).validate_python(sections.get(name, {}), by_alias=True, by_name=False)
+            full[name] = parsed.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return full | {name: sections[name] for name in ("app",) if name in sections}
+
+
+def places(sections: Mapping[str, Any]) -> list[Place]:
+    """Every place of every setting in a stack."""
+    found: list[Place] = []
+    for name, annotation in sections_of_models().items():
+        if name in sections:
+            parsed = TypeAdapter(annotation).validate_python(sections[name], by_alias=True, by_name=False)
+            found += _places(parsed, (name,))
+    return found
+
+
+def _places(model: BaseModel, path: Path) -> Iterator[Place]:
+    dumped = model.model_dump(mode="json", by_alias=True)
+    for name, field in type(model).model_fields.items():
+        value, here = getattr(model, name), (*path, str(field.alias))
+        for step, inner in _inner(value):
+            yield from _places(inner, (*here, *step))
+        if not _is_plain_section(field.annotation):
+            yield Place(f"{type(model).__name__}.{field.alias}", here, dumped[str(field.alias)])
+
+
+def _inner(value: object) -> list[tuple[Path, BaseModel]]:
+    if isinstance(value, BaseModel):
+        return [((), value)]
+    if isinstance(value, tuple | list):
+        return [((index,), one) for index, one in enumerate(cast("Sequence[object]", value)) if isinstance(one, BaseModel)]
+    if isinstance(value, dict):
+        return [((str(key),), one) for key, one in cast("Mapping[str, object]", value).items() if isinstance(one, BaseModel)]
+    return []
+
+
+def changed(sections: Mapping[str, Any], path: Path, value: object) -> dict[str, Any]:
+    """A copy of the settings with the value at the path set, or taken out where it is ABSENT."""
+    result = copy.deepcopy(dict(sections))
+    target: Any = result
+    for step in path[:-1]:
+        target = target.setdefault(step, {}) if isinstance(target, dict) else target[step]
+    if value is ABSENT:
+        target.pop(path[-1], None)
+    else:
+        target[path[-1]] = copy.deepcopy(value)
+    return result
+
+
+def another(annotation: Any, present: object) -> object:
+    """Another value of a setting whose type says what there is: a switch, a choice, a whole number.
+
+    None where the type does not say; a table must then.
+    """
+    if hasattr(annotation, "__metadata__"):
+        return another(annotation.__origin__, present)
+    if get_origin(annotation) is Literal:
+        choices = get_args(annotation)
+        return next((one for one in choices if one != present), None)
+    if annotation is bool:
+        return not present
+    if annotation is int:
+        return int(cast("int", present)) + 1 if present is not None else None
+    # `X | None`
+    options = [one for one in get_args(annotation) if one is not type(None)]
+    return another(options[0], present) if len(options) == 1 and get_origin(annotation) is not tuple else None
