@@ -1,7 +1,9 @@
 """Every setting of the models, where it is in a stack's settings, and that stack with the setting changed.
 
-A setting is named by its model and key: `Nfs.server` is the same setting wherever there is an NFS source. Settings of
-`immich:app` are keys of Immich's own file and are left out here: they all end in one Secret.
+A setting is named by its model and key: `Nfs.server` is the same setting wherever there is an NFS source. A whole
+section that has kinds, or may be absent, is a setting too (`immich:database`), and so is a key that holds a part with
+kinds: `kind` itself is changed there. Settings of `immich:app` are keys of Immich's own file and are left out here: they
+all end in one Secret.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -37,6 +39,13 @@ def sections_of_models() -> Mapping[str, Any]:
     return {name: spec.annotation() for name, spec in SECTIONS.items() if name != "app"}
 
 
+def whole_sections() -> list[str]:
+    """Sections that have kinds or may be absent."""
+    return [
+        name for name, spec in SECTIONS.items() if spec.optional or not _is_plain_section(spec.annotation())
+    ]
+
+
 def models_of(annotation: Any) -> list[type[BaseModel]]:
     """The models that an annotation can be, in containers as well."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -48,7 +57,7 @@ def models_of(annotation: Any) -> list[type[BaseModel]]:
 
 def every_setting() -> dict[str, Any]:
     """`Model.key` -> its annotation, for every model that is reachable from a section."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {f"immich:{name}": SECTIONS[name].annotation() for name in whole_sections()}
     waiting = [model for annotation in sections_of_models().values() for model in models_of(annotation)]
     seen: set[type[BaseModel]] = set()
     while waiting:
@@ -59,7 +68,7 @@ def every_setting() -> dict[str, Any]:
         for field in model.model_fields.values():
             inner = models_of(field.annotation)
             waiting += inner
-            if not _is_plain_section(field.annotation):
+            if not _is_plain_section(field.annotation) and field.alias != "kind":
                 found[f"{model.__name__}.{field.alias}"] = field.annotation
     return found
 
@@ -81,7 +90,7 @@ def written_out(sections: Mapping[str, Any]) -> dict[str, Any]:
 
 def places(sections: Mapping[str, Any]) -> list[Place]:
     """Every place of every setting in a stack."""
-    found: list[Place] = []
+    found = [Place(f"immich:{name}", (name,), sections.get(name)) for name in whole_sections()]
     for name, annotation in sections_of_models().items():
         if name in sections:
             parsed = TypeAdapter(annotation).validate_python(sections[name], by_alias=True, by_name=False)
@@ -95,7 +104,7 @@ def _places(model: BaseModel, path: Path) -> Iterator[Place]:
         value, here = getattr(model, name), (*path, str(field.alias))
         for step, inner in _inner(value):
             yield from _places(inner, (*here, *step))
-        if not _is_plain_section(field.annotation):
+        if not _is_plain_section(field.annotation) and field.alias != "kind":
             yield Place(f"{type(model).__name__}.{field.alias}", here, dumped[str(field.alias)])
 
 
@@ -120,22 +129,3 @@ def changed(sections: Mapping[str, Any], path: Path, value: object) -> dict[str,
     else:
         target[path[-1]] = copy.deepcopy(value)
     return result
-
-
-def another(annotation: Any, present: object) -> object:
-    """Another value of a setting whose type says what there is: a switch, a choice, a whole number.
-
-    None where the type does not say; a table must then.
-    """
-    if hasattr(annotation, "__metadata__"):
-        return another(annotation.__origin__, present)
-    if get_origin(annotation) is Literal:
-        choices = get_args(annotation)
-        return next((one for one in choices if one != present), None)
-    if annotation is bool:
-        return not present
-    if annotation is int:
-        return int(cast("int", present)) + 1 if present is not None else None
-    # `X | None`
-    options = [one for one in get_args(annotation) if one is not type(None)]
-    return another(options[0], present) if len(options) == 1 and get_origin(annotation) is not tuple else None

@@ -1,0 +1,202 @@
+"""Another value for every setting, and what a change of it may do to data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast, get_args, get_origin
+
+from components.values import Quantity
+from tests.harness.setting_leaves import ABSENT, Place, changed
+from tests.harness.variants import every_app_key, refusals
+
+_DIGEST = "sha256:" + "a" * 64
+_STORE = {"destinationPath": "s3://bucket/immich"}
+_NFS = {"kind": "nfs", "server": "10.3.3.3", "path": "/export/another"}
+_ANOTHER_VOLUME = {"kind": "volume", "size": "7Gi"}
+_SOURCES = (_NFS, _ANOTHER_VOLUME)
+
+VALUES: Mapping[str, Sequence[object]] = {
+    "immich:database": (
+        {"kind": "external", "host": "10.3.3.4"},
+        {"kind": "bundled"},
+    ),
+    "immich:cache": ({"kind": "external", "host": "10.3.3.5", "password": False}, {"kind": "bundled"}),
+    "immich:machineLearning": ({"kind": "off"}, {"kind": "bundled"}),
+    "immich:secrets": (
+        {"kind": "pulumi"},
+        {
+            "kind": "external-secrets",
+            "store": {"name": "another"},
+            "values": {key: {"key": key} for key in ("databasePassword", "cachePassword")},
+        },
+    ),
+    "immich:backup": (ABSENT, {"objectStore": _STORE}),
+    "immich:app": (ABSENT, {}, {"trash": {"days": 3}}),
+    "Storage.media": _SOURCES,
+    "Storage.thumbs": _SOURCES,
+    "Storage.encodedVideo": _SOURCES,
+    "Storage.profile": _SOURCES,
+    "Storage.backups": _SOURCES,
+    "ExternalLibrary.source": _SOURCES,
+    "Storage.externalLibraries": ((), ({"name": "more", "mountPath": "/mnt/more", "source": _NFS},)),
+    "ExternalLibrary.mountPath": ("/mnt/another",),
+    "Server.version": ("3.2.2", "2.5.4", "3.2.0"),
+    "Server.timezone": ("Asia/Tokyo",),
+    "Server.workers": ({"kind": "combined"}, {"kind": "split"}),
+    "Metrics.include": (("host", "job"),),
+    "Proxy.expose": (({"kind": "clusterIp"},), ({"kind": "clusterIp"}, {"kind": "loadBalancer"})),
+    "Proxy.tls": (ABSENT, {"kind": "secret", "name": "photos-tls"}),
+    "Placement.tolerations": ((), ({"key": "gpu", "operator": "Exists"},)),
+    "Toleration.operator": ("Exists",),
+    "Toleration.value": ("music",),
+    "ExternalMachineLearning.urls": (("https://another.example.com",),),
+    "ExternalDatabase.vectorchord": ("0.4.3",),
+    "ExternalDatabase.caCertificate": ("-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n",),
+    "BundledDatabase.postgres": (16, 17, 14),
+    "BundledDatabase.vectorchord": ("0.5.3", "0.4.3"),
+    "CloudNativePg.postgres": ("17.6", "18.3", "18.2"),
+    "CloudNativePg.vectorchord": ("0.5.3", "1.1.0", "1.0.0"),
+    "BundledMachineLearning.backend": ("openvino", "cpu", "cuda"),
+    "Backup.schedule": ("0 30 4 * * *",),
+    "Backup.retention": ("60d",),
+    "ObjectStore.destinationPath": ("s3://another/immich",),
+    "ObjectStore.endpointUrl": ("https://s3.another.example.com", ABSENT),
+    "ExternalSecrets.values": (
+        {
+            "databasePassword": {"key": "another"},
+            "cachePassword": {"key": "another"},
+            "cloudflareApiToken": {"key": "another"},
+        },
+        {"databasePassword": {"key": "another"}, "cachePassword": {"key": "another"}},
+    ),
+    "ExternalSecrets.names": ({"database": "another"},),
+    "Kubernetes.lanAllowances": ((), ({"address": "192.168.1.9"},)),
+    "Smb.source": ("//nas/another",),
+    "Smb.mountOptions": (("vers=3.0", "uid=1000", "gid=1000"),),
+    "Nfs.mountOptions": (("nfsvers=4.1",),),
+    "GpuAccess.groups": ((33,),),
+    "LoadBalancer.address": ("192.168.1.99", ABSENT),
+    "LoadBalancer.proxyProtocol": (),
+    "HttpRoute.fromNodes": (False, True),
+    "TraefikRoute.entryPoints": (("web",),),
+    "TraefikRoute.entryPointReadTimeout": ("30m",),
+    "ForwardAuth.address": ("http://another.auth:80/",),
+    "ForwardAuth.paths": (("/user-settings",),),
+    "CrowdSec.lapiHost": ("lapi.crowdsec:8080",),
+    "Host.aliases": (("another.example.com",), ()),
+}
+"""Values to change a setting to, tried in this order before those that its type suggests."""
+
+PAIRED: Mapping[str, Sequence[Mapping[str, object]]] = {
+    "LoadBalancer.proxyProtocol": (
+        {"proxyProtocol": True, "trustedSources": ["192.168.1.3/32"]},
+        {"proxyProtocol": False, "trustedSources": []},
+    ),
+    "LoadBalancer.trustedSources": (
+        {"proxyProtocol": False, "trustedSources": []},
+        {"proxyProtocol": True, "trustedSources": ["192.168.1.4/32"]},
+    ),
+    "HttpRoute.fromNodes": ({"fromNodes": True, "sourceRanges": ["10.5.0.0/16"]},),
+    "Toleration.operator": ({"operator": "Exists", "value": None},),
+    "TraefikRoute.certResolver": ({"certResolver": "another", "tlsSecret": None},),
+    "GpuAccess.resource": ({"resource": "another.example.com/gpu", "devices": None},),
+    "GpuAccess.devices": ({"devices": ["/dev/dri/renderD129"], "resource": None},),
+    "BundledDatabase.postgres": ({"postgres": 17, "vectorchord": "0.5.3", "image": None},),
+    "BundledDatabase.vectorchord": ({"postgres": 18, "vectorchord": "0.5.3", "image": None},),
+    "CloudNativePg.postgres": ({"postgres": "17.6", "vectorchord": "0.5.3", "image": None},),
+    "CloudNativePg.vectorchord": ({"postgres": "17.6", "vectorchord": "0.5.3", "image": None},),
+    "Server.version": ({"version": "3.2.2", "image": None},),
+    "Server.image": ({"version": "3.2.2", "image": None},),
+    "SplitWorkers.microservicesReplicas": ({"microservicesReplicas": 2, "acceptParallelRecognition": True},),
+    "ExternalDatabase.sslMode": ({"sslMode": "disable", "caCertificate": None},),
+}
+"""Settings that go together, for a change that is not accepted alone: keys of the same model."""
+
+UNCHANGEABLE: Mapping[str, str] = {
+    "BundledMachineLearning.architecture": "a backend is built for one architecture, or the images differ in nothing else",
+}
+"""Settings without a second accepted value where they are used, with the reason."""
+
+REFUSED = frozenset(
+    {
+        "immich:database",
+        "immich:cache",
+        "immich:secrets",
+    }
+)
+"""Settings whose change the engine must refuse, as it would delete or replace what holds data."""
+
+
+def candidates(place: Place, annotation: Any) -> list[object]:
+    """Values to try at a place, best first, none of them the present one."""
+    found = [*VALUES.get(place.setting, ()), *_suggested(annotation, place.value)]
+    return [one for one in map(_plain, found) if one is ABSENT or one != _plain(place.value)]
+
+
+def change(sections: Mapping[str, Any], place: Place, annotation: Any) -> dict[str, Any] | None:
+    """The settings with another value at a place; None where no other one is accepted."""
+    for value in candidates(place, annotation):
+        result = changed(sections, place.path, value)
+        if result != sections and not refusals(result):
+            return result
+    for together in PAIRED.get(place.setting, ()):
+        result = dict(sections)
+        for key, value in together.items():
+            wanted = ABSENT if value is None else value
+            result = changed(result, (*place.path[:-1], key), wanted)
+        if result != sections and not refusals(result):
+            return result
+    return None
+
+
+def app_changes() -> list[dict[str, Any]]:
+    """Immich's own file with every key given."""
+    return [every_app_key()]
+
+
+def _plain(value: object) -> object:
+    """Tuples as lists, as YAML has them."""
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in cast("Sequence[object]", value)]
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in cast("Mapping[str, object]", value).items()}
+    return value
+
+
+_BY_TYPE: Mapping[str, Sequence[object]] = {
+    "Hostname": ("another.example.com",),
+    "ObjectName": ("another",),
+    "ServerAddress": ("10.7.7.7",),
+    "IpAddress": ("10.7.7.8",),
+    "AbsolutePath": ("/srv/another",),
+    "Cidr": ("10.77.0.0/16",),
+    "Duration": ("20m", "2m", "90s"),
+    "HexId": ("0" * 31 + "1",),
+    "str": ("another", "another.example.com", "Another"),
+    "ImageRef": (f"registry.example.com/another:v3.3.1@{_DIGEST}",),
+}
+
+
+def _suggested(annotation: Any, present: object) -> list[object]:
+    if hasattr(annotation, "__metadata__"):
+        return _suggested(annotation.__origin__, present)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return list(arguments)
+    if annotation is bool:
+        return [not present]
+    if annotation is int:
+        number = cast("int | None", present) or 1
+        return [number + 1, number - 1, number + 100]
+    if annotation is Quantity:
+        return [str(Quantity.mebibytes(int(Quantity(present).amount * 2) // 2**20))] if present else ["3Gi"]
+    if origin is dict:
+        return [{"example.com/another": "yes"}, {}]
+    if origin is tuple:
+        inner = _suggested(arguments[0], None)
+        return [*([one] for one in inner), []]
+    options = [one for one in arguments if one is not type(None)]
+    if options and origin is not dict:
+        suggested = [value for option in options for value in _suggested(option, present)]
+        return [*suggested, ABSENT] if type(None) in arguments else suggested
+    return list(_BY_TYPE.get(getattr(annotation, "__name__", ""), ()))
