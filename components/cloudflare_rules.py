@@ -66,7 +66,7 @@ def refused_by_cloudflared(rules: Sequence[IngressRule]) -> Iterator[str]:
         yield "there are no rules; the last must answer whatever no other rule has"
     for index, rule in enumerate(rules):
         for reason in (*_service(rule.service), *_hostname(rule, last=index == len(rules) - 1)):
-            yield f"rule {index + 1}: {reason}"
+            yield f"rule {index + 1}: {_printable(reason)}"
         reason = bad_path(rule.path)
         if reason is not None:
             yield f"rule {index + 1}: {reason}"
@@ -83,12 +83,16 @@ def dangerous(rules: Sequence[IngressRule]) -> Iterator[str]:
             }.get(service, "is a page of cloudflared for trying out")
             yield f"rule {index + 1}: the service {service} {reason}"
         elif service.startswith(("unix:", "unix+tls:")):
-            yield f"rule {index + 1}: {service} is a socket, which the connector's container does not have"
+            yield f"rule {index + 1}: {_printable(service)} is a socket, which the connector's container does not have"
         elif not service.startswith("http_status:") and _scheme(service) not in WEB_SCHEMES:
             yield (
-                f"rule {index + 1}: {service} opens a port that is no web page to the internet; "
+                f"rule {index + 1}: {_printable(service)} opens a port that is no web page to the internet; "
                 "only http and https go through this tunnel"
             )
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _scheme(service: str) -> str:

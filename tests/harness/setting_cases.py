@@ -7,7 +7,7 @@ from typing import Any, Literal, cast, get_args, get_origin
 
 from components.values import Quantity
 from tests.harness.setting_leaves import ABSENT, Place, changed
-from tests.harness.variants import every_app_key, refusals
+from tests.harness.variants import refusals
 
 _DIGEST = "sha256:" + "a" * 64
 _STORE = {"destinationPath": "s3://bucket/immich"}
@@ -31,7 +31,6 @@ VALUES: Mapping[str, Sequence[object]] = {
         },
     ),
     "immich:backup": (ABSENT, {"objectStore": _STORE}),
-    "immich:app": (ABSENT, {}, {"trash": {"days": 3}}),
     "Storage.media": _SOURCES,
     "Storage.thumbs": _SOURCES,
     "Storage.encodedVideo": _SOURCES,
@@ -112,19 +111,45 @@ PAIRED: Mapping[str, Sequence[Mapping[str, object]]] = {
 }
 """Settings that go together, for a change that is not accepted alone: keys of the same model."""
 
-UNCHANGEABLE: Mapping[str, str] = {
-    "BundledMachineLearning.architecture": "a backend is built for one architecture, or the images differ in nothing else",
-}
-"""Settings without a second accepted value where they are used, with the reason."""
-
 REFUSED = frozenset(
     {
-        "immich:database",
+        "immich:backup",
         "immich:cache",
+        "immich:database",
         "immich:secrets",
+        "BundledCache.storageClass",
+        "BundledDatabase.storageClass",
+        "CloudNativePg.clusterName",
+        "CloudNativePg.name",
+        "CloudNativePg.namespace",
+        "ExternalLibrary.name",
+        "ExternalLibrary.readOnly",
+        "ExternalLibrary.source",
+        "HostPath.path",
+        "Kubernetes.createNamespace",
+        "Kubernetes.namespace",
+        "Nfs.claimName",
+        "Nfs.driver",
+        "Nfs.path",
+        "Nfs.server",
+        "Nfs.storageClass",
+        "ObjectStore.name",
+        "Smb.claimName",
+        "Smb.credentialsSecret",
+        "Smb.source",
+        "Storage.backups",
+        "Storage.encodedVideo",
+        "Storage.externalLibraries",
+        "Storage.media",
+        "Storage.profile",
+        "Storage.thumbs",
+        "Volume.accessMode",
+        "Volume.claimName",
+        "Volume.storageClass",
     }
 )
-"""Settings whose change the engine must refuse, as it would delete or replace what holds data."""
+"""Settings whose change would delete or replace what holds data, so that the engine must refuse it; all others must
+leave data alone."""
 
 
 def candidates(place: Place, annotation: Any) -> list[object]:
@@ -147,11 +172,6 @@ def change(sections: Mapping[str, Any], place: Place, annotation: Any) -> dict[s
         if result != sections and not refusals(result):
             return result
     return None
-
-
-def app_changes() -> list[dict[str, Any]]:
-    """Immich's own file with every key given."""
-    return [every_app_key()]
 
 
 def _plain(value: object) -> object:
@@ -189,7 +209,7 @@ def _suggested(annotation: Any, present: object) -> list[object]:
         number = cast("int | None", present) or 1
         return [number + 1, number - 1, number + 100]
     if annotation is Quantity:
-        return [str(Quantity.mebibytes(int(Quantity(present).amount * 2) // 2**20))] if present else ["3Gi"]
+        return _quantities(str(present)) if present else ["3Gi", "3"]
     if origin is dict:
         return [{"example.com/another": "yes"}, {}]
     if origin is tuple:
@@ -200,3 +220,10 @@ def _suggested(annotation: Any, present: object) -> list[object]:
         suggested = [value for option in options for value in _suggested(option, present)]
         return [*suggested, ABSENT] if type(None) in arguments else suggested
     return list(_BY_TYPE.get(getattr(annotation, "__name__", ""), ()))
+
+
+def _quantities(present: str) -> list[object]:
+    """One more and one less in the same unit."""
+    number = present.rstrip("mkMGTPi")
+    unit = present.removeprefix(number)
+    return [f"{float(number) + 1:g}{unit}", f"{float(number) * 0.9:g}{unit}"]

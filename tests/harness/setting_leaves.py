@@ -2,8 +2,8 @@
 
 A setting is named by its model and key: `Nfs.server` is the same setting wherever there is an NFS source. A whole
 section that has kinds, or may be absent, is a setting too (`immich:database`), and so is a key that holds a part with
-kinds: `kind` itself is changed there. Settings of `immich:app` are keys of Immich's own file and are left out here: they
-all end in one Secret.
+kinds: `kind` itself is changed there. Two sections are left out: `immich:app`, whose settings are keys of Immich's own
+file and end in one Secret, and `immich:cloudflare`, whose objects are Cloudflare's and hold no photos.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter
 from components.settings.model import SECTIONS
 
 Path = tuple[str | int, ...]
+LEFT_OUT = frozenset({"app", "cloudflare"})
 ABSENT = object()
 """Instead of a value: the key is left out."""
 
@@ -35,14 +36,16 @@ class Place:
 
 
 def sections_of_models() -> Mapping[str, Any]:
-    """Section -> its model or union of models, Immich's own file left out."""
-    return {name: spec.annotation() for name, spec in SECTIONS.items() if name != "app"}
+    """Section -> its model or union of models."""
+    return {name: spec.annotation() for name, spec in SECTIONS.items() if name not in LEFT_OUT}
 
 
 def whole_sections() -> list[str]:
     """Sections that have kinds or may be absent."""
     return [
-        name for name, spec in SECTIONS.items() if spec.optional or not _is_plain_section(spec.annotation())
+        name
+        for name, spec in SECTIONS.items()
+        if name not in LEFT_OUT and (spec.optional or not _is_plain_section(spec.annotation()))
     ]
 
 
@@ -79,13 +82,15 @@ def _is_plain_section(annotation: Any) -> bool:
 
 
 def written_out(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """The same settings with every default written out; Immich's own file as it is."""
+    """The same settings with every default written out; sections that are left out here are as they were."""
     full: dict[str, Any] = {}
     for name, annotation in sections_of_models().items():
         if name in sections or not SECTIONS[name].optional:
-            parsed = TypeAdapter(annotation).validate_python(sections.get(name, {}), by_alias=True, by_name=False)
+            parsed = TypeAdapter(annotation).validate_python(
+                sections.get(name, {}), by_alias=True, by_name=False
+            )
             full[name] = parsed.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return full | {name: sections[name] for name in ("app",) if name in sections}
+    return full | {name: sections[name] for name in sorted(LEFT_OUT & sections.keys())}
 
 
 def places(sections: Mapping[str, Any]) -> list[Place]:
@@ -112,9 +117,17 @@ def _inner(value: object) -> list[tuple[Path, BaseModel]]:
     if isinstance(value, BaseModel):
         return [((), value)]
     if isinstance(value, tuple | list):
-        return [((index,), one) for index, one in enumerate(cast("Sequence[object]", value)) if isinstance(one, BaseModel)]
+        return [
+            ((index,), one)
+            for index, one in enumerate(cast("Sequence[object]", value))
+            if isinstance(one, BaseModel)
+        ]
     if isinstance(value, dict):
-        return [((str(key),), one) for key, one in cast("Mapping[str, object]", value).items() if isinstance(one, BaseModel)]
+        return [
+            ((str(key),), one)
+            for key, one in cast("Mapping[str, object]", value).items()
+            if isinstance(one, BaseModel)
+        ]
     return []
 
 

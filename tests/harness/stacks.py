@@ -147,12 +147,9 @@ class Deployment:
             made.write_settings(config)
         made._point(kubeconfig)
         engine.run("stack", "init", name)
-        wanted = {
-            key: f"{key}-{uuid.uuid4().hex}"
-            for key in _needed_secrets(made.settings())
-            if key not in (secrets or {})
-        }
-        for key, value in {**wanted, **(secrets or {})}.items():
+        given = dict(secrets or {})
+        wanted = {key: value for key, value in needed_secrets(made.settings()).items() if key not in given}
+        for key, value in {**wanted, **given}.items():
             made.set_secret(key, value)
         return made
 
@@ -310,14 +307,15 @@ def require_cli() -> Path:
     return cli
 
 
-def _needed_secrets(sections: Mapping[str, Any]) -> list[str]:
-    """Config keys of the secrets that cannot be made at random."""
+def needed_secrets(sections: Mapping[str, Any]) -> dict[str, str]:
+    """A stand-in for each secret that settings need and that cannot be made at random."""
     from components.settings.reader import SettingsError, read_settings
 
     texts = {key: json.dumps(value) for key, value in sections.items()}
+    keys = ["cloudflareApiToken"] if "cloudflare" in sections else []
     try:
         read_settings("test", texts)
     except SettingsError as error:
-        keys = [problem.key.removeprefix("immich:") for problem in error.problems]
-        return [key for key in keys if key in SECRET_KEYS]
-    return []
+        keys += [problem.key.removeprefix("immich:") for problem in error.problems]
+    # Letters and digits, 40 at least: what the strictest of them, Cloudflare's token, must be.
+    return {key: key + uuid.uuid4().hex * 2 for key in dict.fromkeys(keys) if key in SECRET_KEYS}

@@ -57,7 +57,7 @@ def _read() -> dict[str, Variant]:
         if sections.get("app") == "every key":
             sections["app"] = every_app_key()
             # What other sections decide of it.
-            sections["app"]["machineLearning"]["urls"] = sections["machineLearning"]["urls"]
+            del sections["app"]["machineLearning"]["urls"]
             sections["app"]["ffmpeg"]["accel"] = sections["server"]["acceleration"]
         variants[name] = Variant(name, sections, tuple(content["provided"]))
     return variants

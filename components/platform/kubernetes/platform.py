@@ -72,6 +72,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self._claims: dict[str, str] = {}
         self._secrets: dict[str, str] = {}
         self._published: dict[str, pulumi.Resource] = {}
+        self._files: dict[str, pulumi.Resource] = {}
         self._clusters: list[DatabaseCluster] = []
         self._namespace_ready: list[pulumi.Resource] = []
         if options.create_namespace:
@@ -158,10 +159,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
             for mount in workload.mounts
             if isinstance(mount, SecretFiles) and mount.secret in self._published
         ]
-        needed += [
-            self._register(workloads.config_map(mount), object_name(mount.name), workload.name, parent)
-            for mount in files
-        ]
+        needed += [self._config_files(mount, workload.name, parent) for mount in files]
         annotations: dict[str, pulumi.Input[str]] = {}
         revision = {**workload.revision, **{mount.name: _digest(mount.files) for mount in files}}
         annotations |= {f"immich/revision-{name}": value for name, value in sorted(revision.items())}
@@ -316,6 +314,14 @@ class KubernetesPlatform(pulumi.ComponentResource):
             spec.monitoring_namespace,
         )
         self._register(manifest, spec.name, "database", self, namespace=spec.namespace)
+
+    def _config_files(self, files: ConfigFiles, component: str, parent: pulumi.Resource) -> pulumi.Resource:
+        """The ConfigMap of some files; workloads that mount the same ones, such as both workers, share it."""
+        if files.name not in self._files:
+            self._files[files.name] = self._register(
+                workloads.config_map(files), object_name(files.name), component, parent
+            )
+        return self._files[files.name]
 
     def _namespace(self, privileged: bool) -> pulumi.Resource:
         level = self._options.pod_security

@@ -196,3 +196,4 @@ def test_any_rule_is_judged_without_an_exception(service: str, hostname: str, pa
     rules = [IngressRule(service=service, hostname=hostname, path=path), CATCH_ALL]
     for reason in (*refused_by_cloudflared(rules), *dangerous(rules)):
         assert reason.startswith("rule ")
+        assert reason.isprintable()
