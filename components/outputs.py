@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from components import database, machine_learning, server, versions, ways_in
 from components.door_advice import mobile_app, preconditions, split_horizon
-from components.listeners import LAN_PORT
+from components.listeners import LAN_PORT, TUNNEL_PORT
+from components.naming import object_name
 from components.platform.kubernetes.volumes import claim_name
 from components.server import PORT as SERVER_PORT
 from components.settings.cache import BundledCache
@@ -53,6 +54,8 @@ def images(settings: Settings) -> list[ImageRef]:
         found.append(settings.cache.image or versions.valkey_image())
     if settings.proxy.kind == "nginx":
         found.append(settings.proxy.image or versions.nginx_image())
+    if settings.cloudflare is not None and settings.cloudflare.tunnel is not None:
+        found.append(settings.cloudflare.tunnel.image or versions.cloudflared_image())
         if settings.proxy.metrics:
             found.append(versions.nginx_exporter_image())
     return found
@@ -75,7 +78,13 @@ def _doors(settings: Settings) -> dict[str, object]:
     }
     if records := split_horizon(host, proxy):
         told["splitHorizonDns"] = records
-    if needed := preconditions(host, proxy, settings.cloudflare):
+    needed = list(preconditions(host, proxy, settings.cloudflare))
+    if settings.cloudflare is not None:
+        from components.settings.cloudflare_checks import notes  # only stacks with that section
+
+        service = f"http://{object_name(ways_in.PROXY)}:{TUNNEL_PORT}"
+        needed += notes(settings.cloudflare, host, service)
+    if needed:
         told["preconditions"] = needed
     return told
 
@@ -123,7 +132,9 @@ def _next_steps(settings: Settings, stack: str, manifests: str | None) -> list[s
         ahead = f"-f {first} " if settings.kubernetes.create_namespace else ""
         steps += [
             f"on a cluster: kubectl apply --server-side {ahead}-f {manifests}/1-manifest",
-            f"or by this program: pulumi config set --path immich:kubernetes.target cluster -s {stack}",
+            # Not by changing this stack: for the engine its files are the objects, and those with data are protected.
+            f"or by this program: copy Pulumi.{stack}.yaml to Pulumi.NAME.yaml, there kubernetes.target: cluster,",
+            "then: make up STACK=NAME KUBECONFIG=...",
         ]
     if settings.server.allow_setup:
         steps += [

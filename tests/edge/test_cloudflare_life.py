@@ -217,7 +217,8 @@ def test_a_tunnel_that_exists_is_neither_made_nor_taken_away(tmp_path: Path) -> 
 
 
 def test_a_token_of_the_environment_is_in_no_state_and_a_global_key_stops_everything(tmp_path: Path) -> None:
-    stack = Deployment.create(tmp_path, require_cli(), "home", sections({**BASE, "tunnel": {}}))
+    settings = sections({**BASE, "tunnel": {}})
+    stack = Deployment.create(tmp_path, require_cli(), "home", settings, stand_ins=False)
     stack.engine.env["CLOUDFLARE_API_TOKEN"] = API_TOKEN
     stack.up()
     assert not any(API_TOKEN in text for text in everything_printed_or_stored(stack))
@@ -243,7 +244,7 @@ def test_a_token_of_the_environment_is_in_no_state_and_a_global_key_stops_everyt
 )
 def test_without_a_usable_token_nothing_is_made(tmp_path: Path, secrets: dict[str, str], words: str) -> None:
     stack = Deployment.create(
-        tmp_path, require_cli(), "home", sections({**BASE, "tunnel": {}}), secrets=secrets
+        tmp_path, require_cli(), "home", sections({**BASE, "tunnel": {}}), secrets=secrets, stand_ins=False
     )
     refused = stack.do("preview", check=False)
     assert refused.returncode != 0

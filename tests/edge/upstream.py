@@ -154,7 +154,8 @@ class Upstream:
         seen = Seen(method, target, pairs, number)
         self.seen.append(seen)
         names = {name.lower(): value for name, value in pairs}
-        if "websocket" in names.get("upgrade", "").lower():
+        # Node.js gives a request to the WebSocket server only with both headers.
+        if names.get("upgrade") == "websocket" and "upgrade" in names.get("connection", "").lower():
             _web_socket(stream, names["sec-websocket-key"])
             return False
         self._body(stream, names, seen)

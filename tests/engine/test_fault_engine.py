@@ -56,7 +56,7 @@ def _made(directory: Path) -> Path:
 
 
 def _cli(clone: Clone) -> str:
-    return os.readlink(clone.directory / ".toolchain" / "bin" / "pulumi")
+    return str((clone.directory / ".toolchain" / "bin" / "pulumi").readlink())
 
 
 def test_a_run_that_lives_is_not_disturbed(clone: Clone) -> None:

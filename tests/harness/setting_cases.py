@@ -128,6 +128,7 @@ REFUSED = frozenset(
         "HostPath.path",
         "Kubernetes.createNamespace",
         "Kubernetes.namespace",
+        "Kubernetes.target",
         "Nfs.claimName",
         "Nfs.driver",
         "Nfs.path",

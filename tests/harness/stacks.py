@@ -6,6 +6,7 @@ Stacks that talk to a cluster render instead, through IMMICH_RENDER_DIRECTORY, u
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -127,11 +128,12 @@ class Deployment:
         *,
         secrets: Mapping[str, str] | None = None,
         kubeconfig: Path | None = None,
+        stand_ins: bool = True,
     ) -> Deployment:
         """A stack that was not brought up yet: of this repository, or with `config` (section -> settings).
 
-        Secrets that are needed and are not in `secrets` get a stand-in. With a kubeconfig the stack talks to its
-        API server.
+        Secrets that are needed and are not in `secrets` get a stand-in, where `stand_ins` says so. With a kubeconfig
+        the stack talks to its API server.
         """
         engine = Engine.create(directory, cli)
         engine.stack = name
@@ -148,7 +150,8 @@ class Deployment:
         made._point(kubeconfig)
         engine.run("stack", "init", name)
         given = dict(secrets or {})
-        wanted = {key: value for key, value in needed_secrets(made.settings()).items() if key not in given}
+        needed = needed_secrets(made.settings()) if stand_ins else {}
+        wanted = {key: value for key, value in needed.items() if key not in given}
         for key, value in {**wanted, **given}.items():
             made.set_secret(key, value)
         return made
@@ -317,5 +320,9 @@ def needed_secrets(sections: Mapping[str, Any]) -> dict[str, str]:
         read_settings("test", texts)
     except SettingsError as error:
         keys += [problem.key.removeprefix("immich:") for problem in error.problems]
-    # Letters and digits, 40 at least: what the strictest of them, Cloudflare's token, must be.
-    return {key: key + uuid.uuid4().hex * 2 for key in dict.fromkeys(keys) if key in SECRET_KEYS}
+    # 40 to 80 letters and digits: what the strictest of them, the token of Cloudflare, must be.
+    return {
+        key: (key + hashlib.sha256(key.encode()).hexdigest())[:64]
+        for key in dict.fromkeys(keys)
+        if key in SECRET_KEYS
+    }

@@ -53,6 +53,7 @@ def workload_policy(workload: Workload, others: Sequence[Workload], peers: Mappi
 def peer_policy(
     peer: Peer,
     clients: Sequence[tuple[str, int]],
+    *,
     namespace: str,
     operator_namespace: str,
     archive_ports: Sequence[int],

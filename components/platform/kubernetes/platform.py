@@ -308,10 +308,10 @@ class KubernetesPlatform(pulumi.ComponentResource):
         manifest = network_policies.peer_policy(
             self._peers[spec.name],
             clients,
-            self._options.namespace,
-            spec.operator_namespace,
-            ports,
-            spec.monitoring_namespace,
+            namespace=self._options.namespace,
+            operator_namespace=spec.operator_namespace,
+            archive_ports=ports,
+            monitoring_namespace=spec.monitoring_namespace,
         )
         self._register(manifest, spec.name, "database", self, namespace=spec.namespace)
 

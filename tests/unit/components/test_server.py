@@ -266,6 +266,9 @@ def test_processes_run_as_the_user_of_the_settings_never_as_root() -> None:
 
 def test_metrics_are_let_to_the_namespace_that_reads_them_and_to_no_other() -> None:
     shown = combined({"metrics": {"enabled": True}}, monitoring_namespace="monitoring")
-    assert {(rule.namespace, rule.port) for rule in shown.ingress} == {("monitoring", 8081), ("monitoring", 8082)}
+    assert {(rule.namespace, rule.port) for rule in shown.ingress} == {
+        ("monitoring", 8081),
+        ("monitoring", 8082),
+    }
     assert combined({"metrics": {"enabled": True}}).ingress == ()
     assert combined(monitoring_namespace="monitoring").ingress == ()

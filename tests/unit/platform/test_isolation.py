@@ -52,7 +52,9 @@ def policies(
     made += [flavour.workload_policy(one, workloads, {PEER: peer}) for one in workloads]
     found = [{**one, "metadata": {"namespace": IMMICH}} for one in made]
     clients = [(one.name, link.port) for one in workloads for link in one.links if link.to == PEER]
-    of_peer = network_policies.peer_policy(peer, clients, IMMICH, "cnpg-system", [9000])
+    of_peer = network_policies.peer_policy(
+        peer, clients, namespace=IMMICH, operator_namespace="cnpg-system", archive_ports=[9000]
+    )
     return [*found, {**of_peer, "metadata": {"namespace": peer_namespace or IMMICH}}]
 
 

@@ -11,7 +11,15 @@ PEER = Peer(namespace="databases", labels={"cnpg.io/cluster": "immich-database"}
 
 
 def _readers(monitoring: str | None) -> list[Any]:
-    rules = peer_policy(PEER, [("server", 5432)], "immich", "cnpg-system", [], monitoring)["spec"]["ingress"]
+    policy = peer_policy(
+        PEER,
+        [("server", 5432)],
+        namespace="immich",
+        operator_namespace="cnpg-system",
+        archive_ports=[],
+        monitoring_namespace=monitoring,
+    )
+    rules = policy["spec"]["ingress"]
     return [rule["from"] for rule in rules if {"port": 9187, "protocol": "TCP"} in rule["ports"]]
 
 
