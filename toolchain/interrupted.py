@@ -22,7 +22,7 @@ from toolchain.paths import ROOT
 from toolchain.progress import warn
 
 _FILE: Final = "file://"
-_PROJECT: Final = "organization/immich"
+_PROJECT: Final = "immich"
 _CREATING: Final = "creating"
 _RENDERS: Final = "renderYamlToDirectory"
 
@@ -59,14 +59,21 @@ def _may_be_the_cli(pid: int) -> bool:
     return name.startswith("pulumi") and state not in "ZX"
 
 
+def _backend(env: Mapping[str, str]) -> Path | None:
+    """Where a backend of files keeps everything; None for another backend."""
+    address = env.get("PULUMI_BACKEND_URL", "").partition("?")[0]
+    if not address.startswith(_FILE):
+        return None
+    return Path(address.removeprefix(_FILE)).expanduser() / ".pulumi"
+
+
 def locks(stack: str, env: Mapping[str, str]) -> list[Lock]:
     """The locks of a stack in a backend of files; none are seen in another backend."""
-    backend = env.get("PULUMI_BACKEND_URL", "")
-    if not backend.startswith(_FILE):
+    backend = _backend(env)
+    if backend is None:
         return []
-    folder = Path(backend.removeprefix(_FILE)).expanduser() / ".pulumi" / "locks" / _PROJECT / stack
     found: list[Lock] = []
-    for file in sorted(folder.glob("*.json")):
+    for file in sorted((backend / "locks" / "organization" / _PROJECT / stack).glob("*.json")):
         try:
             content = mapping(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError):
@@ -88,8 +95,25 @@ def release_lock(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
             f"Another run works on the stack {stack}: process {lock.pid} on {lock.host}, since {lock.since}. Wait for "
             f'its end; if it is dead: eval "$(make -s env)" && pulumi cancel --yes --stack {stack}'
         )
+    _drop_torn_attributes(stack, env)
     _call(["cancel", "--yes", "--stack", stack], env, cwd)
     warn(f"an earlier run on the stack {stack} was killed: its lock is released")
+
+
+def _drop_torn_attributes(stack: str, env: Mapping[str, str]) -> None:
+    """Remove notes beside the state file that a kill left half written.
+
+    The state itself is written at once, but its `.attrs` (content type, checksum) is not, and the CLI then ends with
+    "failed to load checkpoint: EOF" although the state is whole. It does without the note (gocloud.dev, fileblob).
+    """
+    backend = _backend(env)
+    if backend is None:
+        return
+    for file in (backend / "stacks" / _PROJECT).glob(f"{stack}.json*.attrs"):
+        try:
+            json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            file.unlink(missing_ok=True)
 
 
 def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:

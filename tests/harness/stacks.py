@@ -181,9 +181,8 @@ class Deployment:
 
     def settings(self) -> dict[str, Any]:
         """Sections as they are in the file."""
-        config = cast(
-            "dict[str, Any]", yaml.safe_load(self.settings_file.read_text(encoding="utf-8"))["config"]
-        )
+        text = self.settings_file.read_text(encoding="utf-8")
+        config = cast("dict[str, Any]", yaml.safe_load(text)).get("config") or {}
         return {
             key.removeprefix("immich:"): value
             for key, value in config.items()
