@@ -118,7 +118,9 @@ def test_a_stack_lives_on_a_cluster(kube: Kube, tmp_path: Path, name: str, where
     assert changes(stack.up("--expect-no-changes")) == {}
 
 
-def test_what_was_changed_by_hand_is_put_right(kube: Kube, tmp_path: Path, where: str) -> None:
+def test_what_was_changed_by_hand_is_told_and_what_was_deleted_by_hand_comes_back(
+    kube: Kube, tmp_path: Path, where: str
+) -> None:
     stack = made(kube, tmp_path, "dev", where)
     stack.up()
     settings = {
@@ -130,9 +132,15 @@ def test_what_was_changed_by_hand_is_put_right(kube: Kube, tmp_path: Path, where
     before = kube.api.get(settings).body["data"]
     by_hand = {"data": dict.fromkeys(before, "by hand")}
     assert kube.api.request("PATCH", path, by_hand, content_type="application/merge-patch+json").ok
-    assert kube.api.get(settings).body["data"] != before
+    # Whoever took a field over keeps it until somebody decides: nothing is overwritten in silence.
+    told = stack.up("--refresh", check=False)
+    assert told.returncode != 0
+    assert f"ConfigMap {where}/immich-proxy: someone else manages a field" in told.text
+    assert "Traceback" not in told.text
+    assert kube.api.get(settings).body["data"] == by_hand["data"]
+    assert kube.api.request("DELETE", path).ok
     repaired = stack.up("--refresh")
-    assert [(step.op, step.name) for step in steps(repaired)] == [("update", f"{where}/immich-proxy")]
+    assert ("create", f"{where}/immich-proxy") in {(step.op, step.name) for step in steps(repaired)}
     assert kube.api.get(settings).body["data"] == before
 
 
