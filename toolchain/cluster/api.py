@@ -99,8 +99,8 @@ class Api:
         payload = None if body is None else json.dumps(body)
         try:
             return self._send(method, target, payload, headers)
-        except (http.client.RemoteDisconnected, http.client.CannotSendRequest, BrokenPipeError):
-            # A kept connection may have been closed meanwhile; once more on a new one.
+        except (http.client.CannotSendRequest, ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            # A kept connection may have been closed meanwhile, also between two TLS records; once more on a new one.
             self.close()
             return self._send(method, target, payload, headers)
 
