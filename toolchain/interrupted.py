@@ -34,6 +34,7 @@ class Lock:
     pid: int
     host: str
     since: str
+    file: Path
 
     @property
     def stale(self) -> bool:
@@ -80,11 +81,11 @@ def locks(stack: str, env: Mapping[str, str]) -> list[Lock]:
             continue  # gone, or being written: not for us to judge
         pid = content.get("pid")
         if isinstance(pid, int):
-            found.append(Lock(pid, str(content.get("hostname")), str(content.get("timestamp"))))
+            found.append(Lock(pid, str(content.get("hostname")), str(content.get("timestamp")), file))
     return found
 
 
-def release_lock(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
+def release_lock(stack: str, env: Mapping[str, str]) -> None:
     """Take the lock of a killed run away; ToolchainError where somebody may still be at work."""
     held = locks(stack, env)
     if not held:
@@ -96,7 +97,10 @@ def release_lock(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
             f'its end; if it is dead: eval "$(make -s env)" && pulumi cancel --yes --stack {stack}'
         )
     _drop_torn_attributes(stack, env)
-    _call(["cancel", "--yes", "--stack", stack], env, cwd)
+    for lock in held:
+        # What `pulumi cancel` does, which needs a stack that exists: the kill may have come before that.
+        lock.file.unlink(missing_ok=True)
+        lock.file.with_name(f"{lock.file.name}.attrs").unlink(missing_ok=True)
     warn(f"an earlier run on the stack {stack} was killed: its lock is released")
 
 

@@ -110,7 +110,7 @@ def ensure(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
 
     The lock of a run that was killed is taken away first.
     """
-    interrupted.release_lock(stack, env, cwd)
+    interrupted.release_lock(stack, env)
     made = subprocess.run(
         ["pulumi", "stack", "init", stack, "--no-select", "--non-interactive"],
         cwd=cwd,

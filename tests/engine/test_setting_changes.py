@@ -19,7 +19,7 @@ from tests.harness.mocks import Run
 from tests.harness.planning import losses
 from tests.harness.program import Stack, run_stack
 from tests.harness.setting_cases import REFUSED, VALUES, change
-from tests.harness.setting_leaves import Place, every_setting, places, written_out
+from tests.harness.setting_leaves import Path, Place, every_setting, places, written_out
 from tests.harness.stacks import Deployment, data_bearing, needed_secrets, require_cli, steps
 from tests.harness.variants import VARIANTS, accepted, every_app_key, refusals
 
@@ -178,6 +178,20 @@ def up(originals_up: dict[str, Deployment], tmp_path_factory: pytest.TempPathFac
     return get
 
 
+def value_at(sections: Mapping[str, Any], path: Path) -> object:
+    """The value at a path of settings; GONE where the path leads nowhere."""
+    value: Any = sections
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return GONE if step != path[-1] or not isinstance(value, dict) else None
+    return value
+
+
+GONE = object()
+
+
 def batches(name: str) -> list[dict[str, Any]]:
     """Settings of a variant with every harmless setting changed, in as few sets of changes as are accepted together."""
     waiting = [
@@ -190,8 +204,8 @@ def batches(name: str) -> list[dict[str, Any]]:
         sections, left = FULL[name], list[Place]()
         for place in waiting:
             # Keys of a list that another change shortened are not there any more.
-            present = {one.path: one for one in places(sections)}.get(place.path)
-            result = None if present != place else change(sections, place, SETTINGS[place.setting])
+            here = value_at(sections, place.path) == value_at(FULL[name], place.path)
+            result = change(sections, place, SETTINGS[place.setting]) if here else None
             if result is None:
                 left.append(place)
             else:

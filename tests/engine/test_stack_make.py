@@ -24,7 +24,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_up_says_what_there_is_and_leaves_the_settings_file_as_it_was(clone: Clone) -> None:
+def test_up_says_what_there_is_and_render_and_up_again_keep_it(clone: Clone) -> None:
     settings = clone.directory / "Pulumi.dev.yaml"
     before = digest(settings)
     first = clone.make("up", "dev")
@@ -33,10 +33,16 @@ def test_up_says_what_there_is_and_leaves_the_settings_file_as_it_was(clone: Clo
         assert told in first.text
     written = clone.rendered("dev")
     assert len(written) > 20
+    (clone.directory / "rendered" / "dev" / "1-manifest" / "v1-service-immich-immich-server.yaml").unlink()
+    render = clone.make("render", "dev")
+    assert render.returncode == 0, render.text
+    # Passwords included.
+    assert clone.rendered("dev") == written
     second = clone.make("up", "dev")
     assert second.returncode == 0
     assert " unchanged" in second.text
     assert "created" not in second.text
+    assert "updated" not in second.text
     assert clone.rendered("dev") == written
     assert digest(settings) == before
 
@@ -56,18 +62,6 @@ def test_render_writes_the_whole_tree_also_after_it_was_deleted(clone: Clone, st
     secrets = [path for path in folder.rglob("*.yaml") if path.name.startswith("v1-secret-")]
     assert bool(secrets) == (stack == "dev")
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} <= {0o600}
-
-
-def test_render_after_up_keeps_passwords_and_the_next_up_has_nothing_to_do(clone: Clone) -> None:
-    assert clone.make("up", "dev").returncode == 0
-    first = clone.rendered("dev")
-    (clone.directory / "rendered" / "dev" / "1-manifest" / "v1-service-immich-immich-server.yaml").unlink()
-    assert clone.make("render", "dev").returncode == 0
-    assert clone.rendered("dev") == first
-    again = clone.make("up", "dev")
-    assert again.returncode == 0
-    assert "created" not in again.text
-    assert "updated" not in again.text
 
 
 def test_destroy_names_what_stays_and_its_commands_remove_that_too(clone: Clone) -> None:

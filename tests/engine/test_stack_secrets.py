@@ -50,12 +50,10 @@ def test_no_secret_is_printed_stored_in_the_clear_or_rendered_outside_of_secrets
     # External secrets are in their store alone: the program of that stack has none to leak.
     assert bool(values) == (name != "vanillax")
 
-    stack.do("preview", "--diff")
     stack.run("stack", "output", "--json")
     stack.run("stack")
     stack.run("config")
     stack.change("server", logLevel="debug")
-    stack.do("preview", "--diff")
     stack.up("--diff")
     stack.do("refresh", "--diff")
     printed = "\n".join(stack.said)
