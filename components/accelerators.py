@@ -27,6 +27,7 @@ NO_NVIDIA = {"NVIDIA_VISIBLE_DEVICES": "void"}
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Default:
     resource: str | None = None
+    devices: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -37,14 +38,15 @@ def _nvidia(capabilities: str) -> _Default:
     )
 
 
+_ROCKCHIP = frozenset({"rkmpp", "rknn"})
 _DEFAULTS: Mapping[str, _Default] = {
     "nvenc": _nvidia("compute,video,utility"),
-    "qsv": _Default(resource="gpu.intel.com/i915", env=NO_NVIDIA),
+    "qsv": _Default(resource="gpu.intel.com/i915", devices=("/dev/dri",), env=NO_NVIDIA),
     "vaapi": _Default(env=NO_NVIDIA),
     "rkmpp": _Default(env=NO_NVIDIA),
     "cuda": _nvidia("compute,utility"),
-    "rocm": _Default(resource="amd.com/gpu"),
-    "openvino": _Default(resource="gpu.intel.com/i915"),
+    "rocm": _Default(resource="amd.com/gpu", devices=("/dev/dri", "/dev/kfd")),
+    "openvino": _Default(resource="gpu.intel.com/i915", devices=("/dev/dri",)),
     "armnn": _Default(),
     "rknn": _Default(),
 }
@@ -59,15 +61,29 @@ def accelerator(backend: str, access: GpuAccess) -> Accelerator:
     paths = access.opened(backend)
     resource = access.resource if access.resource is not None or paths else default.resource
     return Accelerator(
-        gpu=Gpu(resource=resource, count=access.count, runtime_class=access.runtime_class)
+        gpu=Gpu(
+            resource=resource,
+            count=access.count,
+            runtime_class=access.runtime_class,
+            ids=access.ids,
+            devices=default.devices,
+        )
         if resource is not None or access.runtime_class is not None
         else None,
         devices=tuple(Device(path=path) for path in paths),
         groups=access.groups,
         env=default.env,
-        relaxations=tuple(
-            [Relaxation(what="privileged", reason=f"{backend} opens {', '.join(paths)} of the host")]
-            if paths
-            else []
-        ),
+        relaxations=_relaxations(backend, paths),
+    )
+
+
+def _relaxations(backend: str, paths: tuple[str, ...]) -> tuple[Relaxation, ...]:
+    if not paths:
+        return ()
+    opened = Relaxation(what="privileged", reason=f"{backend} opens {', '.join(paths)} of the host")
+    if backend not in _ROCKCHIP:
+        return (opened,)
+    return (
+        opened,
+        Relaxation(what="unmasked-paths", reason=f"{backend} reads what the board is in /proc and /sys"),
     )

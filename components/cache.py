@@ -14,7 +14,7 @@ from components.platform.specs import PublishedSecret
 from components.secret_text import SecretPart, SecretText
 from components.secrets import Secrets
 from components.settings.cache import BundledCache, ExternalCache
-from components.sizing import placement, resources
+from components.sizing import healthy, placement, resources
 from components.values import Quantity
 from components.workload import (
     CommandCheck,
@@ -129,7 +129,7 @@ def workload(settings: BundledCache) -> Workload:
         args=("valkey-server", f"{_FOLDER}/valkey.conf"),
         ports=(Port(name="redis", number=6379),),
         liveness=Probe(check=CommandCheck(command=ping), failures=6, startup_budget=300),
-        readiness=Probe(check=CommandCheck(command=ping)),
+        readiness=healthy(Probe(check=CommandCheck(command=ping)), settings.health),
         stateful=True,
         exclusive=True,
         mounts=(

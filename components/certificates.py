@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from components.naming import object_name
 from components.nginx import CERTIFICATE
 from components.platform.specs import CertificateSpec
-from components.settings.proxy import Proxy, TlsCertManager, TlsSecret, TlsSelfSigned
+from components.settings.proxy import Proxy
+from components.settings.tls import TlsAcme, TlsCertManager, TlsFiles, TlsSecret, TlsSelfSigned
 
 
 def certificate(settings: Proxy, hostnames: Sequence[str]) -> CertificateSpec | None:
-    """What the platform is asked for; None where nginx has no TLS of its own."""
+    """What the platform is asked for; None where nginx has no TLS of its own, or a container of ours keeps it."""
     match settings.tls:
-        case None:
+        case None | TlsFiles() | TlsAcme():
             return None
         case TlsSecret(name=name):
             return CertificateSpec(name=CERTIFICATE, secret=name, kind="existing")

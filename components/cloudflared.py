@@ -32,6 +32,8 @@ EDGE_RANGES = ("198.41.192.0/24", "198.41.200.0/24", "2606:4700:a0::/48", "2606:
 _USER = 65532
 """`nonroot` of the image (Dockerfile of cloudflared)."""
 _METRICS_PORT = 2000
+_READY = ("cloudflared", "tunnel", "--metrics", f"127.0.0.1:{_METRICS_PORT}", "ready")
+"""The image has nothing else that could ask (cmd/cloudflared/tunnel/subcommands.go: readyCommand)."""
 _SECRET_FOLDER = "/run/secrets/cloudflared"
 _CONFIG_FOLDER = "/etc/immich"
 _TOKEN_FILE = "token"
@@ -89,9 +91,12 @@ def workload(tunnel: Tunnel, proxy: str, port: int, configuration: str | None = 
         # Without the edge a connector is not ready, and waits: a restart would not bring the edge back
         # (argo-tunnel-examples#18).
         liveness=Probe(
-            check=HttpCheck(port="metrics", path="/healthcheck"), period=30, failures=5, startup_budget=60
+            check=HttpCheck(port="metrics", path="/healthcheck", inside=_READY),
+            period=30,
+            failures=5,
+            startup_budget=60,
         ),
-        readiness=Probe(check=HttpCheck(port="metrics", path="/ready"), failures=3),
+        readiness=Probe(check=HttpCheck(port="metrics", path="/ready", inside=_READY), failures=3),
         mounts=tuple(mounts),
         replicas=tunnel.replicas,
         links=(Link(to=proxy, port=port),),

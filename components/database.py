@@ -15,7 +15,8 @@ from components.secret_text import SecretText
 from components.secrets import Secrets
 from components.settings.backup import Backup
 from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
-from components.sizing import placement, postgres_parameters, resources
+from components.sizing import healthy, placement, postgres_parameters, resources
+from components.templates import render
 from components.values import Quantity
 from components.workload import (
     CommandCheck,
@@ -37,6 +38,8 @@ PASSWORD = "databasePassword"
 _FOLDER = "/run/secrets/database"
 _CA_FOLDER = "/etc/immich/database"
 _POSTGRES_UID = 999
+_START_FOLDER = "/etc/immich-database"
+_ROLE_IS_SET = "/var/run/postgresql/role-is-set"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +80,13 @@ class Database(pulumi.ComponentResource):
 
     def _bundled(self, platform: Platform, settings: BundledDatabase, secrets: Secrets) -> None:
         platform.volume(
-            VolumeRequest(name=NAME, size=settings.size, storage_class=settings.storage_class), parent=self
+            VolumeRequest(
+                name=NAME,
+                size=settings.size,
+                storage_class=settings.storage_class,
+                host_path=settings.host_path,
+            ),
+            parent=self,
         )
         ready = platform.workload(
             bundled_workload(settings), parent=self, fingerprints=secrets.fingerprints((PASSWORD,))
@@ -142,30 +151,33 @@ def bundled_workload(settings: BundledDatabase) -> Workload:
     }
     if settings.ignore_filesystem_check:
         env["IGNORE_DATABASE_FSTYPE"] = "true"
-    healthy = Probe(
+    alive = Probe(
         check=CommandCheck(command=("/usr/local/bin/healthcheck.sh",)),
         timeout=10,
         failures=6,
         startup_budget=600,
     )
-    ready = Probe(
-        check=CommandCheck(command=("pg_isready", "-q", "-U", settings.user, "-d", settings.name)), failures=3
-    )
+    # By TCP: while the image makes the database, its server answers on the socket only.
+    asked = f"test -e {_ROLE_IS_SET} && pg_isready -q -h 127.0.0.1 -U {settings.user} -d {settings.name}"
+    ready = healthy(Probe(check=CommandCheck(command=("sh", "-c", asked))), settings.health)
+    start = render("database-role.sh.j2", {"mark": _ROLE_IS_SET, "password": f"{_FOLDER}/password"})
     return Workload(
         name=NAME,
         image=image,
         resources=resources("database", settings.resources),
         user=_POSTGRES_UID,
         group=_POSTGRES_UID,
+        command=("bash", f"{_START_FOLDER}/start.sh"),
         env=env,
         ports=(Port(name="postgres", number=5432),),
-        liveness=healthy,
+        liveness=alive,
         readiness=ready,
         stateful=True,
         exclusive=True,
         mounts=(
             Mounted(volume=NAME, path="/var/lib/postgresql/data"),
             SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password"}),
+            ConfigFiles(name="database-start", path=_START_FOLDER, files={"start.sh": start}),
             Scratch(path="/dev/shm", size=settings.shared_memory, memory=True),
             Scratch(path="/var/run/postgresql", size=Quantity("16Mi"), memory=True),
             # The image's entrypoint writes its configuration there (immich#21614).

@@ -10,7 +10,16 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from components.listeners import CLOUDFLARE_RANGES
-from components.settings.proxy import HttpRoute, LoadBalancer, PlainIngress, Proxy, TraefikRoute
+from components.settings.proxy import (
+    HttpRoute,
+    LoadBalancer,
+    PlainIngress,
+    Proxy,
+    PublishedPort,
+    TraefikLabels,
+    TraefikRoute,
+    TraefikWay,
+)
 from components.upload_path import Door, is_proxied, names_of, readable
 
 if TYPE_CHECKING:
@@ -60,6 +69,15 @@ def split_horizon(host: Host, proxy: Proxy) -> list[dict[str, str]]:
                 where = f"address of the ingress class {way.class_name}"
             case TraefikRoute(door="lan"):
                 where = f"address of Traefik in {way.controller_namespace}"
+            case TraefikWay(door="lan"):
+                where = "address of the host"
+            case PublishedPort(door="lan") if ipaddress.ip_address(way.address).is_loopback:
+                continue
+            case PublishedPort(door="lan"):
+                if host.https and proxy.tls is None and not way.trusted_sources:
+                    continue
+                everywhere = ipaddress.ip_address(way.address).is_unspecified
+                where = "address of the host" if everywhere else str(way.address)
             case _:
                 continue
         found += [{"name": name, "type": _type(where), "value": where} for name in names_of(way, host)]
@@ -90,7 +108,7 @@ def _preconditions(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> I
                 yield from _controller(way)
                 if behind and way.door == "internet":
                     yield _cloudflare_only(f"ingress class {way.class_name}")
-            case TraefikRoute():
+            case TraefikWay():
                 yield from _traefik(way, behind=behind)
                 if behind and way.door == "internet":
                     yield _cloudflare_only("Traefik")
@@ -103,6 +121,18 @@ def _preconditions(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> I
                 yield (
                     "the internet door's load balancer ends TLS itself, or Cloudflare does in front of it: nginx "
                     "speaks plain http there until immich:proxy.tls gives it a certificate"
+                )
+            case PublishedPort(door="internet") if (
+                host.https and proxy.tls is None and not way.trusted_sources
+            ):
+                yield (
+                    "the internet door's port speaks plain http: only Cloudflare's networks may reach it, or "
+                    "immich:proxy.tls gives nginx a certificate"
+                )
+            case PublishedPort() if way.trusted_sources:
+                yield (
+                    f"the proxy in front of {way.address}:{way.listen(tls=False)} ends TLS, sets X-Forwarded-For and "
+                    "X-Forwarded-Proto anew, and passes bodies on unbuffered"
                 )
             case _:
                 pass
@@ -153,7 +183,7 @@ def _controller(way: PlainIngress) -> Iterator[str]:
         yield f"{where}: has no limit of {readable(2**20)} or so for bodies, and no timeout below 10m"
 
 
-def _traefik(way: TraefikRoute, *, behind: bool) -> Iterator[str]:
+def _traefik(way: TraefikWay, *, behind: bool) -> Iterator[str]:
     for name in way.entry_points:
         yield (
             f"Traefik, entry point {name}: transport.respondingTimeouts.readTimeout "
@@ -162,15 +192,21 @@ def _traefik(way: TraefikRoute, *, behind: bool) -> Iterator[str]:
         proxies = front_proxies(way, cloudflare=behind)
         if proxies:
             yield f"Traefik, entry point {name}: forwardedHeaders.trustedIPs {', '.join(proxies)}, never insecure"
+    if isinstance(way, TraefikLabels):
+        yield (
+            f"Traefik: its Docker provider is on, it is in the network {way.network}, and "
+            "serversTransport.forwardingTimeouts.idleConnTimeout is 4s or less: labels cannot say that, and Immich "
+            "closes a silent connection after 5s"
+        )
     if way.crowd_sec is not None:
         yield (
             f"Traefik: experimental.plugins.{way.crowd_sec.plugin} is "
-            "github.com/maxlerebourg/crowdsec-bouncer-traefik-plugin, and its pods have the bouncer's key in "
+            "github.com/maxlerebourg/crowdsec-bouncer-traefik-plugin, and Traefik has the bouncer's key in "
             f"{way.crowd_sec.lapi_key_file}"
         )
 
 
-def front_proxies(way: TraefikRoute, *, cloudflare: bool) -> tuple[str, ...]:
+def front_proxies(way: TraefikWay, *, cloudflare: bool) -> tuple[str, ...]:
     """Networks of the proxies in front of Traefik; `cloudflare`: a name of the way is proxied there."""
     if way.front_proxies is not None:
         return tuple(str(network) for network in way.front_proxies)

@@ -10,9 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 DIGESTS: Mapping[str, Mapping[str, str]] = {
+    "docker.io/certbot/dns-cloudflare": {
+        # public configurations
+        "v5.7.0": "sha256:3bd60102cdef55294a44ffbff10bb54dd086803aa57d3f854933b756d305fbb8",
+    },
     "docker.io/cloudflare/cloudflared": {
         # public configurations
         "2026.10.0": "sha256:9b49eed8f62806d5d45ddf59ecefb5710429598ea6d3fcccd2af938f621b2b07",
+    },
+    "docker.io/library/busybox": {
+        # Aviator-Coding/home-ops 2026-05-27, rwlove/home-ops 2026-07-24
+        "1.37.0": "sha256:9532d8c39891ca2ecde4d30d7710e01fb739c87a8b9299685c63704296b16028",
     },
     "docker.io/nginx/nginx-prometheus-exporter": {
         # public configuration

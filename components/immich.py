@@ -49,7 +49,12 @@ class Immich(pulumi.ComponentResource):
         self.outputs = {}
         child = pulumi.ResourceOptions(parent=self)
         wanted = wanted_secrets(
-            settings.database, settings.cache, settings.backup, settings.app, settings.cloudflare
+            settings.database,
+            settings.cache,
+            settings.backup,
+            settings.app,
+            settings.cloudflare,
+            settings.proxy,
         )
         secrets = Secrets(wanted, external=isinstance(settings.secrets, ExternalSecrets), opts=child)
         storage = Storage(StorageArgs(platform=platform, settings=settings.storage), child)
@@ -80,6 +85,7 @@ class Immich(pulumi.ComponentResource):
             platform.publish(
                 PublishedSecret(name="app", items={"immich.json": app.text}), secrets.values, parent=self
             )
+        in_front = any(is_proxied(name, settings.cloudflare) for name in settings.host.names)
         links = (database.connection.link, cache.connection.link, machine_learning.link)
         server = Server(
             ServerArgs(
@@ -99,6 +105,12 @@ class Immich(pulumi.ComponentResource):
                 if settings.proxy.kind == "none"
                 else (),
                 monitoring_namespace=settings.kubernetes.monitoring_namespace,
+                proxies=ways_in.trusted(settings.proxy),
+                ways=ways_in.specs(
+                    settings.proxy, (), hostnames=settings.host.names, cloudflare_in_front=in_front
+                )
+                if settings.proxy.kind == "none"
+                else (),
                 mounts=storage.mounts,
                 shared_media=all(shared_by_nodes(source) for _, source in settings.storage.sources()),
                 app=app,
@@ -114,7 +126,8 @@ class Immich(pulumi.ComponentResource):
                 settings=settings.proxy,
                 hostnames=settings.host.names,
                 tunnel=cloudflare is not None and cloudflare.tunnel is not None,
-                cloudflare_in_front=any(is_proxied(name, cloudflare) for name in settings.host.names),
+                cloudflare_in_front=in_front,
+                secrets=secrets,
                 server=server.ready,
                 monitoring_namespace=settings.kubernetes.monitoring_namespace,
             ),

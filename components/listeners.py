@@ -5,11 +5,22 @@ Pure. A peer that is not in `trust` is the client itself, whatever it says (fact
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from components.settings.proxy import ClusterIp, HttpRoute, Ingress, LoadBalancer, Proxy
+from components.settings.proxy import (
+    Exposure,
+    HttpRoute,
+    Ingress,
+    LoadBalancer,
+    Proxy,
+    PublishedPort,
+    TraefikLabels,
+    TraefikRoute,
+    TraefikWay,
+)
 
 CLOUDFLARE_RANGES = (
     "173.245.48.0/20",
@@ -70,17 +81,23 @@ class Listener:
 
 
 def listeners(
-    settings: Proxy, *, pods: Sequence[str], tunnel: bool, cloudflare_in_front: bool
+    settings: Proxy,
+    *,
+    pods: Sequence[str],
+    tunnel: bool,
+    cloudflare_in_front: bool,
+    host: Sequence[str] = (),
 ) -> tuple[Listener, ...]:
     """The listeners that the ways in need, each once.
 
     `pods`: networks of the pods, where gateways and tunnel connectors are. `cloudflare_in_front`: the internet door has
-    a proxied DNS record, so its peers are Cloudflare's edge.
+    a proxied DNS record, so its peers are Cloudflare's edge. `host`: addresses that programs of the host
+    have for nginx.
     """
     found: dict[str, Listener] = {}
     tls = settings.tls is not None
     for way in settings.expose:
-        listener = _listener(way, tuple(pods), tls=tls, cloudflare=cloudflare_in_front)
+        listener = _listener(way, tuple(pods), tuple(host), tls=tls, cloudflare=cloudflare_in_front)
         known = found.get(listener.name)
         if known is not None:
             listener = replace(
@@ -99,22 +116,26 @@ def listeners(
 def way_listener(way: object, *, cloudflare_in_front: bool) -> str:
     """Name of the listener that a way in leads to."""
     match way:
-        case HttpRoute() | Ingress():
+        case HttpRoute() | Ingress() | TraefikWay():
+            return "gateway"
+        case PublishedPort() if way.trusted_sources:
             return "gateway"
         case LoadBalancer(proxy_protocol=True):
             return "lb"
-        case LoadBalancer(door="internet") if cloudflare_in_front:
+        case LoadBalancer(door="internet") | PublishedPort(door="internet") if cloudflare_in_front:
             return "cloudflare"
         case _:
             return "lan"
 
 
 def _listener(
-    way: ClusterIp | LoadBalancer | HttpRoute | Ingress, pods: tuple[str, ...], *, tls: bool, cloudflare: bool
+    way: Exposure, pods: tuple[str, ...], host: tuple[str, ...], *, tls: bool, cloudflare: bool
 ) -> Listener:
     match way_listener(way, cloudflare_in_front=cloudflare), way:
-        case "gateway", HttpRoute() | Ingress():
+        case "gateway", HttpRoute() | Ingress() | TraefikRoute() | TraefikLabels() | PublishedPort():
             trust = way.trusted_sources if way.trusted_sources is not None else pods
+            if isinstance(way, PublishedPort):
+                trust = _with_host(trust, host)
             return Listener(
                 name="gateway",
                 port=GATEWAY_PORT,
@@ -143,3 +164,9 @@ def _listener(
             )
         case _:
             return Listener(name="lan", port=LAN_PORT, client="peer", tls_port=LAN_TLS_PORT if tls else None)
+
+
+def _with_host(trust: tuple[str, ...], host: tuple[str, ...]) -> tuple[str, ...]:
+    """Programs of the host come to a published port by the engine's own address, never by 127.0.0.1."""
+    loopback = any(ipaddress.ip_network(network).is_loopback for network in trust)
+    return (*trust, *(one for one in host if one not in trust)) if loopback else trust

@@ -17,7 +17,7 @@ from components.settings.machine_learning import (
     NoMachineLearning,
     Preload,
 )
-from components.sizing import inter_op_threads, intra_op_threads, placement, resources, whole_cores
+from components.sizing import healthy, inter_op_threads, intra_op_threads, placement, resources, whole_cores
 from components.values import ImageRef, Quantity
 from components.workload import (
     Egress,
@@ -25,6 +25,7 @@ from components.workload import (
     Link,
     Mount,
     Port,
+    Priority,
     Probe,
     Scratch,
     VolumeRequest,
@@ -35,6 +36,15 @@ from components.workload import Storage as Mounted
 NAME = "machine-learning"
 _CACHE = "machine-learning-cache"
 _PORT = 3003
+_PING = HttpCheck(
+    port="http",
+    path="/ping",
+    inside=(
+        "python3",
+        "-c",
+        f"import urllib.request as u; u.urlopen('http://127.0.0.1:{_PORT}/ping', timeout=9)",
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,10 +154,8 @@ def workload(
         env=env,
         ports=(Port(name="http", number=_PORT),),
         # A model being loaded keeps the process busy for longer than the usual second (immich-charts#27).
-        liveness=Probe(
-            check=HttpCheck(port="http", path="/ping"), timeout=10, failures=6, startup_budget=budget
-        ),
-        readiness=Probe(check=HttpCheck(port="http", path="/ping"), timeout=10),
+        liveness=Probe(check=_PING, timeout=10, failures=6, startup_budget=budget),
+        readiness=healthy(Probe(check=_PING, timeout=10), settings.health),
         mounts=tuple(mounts),
         replicas=settings.replicas,
         # One GPU, or one cache that can be mounted once: the old copy must go first.
@@ -163,6 +171,7 @@ def workload(
         termination_grace=60,
         start_timeout=budget + 300,
         relaxations=device.relaxations,
+        priority=Priority(niceness=settings.niceness, lock_memory=settings.lock_memory),
         placement=placement(settings.placement),
         architecture=settings.architecture
         or (ARCHITECTURES[settings.backend][0] if len(ARCHITECTURES[settings.backend]) == 1 else None),

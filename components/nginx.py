@@ -11,9 +11,10 @@ from components.listeners import CLOUDFLARE_RANGES, STATUS_PORT, Listener
 from components.server import NAME as SERVER
 from components.server import PORT as SERVER_PORT
 from components.settings.proxy import Proxy as ProxySettings
-from components.sizing import placement, resources, whole_cores
+from components.sizing import healthy, placement, resources, whole_cores
 from components.templates import render
 from components.values import ImageRef, Quantity
+from components.ways import Way
 from components.workload import (
     ConfigFiles,
     HttpCheck,
@@ -28,9 +29,14 @@ from components.workload import (
     Sidecar,
     Workload,
 )
+from components.workload import Storage as Mounted
 
 NAME = "proxy"
-_UID = 101
+USER = 101
+"""Number of its user and group in the image."""
+CERTIFICATES = "certificates"
+"""Volume of the certificate where a container of ours keeps it."""
+_CERTIFICATES = "/etc/immich-tls"
 CERTIFICATE = "proxy-certificate"
 """Logical name of the secret with `tls.crt` and `tls.key`."""
 EXPORTER_PORT = 9113
@@ -102,9 +108,11 @@ class Surroundings:
     on it."""
     scratch: str = "/tmp"
     """A folder that it may write to; there is never a body in it."""
-    certificates: str = "/etc/immich-tls"
+    certificates: str = _CERTIFICATES
     """Folder of tls.crt and tls.key."""
     status_port: int = STATUS_PORT
+    challenges: str | None = None
+    """Folder whose `.well-known/acme-challenge` an ACME server reads by plain http."""
 
 
 def nginx_version(image: ImageRef) -> tuple[int, int, int]:
@@ -148,6 +156,7 @@ def configuration(settings: ProxySettings, found: Sequence[Listener], where: Sur
         "scratch": where.scratch,
         "certificates": where.certificates,
         "status_port": where.status_port,
+        "challenges": where.challenges,
     }
     return {
         "nginx.conf": render("nginx.conf.j2", values),
@@ -164,12 +173,15 @@ def workload(
     *,
     ipv6: bool = False,
     resolver: str | None = None,
+    ways: tuple[Way, ...] = (),
+    own_certificates: bool = False,
 ) -> Workload:
     """nginx without root, its configuration from files; `server` is the host name of Immich.
 
-    `ipv6` says that pods have IPv6 addresses, `resolver` is as in `Surroundings`.
+    `ipv6` says that pods have IPv6 addresses, `resolver` is as in `Surroundings`, `ways` as in `Workload`.
+    `own_certificates`: a container of ours keeps the certificate in a volume, instead of a secret of the platform.
     """
-    health = HttpCheck(port="status", path="/health")
+    health = HttpCheck(port="status", path="/health", inside=_ask(STATUS_PORT, "/health"))
     image = settings.image or versions.nginx_image()
     amounts = resources("proxy", settings.resources)
     where = Surroundings(
@@ -178,6 +190,7 @@ def workload(
         workers=whole_cores(amounts.cpu_limit),
         resolver=resolver,
         addresses=("*", "[::]") if ipv6 else ("*",),
+        challenges=f"{_CERTIFICATES}/webroot" if own_certificates else None,
     )
     ports = [Port(name=one.name, number=one.port, app_protocol="kubernetes.io/ws") for one in found]
     ports += [Port(name=f"{one.name}-tls", number=one.tls_port) for one in found if one.tls_port is not None]
@@ -187,28 +200,39 @@ def workload(
     ]
     if any(one.tls_port is not None for one in found):
         files = {"tls.crt": "tls.crt", "tls.key": "tls.key"}
-        mounts.append(SecretFiles(secret=CERTIFICATE, path=where.certificates, items=files))
+        mounts.append(
+            Mounted(volume=CERTIFICATES, path=where.certificates, read_only=True)
+            if own_certificates
+            else SecretFiles(secret=CERTIFICATE, path=where.certificates, items=files)
+        )
     return Workload(
         name=NAME,
         image=image,
         resources=amounts,
-        user=_UID,
-        group=_UID,
+        user=USER,
+        group=USER,
         # No entrypoint scripts: they would write to /etc/nginx, which is read-only.
         command=("nginx", "-c", "/etc/immich/nginx.conf", "-g", "daemon off;"),
         ports=(*ports, Port(name="status", number=STATUS_PORT)),
         liveness=Probe(check=health, failures=3, startup_budget=60),
-        readiness=Probe(check=health),
+        readiness=healthy(Probe(check=health), settings.health),
         mounts=tuple(mounts),
         sidecars=(exporter(),) if settings.metrics else (),
         replicas=settings.replicas,
         links=(Link(to=SERVER, port=SERVER_PORT),),
         ingress=ingress,
+        ways=ways,
         # Uploads in progress are let through before nginx ends.
         termination_grace=GRACE,
         start_timeout=300,
         placement=placement(settings.placement),
     )
+
+
+def _ask(port: int, path: str) -> tuple[str, ...]:
+    """One of both is in every build of the image: wget in Alpine's, curl in Debian's."""
+    url = f"http://127.0.0.1:{port}{path}"
+    return ("sh", "-c", f"wget -q -O /dev/null {url} 2>/dev/null || curl -fsS -o /dev/null {url}")
 
 
 def exporter() -> Sidecar:

@@ -1,25 +1,34 @@
 """The providers of a stack, each explicit.
 
-Of the environment they take $KUBECONFIG, and $CLOUDFLARE_API_TOKEN where a stack uses Cloudflare and has no token.
+Of the environment they take $KUBECONFIG or $DOCKER_HOST, and $CLOUDFLARE_API_TOKEN where a stack uses Cloudflare and
+has no token.
 """
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pulumi
 
-from components.platform.kubernetes import KubernetesOptions, KubernetesPlatform
-from components.platform.kubernetes.secrets import ExternalStore
 from components.platform.specs import LanAllowance
+from components.settings.cache import BundledCache
+from components.settings.database import BundledDatabase
 from components.settings.machine_learning import BundledMachineLearning
 from components.settings.model import Settings
 from components.settings.secret_source import ExternalSecrets
 
+if TYPE_CHECKING:
+    from components.platform.docker import DockerPlatform
+    from components.platform.kubernetes import KubernetesPlatform
+    from components.settings.docker import Docker
+
 
 def providers(settings: Settings, stack: str) -> list[pulumi.ProviderResource]:
     """One provider for each package that the stack uses."""
-    found: list[pulumi.ProviderResource] = [_kubernetes(settings, stack)]
+    found: list[pulumi.ProviderResource] = [
+        _kubernetes(settings, stack) if settings.docker is None else _docker(settings.docker)
+    ]
     cloudflare = settings.cloudflare
     makes_tunnel = (
         cloudflare is not None and cloudflare.tunnel is not None and cloudflare.tunnel.existing is None
@@ -57,17 +66,83 @@ def _kubernetes(settings: Settings, stack: str) -> pulumi.ProviderResource:
     )
 
 
+def _docker(docker: Docker) -> pulumi.ProviderResource:
+    """Raises `pulumi.RunError`, which the engine shows without a traceback, when no container engine answers."""
+    from pulumi_docker import Provider
+
+    from components.platform.docker.reach import address, problem
+
+    reason = problem(
+        address(docker.host, os.environ), tls_folder=docker.tls_folder, ssh_options=docker.ssh_options
+    )
+    if reason is not None:
+        raise pulumi.RunError(f"{reason}. Nothing was planned or changed")
+    return Provider(
+        "docker",
+        host=docker.host,
+        cert_path=docker.tls_folder,
+        ssh_opts=list(docker.ssh_options) or None,
+    )
+
+
 def render_directory(settings: Settings, stack: str) -> str | None:
     """Where manifests are written, or None where a cluster is talked to.
 
     $IMMICH_RENDER_DIRECTORY renders a stack that otherwise talks to its cluster (`make render`).
     """
+    if settings.docker is not None:
+        return None
     asked = os.environ.get("IMMICH_RENDER_DIRECTORY")
     return asked or (f"rendered/{stack}" if settings.kubernetes.target == "render" else None)
 
 
-def platform(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> KubernetesPlatform:
+def platform(
+    settings: Settings, stack: str, opts: pulumi.ResourceOptions
+) -> KubernetesPlatform | DockerPlatform:
     """The platform that realises the components."""
+    if settings.docker is not None:
+        return _host(settings, settings.docker, stack, opts)
+    return _cluster(settings, stack, opts)
+
+
+def _host(settings: Settings, docker: Docker, stack: str, opts: pulumi.ResourceOptions) -> DockerPlatform:
+    from components.host_networks import subnets
+    from components.platform.docker import DockerOptions, DockerPlatform
+    from components.versions import busybox_image
+
+    limits = {"max-size": str(docker.logs.max_size).lower(), "max-file": str(docker.logs.max_files)}
+    options = DockerOptions(
+        stack=stack,
+        subnets=subnets(stack, docker),
+        joined=linked_workloads(settings),
+        files_image=str(docker.files_image or busybox_image()),
+        podman=docker.engine == "podman",
+        selinux=docker.selinux,
+        restart=docker.restart,
+        log_driver=docker.logs.driver,
+        log_options=limits if docker.logs.driver != "journald" else {},
+        dns=tuple(str(one) for one in docker.dns),
+    )
+    return DockerPlatform(options, opts)
+
+
+def linked_workloads(settings: Settings) -> frozenset[str]:
+    """Workloads that others are linked to."""
+    tunnel = settings.cloudflare is not None and settings.cloudflare.tunnel is not None
+    found = {
+        "server": settings.proxy.kind == "nginx",
+        "proxy": tunnel,
+        "database": isinstance(settings.database, BundledDatabase),
+        "cache": isinstance(settings.cache, BundledCache),
+        "machine-learning": isinstance(settings.machine_learning, BundledMachineLearning),
+    }
+    return frozenset(name for name, linked in found.items() if linked)
+
+
+def _cluster(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> KubernetesPlatform:
+    from components.platform.kubernetes import KubernetesOptions, KubernetesPlatform
+    from components.platform.kubernetes.secrets import ExternalStore
+
     cluster = settings.kubernetes
     store = settings.secrets
     external = isinstance(store, ExternalSecrets)

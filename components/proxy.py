@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import pulumi
 
 from components import ways_in
+from components.certificate_keeper import KeeperArgs, Kept, keep
 from components.certificates import certificate
 from components.listeners import Listener, listeners
-from components.nginx import exporter, workload
+from components.nginx import USER, exporter, workload
 from components.platform.base import Platform
+from components.secrets import Secrets
 from components.server import NAME as SERVER
 from components.settings.proxy import Proxy as ProxySettings
 from components.workload import scrapers
@@ -30,6 +32,7 @@ class ProxyArgs:
     """Whether a Cloudflare tunnel leads to nginx."""
     cloudflare_in_front: bool
     """Whether the internet door has a proxied DNS record."""
+    secrets: Secrets
     server: pulumi.Resource
     """What is ready when the server is."""
     monitoring_namespace: str | None = None
@@ -45,12 +48,19 @@ class Proxy(pulumi.ComponentResource):
     def __init__(self, args: ProxyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("immich:index:Proxy", NAME, {}, opts)
         settings, platform = args.settings, args.platform
-        found = proxy_listeners(args.settings, platform.proxy_sources, args.tunnel, args.cloudflare_in_front)
+        found = proxy_listeners(
+            settings,
+            args.tunnel,
+            args.cloudflare_in_front,
+            sources=platform.sources(NAME),
+            host=platform.host_addresses(NAME),
+        )
+        ways = ways_in.specs(
+            settings, found, hostnames=args.hostnames, cloudflare_in_front=args.cloudflare_in_front
+        )
         self.ready = args.server
         if settings.kind == "nginx":
-            spec = certificate(settings, args.hostnames)
-            if spec is not None:
-                platform.certificate(spec, parent=self)
+            before = self._certificate(args)
             rules = (
                 *ways_in.ingress(settings, found, cloudflare_in_front=args.cloudflare_in_front),
                 *scrapers(exporter().ports if settings.metrics else (), args.monitoring_namespace),
@@ -61,34 +71,49 @@ class Proxy(pulumi.ComponentResource):
                     found,
                     platform.address(SERVER),
                     rules,
-                    ipv6=any(":" in network for network in platform.proxy_sources),
+                    ipv6=any(":" in network for network in platform.sources(NAME)),
+                    resolver=platform.resolver,
+                    ways=ways,
+                    own_certificates=not platform.makes_certificates,
                 ),
                 parent=self,
-                after=[args.server],
+                after=[args.server, *before],
             )
-        for index, way in enumerate(settings.expose):
-            number = ways_in.port(settings, way, found, cloudflare_in_front=args.cloudflare_in_front)
-            ways_in.open_way(
-                platform,
-                settings,
-                way,
-                index=index,
-                number=number,
-                hostnames=args.hostnames,
-                parent=self,
-                after=[self.ready],
-                cloudflare_in_front=args.cloudflare_in_front,
-                redirect=ways_in.redirect_port(
-                    settings, way, found, cloudflare_in_front=args.cloudflare_in_front
-                ),
-            )
+        for way in ways:
+            platform.open(way, parent=self, after=[self.ready])
         self.register_outputs({})
+
+    def _certificate(self, args: ProxyArgs) -> list[pulumi.Resource]:
+        """Have the certificate made, or make it here; gives what nginx waits for."""
+        if args.settings.tls is None:
+            return []
+        if args.platform.makes_certificates:
+            spec = certificate(args.settings, args.hostnames)
+            if spec is not None:
+                args.platform.certificate(spec, parent=self)
+            return []
+        assert isinstance(args.settings.tls, Kept), "checked by a rule of the settings"
+        keeper = KeeperArgs(
+            platform=args.platform,
+            tls=args.settings.tls,
+            hostnames=args.hostnames,
+            user=USER,
+            secrets=args.secrets,
+        )
+        return keep(keeper, parent=self)
 
 
 def proxy_listeners(
-    settings: ProxySettings, pods: Sequence[str], tunnel: bool, cloudflare_in_front: bool
+    settings: ProxySettings,
+    tunnel: bool,
+    cloudflare_in_front: bool,
+    *,
+    sources: Sequence[str],
+    host: Sequence[str] = (),
 ) -> tuple[Listener, ...]:
-    """nginx's listeners; without nginx there are none."""
+    """nginx's listeners; without nginx there are none. `sources` and `host` as `Platform` has them."""
     if settings.kind != "nginx":
         return ()
-    return listeners(settings, pods=pods, tunnel=tunnel, cloudflare_in_front=cloudflare_in_front)
+    return listeners(
+        settings, pods=sources, tunnel=tunnel, cloudflare_in_front=cloudflare_in_front, host=host
+    )

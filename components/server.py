@@ -15,8 +15,9 @@ from components.platform.base import Platform
 from components.secrets import Secrets
 from components.settings.server import Metrics, SplitWorkers
 from components.settings.server import Server as ServerSettings
-from components.sizing import placement, resources
+from components.sizing import healthy, placement, resources
 from components.values import ImageRef, Quantity
+from components.ways import Way
 from components.workload import (
     CommandCheck,
     Egress,
@@ -54,6 +55,10 @@ class ServerArgs:
     egress: tuple[Egress, ...]
     ingress: tuple[Ingress, ...]
     """Who connects beside the proxy."""
+    proxies: tuple[str, ...] | None
+    """Networks of the proxies that talk to it directly; None is the platform's."""
+    ways: tuple[Way, ...]
+    """Ways in that lead to it without nginx."""
     mounts: tuple[Mounted, ...]
     shared_media: bool
     """Whether several pods can have the media mounted at the same time."""
@@ -144,7 +149,7 @@ def _workload(
         env=env,
         ports=ports,
         liveness=Probe(check=check, timeout=5, failures=6, startup_budget=settings.startup_budget.seconds),
-        readiness=Probe(check=check, timeout=5),
+        readiness=healthy(Probe(check=check, timeout=5), settings.health),
         mounts=tuple(mounts),
         replicas=replicas,
         # Two background workers would split people up, also for the moment of a roll-out.
@@ -152,6 +157,7 @@ def _workload(
         supplemental_groups=device.groups,
         gpu=device.gpu,
         links=args.links,
+        ways=args.ways if api else (),
         egress=args.egress,
         ingress=(*(args.ingress if api else ()), *scrapers(ports, args.monitoring_namespace)),
         termination_grace=settings.termination_grace.seconds if api else 120,
@@ -166,7 +172,9 @@ def environment(args: ServerArgs) -> dict[str, str]:
     """Variables that every server pod has, whichever worker it runs."""
     settings = args.settings
     trusted = (
-        settings.trusted_proxies if settings.trusted_proxies is not None else args.platform.proxy_sources
+        settings.trusted_proxies
+        if settings.trusted_proxies is not None
+        else args.proxies or args.platform.sources(NAME)
     )
     env: dict[str, str] = {
         "TZ": settings.timezone,
@@ -214,9 +222,9 @@ def _ports(metrics: Metrics, *, api: bool, jobs: bool) -> tuple[Port, ...]:
 def _check(metrics: Metrics, *, api: bool) -> HttpCheck | CommandCheck:
     """A pod without the API answers no ping: its metrics do, or the image's own script (immich-charts#273)."""
     if api:
-        return HttpCheck(port="http", path="/api/server/ping")
+        return HttpCheck(port="http", path="/api/server/ping", inside=(_HEALTH_SCRIPT,))
     if metrics.enabled:
-        return HttpCheck(port="metrics-jobs", path="/metrics")
+        return HttpCheck(port="metrics-jobs", path="/metrics", inside=(_HEALTH_SCRIPT,))
     return CommandCheck(command=(_HEALTH_SCRIPT,))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+from components.settings.health import Health
 from components.settings.placement import Placement as PlacementSettings
 from components.settings.resources import DEFAULTS
 from components.settings.resources import Resources as ResourceSettings
 from components.values import Quantity
-from components.workload import Placement, Resources, Toleration
+from components.workload import Placement, Probe, Resources, Toleration
 
 _MIB = 2**20
 
@@ -38,6 +40,16 @@ def placement(given: PlacementSettings) -> Placement:
             for taint in given.tolerations
         ),
         priority_class=given.priority_class,
+    )
+
+
+def healthy(probe: Probe, given: Health) -> Probe:
+    """A probe with the times that the settings give."""
+    return replace(
+        probe,
+        period=given.period if given.period is not None else probe.period,
+        timeout=given.timeout if given.timeout is not None else probe.timeout,
+        failures=given.failures if given.failures is not None else probe.failures,
     )
 
 

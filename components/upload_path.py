@@ -5,6 +5,7 @@ Immich uploads an asset in one request, so the smallest limit of a door's hops i
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -18,7 +19,9 @@ from components.settings.proxy import (
     LoadBalancer,
     PlainIngress,
     Proxy,
+    PublishedPort,
     TraefikRoute,
+    TraefikWay,
 )
 
 if TYPE_CHECKING:
@@ -114,7 +117,7 @@ def doors(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> tuple[Door
 
 def names_of(way: Exposure, host: Host) -> tuple[str, ...]:
     """The names that a way in answers to, the main one first."""
-    own = () if isinstance(way, ClusterIp | LoadBalancer) else way.hostnames
+    own = () if isinstance(way, ClusterIp | LoadBalancer | PublishedPort) else way.hostnames
     return tuple(str(name) for name in dict.fromkeys(own or host.names))
 
 
@@ -142,6 +145,10 @@ def _ways(
         url = _url(host, names[0])
         if isinstance(way, LoadBalancer):
             url = _direct_url(names[0], address, tls=proxy.tls is not None)
+        if isinstance(way, PublishedPort):
+            everywhere = ipaddress.ip_address(way.address).is_unspecified
+            address = None if everywhere else str(way.address)
+            url = _published_url(way, names[0], address, tls=proxy.tls is not None)
         return [Door(name="lan", url=url, hops=(*front, *inner), address=address)]
     found: list[Door] = []
     for name in names:
@@ -167,6 +174,14 @@ def _direct_url(name: str, address: str | None, *, tls: bool) -> str:
     return f"http://{where}"
 
 
+def _published_url(way: PublishedPort, name: str, address: str | None, *, tls: bool) -> str:
+    if way.trusted_sources:
+        return _direct_url(name, address, tls=False) + f":{way.listen(tls=tls)}"
+    number = way.listen(tls=tls)
+    port = "" if number == (443 if tls else 80) else f":{number}"
+    return _direct_url(name, address, tls=tls) + port
+
+
 def _edge(cloudflare: Cloudflare, peer: str) -> Hop:
     return Hop(
         name=f"cloudflare({cloudflare.plan})",
@@ -177,7 +192,9 @@ def _edge(cloudflare: Cloudflare, peer: str) -> Hop:
     )
 
 
-def _front(way: LoadBalancer | HttpRoute | PlainIngress | TraefikRoute) -> tuple[Hop, ...]:
+def _front(
+    way: LoadBalancer | HttpRoute | PlainIngress | TraefikWay | PublishedPort,
+) -> tuple[Hop, ...]:
     """What stands before nginx on a way in. Its body limit is lifted by our objects where it has one."""
     match way:
         case LoadBalancer():
@@ -205,12 +222,14 @@ def _front(way: LoadBalancer | HttpRoute | PlainIngress | TraefikRoute) -> tuple
                     peer="its pod",
                 ),
             )
-        case TraefikRoute():
+        case PublishedPort():
+            return (Hop(name="proxy of the host", peer="its address"),) if way.trusted_sources else ()
+        case TraefikWay():
             return (
                 Hop(
                     name=f"traefik {'+'.join(way.entry_points)}",
                     timeout=way.entry_point_read_timeout.seconds or None,
-                    peer="its pod",
+                    peer="its pod" if isinstance(way, TraefikRoute) else "its container",
                 ),
             )
 

@@ -23,6 +23,11 @@ NGINX_EXPORTER: Final = "1.5.1"
 # renovate: datasource=docker depName=docker.io/cloudflare/cloudflared
 CLOUDFLARED: Final = "2026.10.0"
 
+# renovate: datasource=docker depName=docker.io/certbot/dns-cloudflare
+CERTBOT: Final = "v5.7.0"
+# renovate: datasource=docker depName=docker.io/library/busybox
+BUSYBOX: Final = "1.37.0"
+
 _SERVER: Final = "ghcr.io/immich-app/immich-server"
 _MACHINE_LEARNING: Final = "ghcr.io/immich-app/immich-machine-learning"
 _CNPG: Final = "ghcr.io/tensorchord/cloudnative-vectorchord"
@@ -89,6 +94,16 @@ def nginx_exporter_image() -> ImageRef:
 def cloudflared_image() -> ImageRef:
     """Image of a tunnel's connector."""
     return pinned("docker.io/cloudflare/cloudflared", CLOUDFLARED)
+
+
+def certbot_image() -> ImageRef:
+    """Image of what keeps certificates: certbot with the challenge by Cloudflare's DNS."""
+    return pinned("docker.io/certbot/dns-cloudflare", CERTBOT)
+
+
+def busybox_image() -> ImageRef:
+    """Image that puts files into volumes on one host."""
+    return pinned("docker.io/library/busybox", BUSYBOX)
 
 
 def database_images(flavour: str) -> dict[tuple[str, str], ImageRef]:

@@ -1,23 +1,12 @@
-"""The ways in: which workload and port each leads to, who may connect there, and the object that opens it."""
+"""The ways in: which workload and port each leads to, who may connect there, and what opens it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pulumi
-
 from components.door_advice import front_proxies
 from components.listeners import Listener, way_listener
-from components.platform.base import Platform
-from components.platform.specs import (
-    BouncerSpec,
-    IngressSpec,
-    LoadBalancerSpec,
-    RouteSpec,
-    SignInPageSpec,
-    TraefikSpec,
-)
 from components.server import NAME as SERVER
 from components.server import PORT as SERVER_PORT
 from components.settings.proxy import (
@@ -26,9 +15,22 @@ from components.settings.proxy import (
     HttpRoute,
     LoadBalancer,
     PlainIngress,
+    PublishedPort,
+    TraefikLabels,
     TraefikRoute,
+    TraefikWay,
 )
 from components.settings.proxy import Proxy as ProxySettings
+from components.ways import (
+    BouncerSpec,
+    IngressSpec,
+    LoadBalancerSpec,
+    PublishedPortSpec,
+    RouteSpec,
+    SignInPageSpec,
+    TraefikSpec,
+    Way,
+)
 from components.workload import Ingress
 
 PROXY = "proxy"
@@ -47,7 +49,7 @@ def port(
         return SERVER_PORT
     wanted = way_listener(way, cloudflare_in_front=cloudflare_in_front)
     listener = next(one for one in found if one.name == wanted)
-    direct = isinstance(way, LoadBalancer | ClusterIp)
+    direct = isinstance(way, LoadBalancer | ClusterIp | PublishedPort)
     return listener.tls_port if direct and listener.tls_port is not None else listener.port
 
 
@@ -55,7 +57,7 @@ def redirect_port(
     settings: ProxySettings, way: Exposure, found: Sequence[Listener], *, cloudflare_in_front: bool
 ) -> int | None:
     """The port of nginx that leads plain HTTP of this way to TLS; None without TLS, or where TLS ends before nginx."""
-    if settings.kind != "nginx" or not isinstance(way, LoadBalancer):
+    if settings.kind != "nginx" or not isinstance(way, LoadBalancer | PublishedPort):
         return None
     wanted = way_listener(way, cloudflare_in_front=cloudflare_in_front)
     listener = next(one for one in found if one.name == wanted)
@@ -117,46 +119,77 @@ def ingress(
                 redirect = redirect_port(settings, way, found, cloudflare_in_front=cloudflare_in_front)
                 if redirect is not None:
                     rules.append(replace(rules[-1], reason="load balancer, to TLS", port=redirect))
-            case ClusterIp():
+            case ClusterIp() | PublishedPort() | TraefikLabels():
+                # On a host there is no rule: the published port is the way, and Traefik is in a network of its own.
                 pass
     return tuple(rules)
 
 
-def open_way(
-    platform: Platform,
+def trusted(settings: ProxySettings) -> tuple[str, ...] | None:
+    """Without nginx: networks of the proxies that talk to the server, where every way in names them."""
+    if settings.kind != "none":
+        return None
+    found: list[str] = []
+    for way in settings.expose:
+        sources: tuple[str, ...] | None = getattr(way, "trusted_sources", None)
+        if not sources:
+            return None
+        found += [str(network) for network in sources]
+    return tuple(dict.fromkeys(found))
+
+
+def specs(
+    settings: ProxySettings,
+    found: Sequence[Listener],
+    *,
+    hostnames: tuple[str, ...],
+    cloudflare_in_front: bool,
+) -> tuple[Way, ...]:
+    """What opens each way in; the first has the plain name, others a number."""
+    made: list[Way] = []
+    for index, way in enumerate(settings.expose):
+        number = port(settings, way, found, cloudflare_in_front=cloudflare_in_front)
+        redirect = redirect_port(settings, way, found, cloudflare_in_front=cloudflare_in_front)
+        made += _specs(
+            settings,
+            way,
+            suffix="" if index == 0 else f"-{index + 1}",
+            number=number,
+            redirect=redirect,
+            hostnames=hostnames,
+            cloudflare_in_front=cloudflare_in_front,
+        )
+    return tuple(made)
+
+
+def _specs(
     settings: ProxySettings,
     way: Exposure,
     *,
-    index: int,
+    suffix: str,
     number: int,
+    redirect: int | None,
     hostnames: tuple[str, ...],
-    parent: pulumi.Resource,
-    after: Sequence[pulumi.Resource],
-    cloudflare_in_front: bool = False,
-    redirect: int | None = None,
-) -> None:
-    """Register the object that opens a way; the first has the plain name, others a number.
-
-    `redirect` is what `redirect_port` says.
-    """
+    cloudflare_in_front: bool,
+) -> list[Way]:
     to = front(settings)
-    suffix = "" if index == 0 else f"-{index + 1}"
     match way:
         case HttpRoute():
-            spec = RouteSpec(
-                name=f"immich-{to}{suffix}",
-                to=to,
-                port=number,
-                gateway=way.gateway,
-                gateway_namespace=way.gateway_namespace,
-                section_name=way.section_name,
-                hostnames=way.hostnames or hostnames,
-                implementation=way.implementation,
-                timeout=settings.timeout.seconds,
-            )
-            platform.route(spec, parent=parent, after=after)
+            return [
+                RouteSpec(
+                    name=f"immich-{to}{suffix}",
+                    to=to,
+                    port=number,
+                    gateway=way.gateway,
+                    gateway_namespace=way.gateway_namespace,
+                    section_name=way.section_name,
+                    hostnames=way.hostnames or hostnames,
+                    implementation=way.implementation,
+                    timeout=settings.timeout.seconds,
+                )
+            ]
         case PlainIngress():
-            platform.ingress(
+            return [
                 IngressSpec(
                     name=f"immich-{to}{suffix}",
                     to=to,
@@ -167,22 +200,21 @@ def open_way(
                     annotations=way.annotations,
                     controllers=way.controllers,
                     timeout=settings.timeout.seconds,
-                ),
-                parent=parent,
-                after=after,
-            )
-        case TraefikRoute():
-            spec = traefik_spec(
-                settings,
-                way,
-                name=f"immich-{to}{suffix}",
-                number=number,
-                hostnames=hostnames,
-                cloudflare_in_front=cloudflare_in_front,
-            )
-            platform.traefik(spec, parent=parent, after=after)
+                )
+            ]
+        case TraefikWay():
+            return [
+                traefik_spec(
+                    settings,
+                    way,
+                    name=f"immich-{to}{suffix}",
+                    number=number,
+                    hostnames=hostnames,
+                    cloudflare_in_front=cloudflare_in_front,
+                )
+            ]
         case LoadBalancer():
-            platform.load_balancer(
+            return [
                 LoadBalancerSpec(
                     name=f"immich-{to}-{way.door}{suffix}",
                     to=to,
@@ -193,17 +225,30 @@ def open_way(
                     load_balancer_class=way.load_balancer_class,
                     source_ranges=way.source_ranges,
                     annotations=way.annotations,
-                ),
-                parent=parent,
-                after=after,
-            )
+                )
+            ]
+        case PublishedPort():
+            name, address = f"immich-{to}-{way.door}{suffix}", str(way.address)
+            listen = way.listen(tls=settings.tls is not None)
+            ports = [PublishedPortSpec(name=name, to=to, port=number, address=address, listen=listen)]
+            if redirect is not None and way.redirect_from is not None:
+                ports.append(
+                    PublishedPortSpec(
+                        name=f"{name}-redirect",
+                        to=to,
+                        port=redirect,
+                        address=address,
+                        listen=way.redirect_from,
+                    )
+                )
+            return list[Way](ports)
         case ClusterIp():
-            pass
+            return []
 
 
 def traefik_spec(
     settings: ProxySettings,
-    way: TraefikRoute,
+    way: TraefikWay,
     *,
     name: str,
     number: int,
@@ -219,7 +264,8 @@ def traefik_spec(
         hostnames=way.hostnames or hostnames,
         entry_points=way.entry_points,
         cert_resolver=way.cert_resolver,
-        tls_secret=way.tls_secret,
+        tls_secret=way.tls_secret if isinstance(way, TraefikRoute) else None,
+        network=way.network if isinstance(way, TraefikLabels) else None,
         proxies=front_proxies(way, cloudflare=cloudflare_in_front),
         bouncer=BouncerSpec(
             plugin=guard.plugin,

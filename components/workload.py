@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from components.values import ImageRef, Quantity
+from components.ways import Way
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +29,8 @@ class HttpCheck:
 
     port: str
     path: str
+    inside: tuple[str, ...] = ()
+    """A command of the image that asks the same, for engines that check from within the container; empty has none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +71,7 @@ class Scratch:
 
     path: str
     size: Quantity
+    """The most that it may hold."""
     memory: bool = False
 
 
@@ -114,6 +118,10 @@ class Gpu:
     """Extended resource of a device plugin, such as `nvidia.com/gpu`."""
     count: int = 1
     runtime_class: str | None = None
+    ids: tuple[str, ...] = ()
+    """Which accelerators of the host, where several are and an engine without a scheduler hands them out."""
+    devices: tuple[str, ...] = ()
+    """Devices of the host that stand for the resource where there is no device plugin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,7 +226,7 @@ def scrapers(ports: Iterable[Port], namespace: str | None) -> tuple[Ingress, ...
 class Relaxation:
     """A step back from the hardened default, with its reason."""
 
-    what: Literal["privileged", "writable-root"]
+    what: Literal["privileged", "writable-root", "unmasked-paths"]
     reason: str
 
 
@@ -239,6 +247,16 @@ class Placement:
     node_selector: Mapping[str, str] = field(default_factory=dict[str, str])
     tolerations: tuple[Toleration, ...] = ()
     priority_class: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Priority:
+    """How the operating system of a single host treats it; a cluster's scheduler knows neither."""
+
+    niceness: int = 0
+    """Share of the CPU when it is short, on the scale of `nice`: -20 is the most, 19 the least."""
+    lock_memory: bool = False
+    """May keep memory from being swapped out, as GPU drivers want to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -291,6 +309,10 @@ class Workload:
     """Seconds until it must be ready; longer than any probe's start phase."""
     relaxations: tuple[Relaxation, ...] = ()
     placement: Placement = Placement()
+    priority: Priority = Priority()
+    ways: tuple[Way, ...] = ()
+    """Ways in from outside. A platform with objects for them is asked to open each; on others they are part of the
+    container."""
     architecture: str | None = None
     """CPU architecture that the image needs (amd64, arm64); None runs on any."""
     revision: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -29,6 +29,7 @@ SECRETS_WANTED: Final = {
     "smtpPassword": "`app.notifications.smtp.enabled` with a `transport.username`",
     "backupAccessKeyId": "there is an `immich:backup`",
     "backupSecretAccessKey": "there is an `immich:backup`",
+    "acmeDnsToken": "`proxy.tls.kind` is `acme` with `challenge: dns-cloudflare`",
     "cloudflareApiToken": "there is an `immich:cloudflare` and no $CLOUDFLARE_API_TOKEN",
     "cloudflareTunnelCredentials": "`cloudflare.tunnel.existing` with `credentials: file`",
     "cloudflareTunnelToken": "`cloudflare.tunnel.existing` with `credentials: token`",

@@ -7,15 +7,8 @@ from typing import Protocol
 
 import pulumi
 
-from components.platform.specs import (
-    CertificateSpec,
-    DatabaseCluster,
-    IngressSpec,
-    LoadBalancerSpec,
-    PublishedSecret,
-    RouteSpec,
-    TraefikSpec,
-)
+from components.platform.specs import CertificateSpec, DatabaseCluster, PublishedSecret
+from components.ways import Way
 from components.workload import VolumeRequest, Workload
 
 Values = Callable[[Sequence[str]], pulumi.Output[dict[str, str]]]
@@ -26,8 +19,21 @@ class Platform(Protocol):
     """A cluster or a host. Components hand it plain data; it never reads settings."""
 
     @property
-    def proxy_sources(self) -> tuple[str, ...]:
-        """Networks that the address of a proxy of ours is in, as the server sees it."""
+    def makes_certificates(self) -> bool:
+        """Whether something there makes certificates, so that no container of ours has to."""
+        ...
+
+    @property
+    def resolver(self) -> str | None:
+        """Name server that containers ask again when a peer was made anew; None where peers keep their addresses."""
+        ...
+
+    def sources(self, workload: str) -> tuple[str, ...]:
+        """Networks that the address of a workload is in that is linked to `workload`, as that one sees it."""
+        ...
+
+    def host_addresses(self, workload: str) -> tuple[str, ...]:
+        """Addresses that programs of the host itself have, as a `workload` with a published port sees them."""
         ...
 
     def address(self, workload: str) -> str:
@@ -63,24 +69,6 @@ class Platform(Protocol):
         """Have a certificate made, or adopt one, that workloads mount by its logical name."""
         ...
 
-    def route(self, spec: RouteSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
-        """A Gateway API route."""
-        ...
-
-    def ingress(
-        self, spec: IngressSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
-    ) -> None:
-        """A plain Ingress."""
-        ...
-
-    def traefik(
-        self, spec: TraefikSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
-    ) -> None:
-        """Traefik's own route, with its middlewares."""
-        ...
-
-    def load_balancer(
-        self, spec: LoadBalancerSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
-    ) -> None:
-        """A load balancer's address."""
+    def open(self, way: Way, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
+        """Open a way in. Where a container carries its ways itself (`Workload.ways`), this has nothing left to do."""
         ...

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.settings.base import Section, WholeNumber, default_kind
+from components.settings.health import Health
 from components.settings.placement import Placement
 from components.settings.resources import Resources
 from components.values import ImageRef, Quantity, ServerAddress
@@ -29,6 +30,8 @@ class BundledCache(Section):
     """CPU and memory."""
     placement: Placement = Placement()
     """Which nodes."""
+    health: Health = Health()
+    """How often it is asked whether it is well."""
 
 
 class ExternalCache(Section):

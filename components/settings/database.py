@@ -7,9 +7,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.settings.base import Section, TextValue, WholeNumber, default_kind
+from components.settings.health import Health
 from components.settings.placement import Placement
 from components.settings.resources import Resources
-from components.values import ImageRef, ObjectName, Quantity, ServerAddress
+from components.values import AbsolutePath, ImageRef, ObjectName, Quantity, ServerAddress
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$", examples=["immich"])]
 VectorChordVersion = Annotated[str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$", examples=["1.1.1"])]
@@ -34,6 +35,9 @@ class BundledDatabase(Section):
     """Size of the data volume."""
     storage_class: str | None = None
     """StorageClass of local or block storage; a network file system is refused by the image."""
+    host_path: AbsolutePath | None = None
+    """Folder of the host for the data, instead of a volume; it must exist, be empty or hold this database, and on btrfs
+    have copy-on-write switched off (`chattr +C`) before the first file is in it."""
     storage_type: Literal["SSD", "HDD"] = "SSD"
     """Which of the image's two tunings to use (`DB_STORAGE_TYPE`)."""
     shared_memory: Quantity = Quantity("256Mi")
@@ -44,6 +48,8 @@ class BundledDatabase(Section):
     """CPU and memory."""
     placement: Placement = Placement()
     """Which nodes."""
+    health: Health = Health()
+    """How often it is asked whether it is well."""
 
 
 class CloudNativePg(Section):

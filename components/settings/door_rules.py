@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from components.settings.finding import Finding
-from components.settings.proxy import ClusterIp, TraefikRoute
+from components.settings.proxy import ClusterIp, TraefikWay
 
 if TYPE_CHECKING:
     from components.settings.cloudflare import Cloudflare
@@ -89,7 +89,7 @@ def proxies_are_judged_by_their_clients(
     from components.upload_path import is_proxied, names_of
 
     for index, way in enumerate(proxy.expose):
-        if not isinstance(way, TraefikRoute) or way.crowd_sec is None or way.front_proxies is not None:
+        if not isinstance(way, TraefikWay) or way.crowd_sec is None or way.front_proxies is not None:
             continue
         behind = any(is_proxied(name, cloudflare) for name in names_of(way, host))
         pair = overlapping(way.crowd_sec.never_blocked, front_proxies(way, cloudflare=behind))

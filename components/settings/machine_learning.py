@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from components.settings.app_values import BaseUrl, each_once
 from components.settings.base import AUTO, Section, WholeNumber, default_kind
+from components.settings.health import Health
 from components.settings.placement import GpuAccess, Placement
 from components.settings.resources import Resources
 from components.settings.storage import AccessMode
@@ -106,6 +107,12 @@ class BundledMachineLearning(Section):
     """CPU and memory."""
     placement: Placement = Placement()
     """Which nodes."""
+    niceness: WholeNumber = Field(default=0, ge=-20, le=19)
+    """Share of the CPU on one host when it is short, on the scale of `nice`: -20 is the most, 19 the least."""
+    lock_memory: bool = False
+    """On one host: may keep memory from being swapped out, as CUDA wants to."""
+    health: Health = Health()
+    """How often it is asked whether it is well."""
 
     @model_validator(mode="after")
     def _backend_fits(self) -> Self:

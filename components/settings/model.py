@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from components.settings.cache import Cache
     from components.settings.cloudflare import Cloudflare
     from components.settings.database import Database
+    from components.settings.docker import Docker
     from components.settings.host import Host
     from components.settings.kubernetes import Kubernetes
     from components.settings.machine_learning import MachineLearning
@@ -43,6 +44,8 @@ class Settings:
     """The cluster."""
     secrets: SecretSource
     """Where secrets come from."""
+    docker: Docker | None = None
+    """One host with a container engine, instead of a cluster."""
     backup: Backup | None = None
     """Backups of the database; none makes none."""
     cloudflare: Cloudflare | None = None
@@ -76,6 +79,7 @@ SECTIONS: Mapping[str, SectionSpec] = {
     "storage": SectionSpec("storage", "Storage"),
     "proxy": SectionSpec("proxy", "Proxy"),
     "kubernetes": SectionSpec("kubernetes", "Kubernetes"),
+    "docker": SectionSpec("docker", "Docker", optional=True),
     "secrets": SectionSpec("secret_source", "SecretSource"),
     "backup": SectionSpec("backup", "Backup", optional=True),
     "cloudflare": SectionSpec("cloudflare", "Cloudflare", optional=True),
@@ -90,6 +94,7 @@ SECRET_KEYS: Mapping[str, str] = {
     "smtpPassword": "password at the mail server",
     "backupAccessKeyId": "access key of the backup store",
     "backupSecretAccessKey": "secret key of the backup store",
+    "acmeDnsToken": "API token with DNS:Edit for the zone, for certbot",
     "cloudflareApiToken": "API token of Cloudflare",
     "cloudflareTunnelCredentials": "credentials file (JSON) of a Cloudflare tunnel that exists",
     "cloudflareTunnelToken": "token of a Cloudflare tunnel that exists",

@@ -63,6 +63,8 @@ class GpuAccess(Section):
     """An existing RuntimeClass, such as `nvidia`; none uses the node's default runtime."""
     devices: tuple[AbsolutePath, ...] | None = None
     """Device paths to mount from the host instead of asking for a resource, such as `/dev/dri`."""
+    ids: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")], ...] = ()
+    """Which NVIDIA GPUs of the host, by number or UUID, where there is no device plugin; none is all of them."""
     groups: tuple[Annotated[WholeNumber, Field(ge=0, le=2**31 - 1)], ...] = ()
     """Numbers of the node's `video` and `render` groups, needed by a non-root process (immich#14050)."""
 

@@ -7,8 +7,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.settings.base import AUTO, Section, TextValue, WholeNumber, default_kind
+from components.settings.health import Health
 from components.settings.placement import Placement
 from components.settings.resources import Resources
+from components.settings.tls import Tls
 from components.settings.traefik import CrowdSec, EntryPoint, ForwardAuth, overlapping
 from components.values import Cidr, Duration, Hostname, ImageRef, IpAddress, ObjectName, Quantity
 
@@ -99,6 +101,32 @@ class Ingress(Section):
     """Secret with the certificate; none leaves TLS to the controller."""
 
 
+class PublishedPort(Section):
+    """A port of the host itself, on a machine with a container engine."""
+
+    kind: Literal["publishedPort"]
+    """`publishedPort`."""
+    address: IpAddress
+    """Address of the host that it is opened at: `127.0.0.1` for the machine itself, its address on the local network,
+    or, said in full, `0.0.0.0` for every one."""
+    port: WholeNumber | None = Field(default=None, ge=1, le=65535)
+    """Port of the host; none is 443 with TLS, else 2283."""
+    redirect_from: Annotated[WholeNumber, Field(ge=1, le=65535)] | None = 80
+    """With TLS: the port that leads plain http there, and that a certificate's HTTP challenge comes by; none opens no
+    second port."""
+    door: Literal["lan", "internet"] = "lan"
+    """Who comes in here."""
+    trusted_sources: tuple[Cidr, ...] = ()
+    """Networks of a proxy in front that ends TLS, whose X-Forwarded-For is believed, such as Tailscale's 100.64.0.0/10;
+    127.0.0.1 means programs of the host itself."""
+
+    def listen(self, *, tls: bool) -> int:
+        """The port of the host."""
+        if self.port is not None:
+            return self.port
+        return 443 if tls and not self.trusted_sources else 2283
+
+
 Controller = Literal["nginx.org", "ingress-nginx", "haproxy", "traefik", "other"]
 
 
@@ -128,20 +156,20 @@ class PlainIngress(Ingress):
         return by_name.get(str(self.class_name), ("other",))
 
 
-class TraefikRoute(Ingress):
-    """Traefik's own IngressRoute, with its middlewares."""
+class TraefikWay(Section):
+    """A way in through a Traefik that is somebody else's: what its kinds have in common."""
 
-    kind: Literal["traefik"]
-    """`traefik`."""
+    door: Literal["lan", "internet"] = "internet"
+    """Who comes in here."""
+    hostnames: tuple[Hostname, ...] = ()
+    """Names; none takes those of `immich:host`."""
     entry_point_read_timeout: Duration
     """What Traefik's static configuration has as `entryPoints.<name>.transport.respondingTimeouts.readTimeout`, which
     no object can change: `0s` for none, or at least `10m`. Its default of 60s ends every upload that takes longer."""
     entry_points: Annotated[tuple[EntryPoint, ...], Field(min_length=1)] = ("websecure",)
     """Entry points with TLS."""
     cert_resolver: EntryPoint | None = None
-    """Traefik's resolver that fetches the certificate; none takes `tlsSecret` or Traefik's own certificate."""
-    controller_pods: dict[str, TextValue] = Field(default_factory=dict)
-    """Labels of Traefik's pods, to accept connections from them only; none accepts the whole namespace."""
+    """Traefik's resolver that fetches the certificate; none takes the certificate that Traefik has."""
     front_proxies: Annotated[tuple[Cidr, ...] | None, AUTO] = None
     """Networks of proxies in front of Traefik, the same as its `forwardedHeaders.trustedIPs`; auto is Cloudflare's when
     a name of this way is proxied there, else none."""
@@ -162,8 +190,6 @@ class TraefikRoute(Ingress):
                 f"entryPointReadTimeout {self.entry_point_read_timeout} cuts every upload that takes longer "
                 "(immich#27985); set it in Traefik's static configuration to 0s or at least 10m, and here as well"
             )
-        if self.cert_resolver is not None and self.tls_secret is not None:
-            raise ValueError("certResolver and tlsSecret are two certificates; give one")
         if self.crowd_sec is not None and self.front_proxies is not None:
             pair = overlapping(self.crowd_sec.never_blocked, self.front_proxies)
             if pair is not None:
@@ -174,41 +200,43 @@ class TraefikRoute(Ingress):
         return self
 
 
+class TraefikRoute(TraefikWay):
+    """Traefik's own IngressRoute, with its middlewares, on a cluster."""
+
+    kind: Literal["traefik"]
+    """`traefik`."""
+    controller_namespace: ObjectName
+    """Where Traefik's pods run; the proxy accepts connections from there."""
+    trusted_sources: Annotated[tuple[Cidr, ...] | None, AUTO] = None
+    """Networks of Traefik, whose X-Forwarded-For is believed; auto is the pods' network."""
+    controller_pods: dict[str, TextValue] = Field(default_factory=dict)
+    """Labels of Traefik's pods, to accept connections from them only; none accepts the whole namespace."""
+    tls_secret: ObjectName | None = None
+    """Secret with the certificate; none leaves TLS to Traefik."""
+
+    @model_validator(mode="after")
+    def _one_certificate(self) -> Self:
+        if self.cert_resolver is not None and self.tls_secret is not None:
+            raise ValueError("certResolver and tlsSecret are two certificates; give one")
+        return self
+
+
+class TraefikLabels(TraefikWay):
+    """Traefik on the same host, which reads the labels of containers (its Docker provider)."""
+
+    kind: Literal["traefikLabels"]
+    """`traefikLabels`."""
+    network: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+    """The engine's network that Traefik is in; it exists already, and what Traefik leads to joins it."""
+    trusted_sources: Annotated[tuple[Cidr, ...], Field(min_length=1)]
+    """Addresses of that network, or Traefik's own: whose X-Forwarded-For is believed."""
+
+
 Exposure = Annotated[
-    ClusterIp | LoadBalancer | HttpRoute | PlainIngress | TraefikRoute,
+    ClusterIp | LoadBalancer | HttpRoute | PlainIngress | TraefikRoute | PublishedPort | TraefikLabels,
     Field(discriminator="kind"),
     default_kind("clusterIp"),
 ]
-
-
-class TlsSecret(Section):
-    """A certificate that exists as a Secret of the type kubernetes.io/tls."""
-
-    kind: Literal["secret"]
-    """`secret`."""
-    name: ObjectName
-    """Its name, in the namespace of Immich."""
-
-
-class TlsCertManager(Section):
-    """A certificate from cert-manager, which must be installed."""
-
-    kind: Literal["certManager"]
-    """`certManager`."""
-    issuer: ObjectName
-    """Name of the issuer."""
-    issuer_kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
-    """Its kind."""
-
-
-class TlsSelfSigned(Section):
-    """A certificate that no browser knows, made by cert-manager: for development."""
-
-    kind: Literal["selfSigned"]
-    """`selfSigned`."""
-
-
-Tls = Annotated[TlsSecret | TlsCertManager | TlsSelfSigned, Field(discriminator="kind")]
 
 
 class Proxy(Section):
@@ -216,8 +244,8 @@ class Proxy(Section):
 
     kind: Literal["nginx", "none"] = "nginx"
     """`nginx`, or `none`: a gateway talks to the server itself."""
-    expose: Annotated[tuple[Exposure, ...], Field(min_length=1, max_length=8)] = (ClusterIp(),)
-    """How it is reached; several are several doors."""
+    expose: Annotated[tuple[Exposure, ...], Field(max_length=8)] = (ClusterIp(),)
+    """How it is reached; several are several doors. Empty where a tunnel is the only one."""
     max_upload: Quantity = Quantity("50Gi")
     """Largest upload that nginx lets through (`client_max_body_size`)."""
     timeout: Duration = Duration("600s")
@@ -241,6 +269,8 @@ class Proxy(Section):
     """CPU and memory."""
     placement: Placement = Placement()
     """Which nodes."""
+    health: Health = Health()
+    """How often it is asked whether it is well."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -248,11 +278,12 @@ class Proxy(Section):
             raise ValueError("timeout must be at least 60s; Immich advises 600s (reverse-proxy.md)")
         if self.max_upload.amount < Quantity("100M").amount:
             raise ValueError(f"maxUpload {self.max_upload} would refuse ordinary videos; give at least 100M")
-        hsts = self.hsts and not any(isinstance(way, TraefikRoute) for way in self.expose)
+        hsts = self.hsts and not any(isinstance(way, TraefikWay) for way in self.expose)
         if self.kind == "none" and (self.tls is not None or self.metrics or hsts):
             raise ValueError("tls, hsts and metrics are nginx's, but kind is none")
-        if self.kind == "none" and any(isinstance(way, LoadBalancer) for way in self.expose):
-            raise ValueError(
-                "expose: a loadBalancer needs kind nginx; Immich itself must not face a network directly"
-            )
+        for way in self.expose:
+            if self.kind == "none" and isinstance(way, LoadBalancer | PublishedPort):
+                raise ValueError(
+                    f"expose: a {way.kind} needs kind nginx; Immich itself must not face a network directly"
+                )
         return self

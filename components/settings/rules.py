@@ -10,10 +10,11 @@ from components import versions
 from components.settings.app_overrides import app_overrides
 from components.settings.cache import BundledCache
 from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.settings.docker_rules import DOCKER_RULES
 from components.settings.door_rules import DOOR_CHECKS
 from components.settings.finding import Finding, Rule
 from components.settings.machine_learning import BundledMachineLearning
-from components.settings.proxy import HttpRoute, PlainIngress, TraefikRoute
+from components.settings.proxy import HttpRoute, PlainIngress, TraefikWay
 from components.settings.resources import DEFAULTS
 from components.settings.secret_source import ExternalSecrets
 from components.settings.server import SplitWorkers
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from components.settings.cache import Cache
     from components.settings.cloudflare import Cloudflare
     from components.settings.database import Database
+    from components.settings.docker import Docker
     from components.settings.host import Host
     from components.settings.kubernetes import Kubernetes
     from components.settings.machine_learning import MachineLearning
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
     from components.values import Quantity
 
 
-RULES: list[Rule] = [Rule(("host", "proxy", "cloudflare"), check) for check in DOOR_CHECKS]
+RULES: list[Rule] = [
+    *(Rule(("host", "proxy", "cloudflare"), check) for check in DOOR_CHECKS),
+    *DOCKER_RULES,
+]
 
 
 def _rule(*sections: str) -> Callable[[Callable[..., Iterator[Finding]]], Callable[..., Iterator[Finding]]]:
@@ -47,11 +52,11 @@ def _rule(*sections: str) -> Callable[[Callable[..., Iterator[Finding]]], Callab
     return register
 
 
-@_rule("server", "storage", "kubernetes")
-def split_workers_share_media(server: Server, storage: Storage, kubernetes: Kubernetes) -> Iterator[Finding]:
+@_rule("server", "storage", "docker")
+def split_workers_share_media(server: Server, storage: Storage, docker: Docker | None) -> Iterator[Finding]:
     """Pods of both workers read and write the same files (docs/guides/scaling-immich.md)."""
-    del kubernetes
-    if not isinstance(server.workers, SplitWorkers):
+    # On one host every container sees every volume.
+    if docker is not None or not isinstance(server.workers, SplitWorkers):
         return
     for name, source in storage.sources():
         if shared_by_nodes(source) or (isinstance(source, HostPath) and server.placement.node_selector):
@@ -172,7 +177,16 @@ def backup_has_an_operator(backup: Backup | None, database: Database) -> Iterato
 @_rule("database")
 def cluster_has_a_name_of_its_own(database: Database) -> Iterator[Finding]:
     """Links name a workload or a database cluster; one name must not be both."""
-    taken = {"server", "microservices", "database", "cache", "machine-learning", "proxy", "cloudflared"}
+    taken = {
+        "server",
+        "microservices",
+        "database",
+        "cache",
+        "machine-learning",
+        "proxy",
+        "cloudflared",
+        "certificates",
+    }
     if isinstance(database, CloudNativePg) and database.cluster_name in taken:
         yield Finding(
             key="database.clusterName",
@@ -233,7 +247,7 @@ def requests_fit_default_limits(
 def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
     """A route for localhost is no route."""
     for index, way in enumerate(proxy.expose):
-        if not isinstance(way, HttpRoute | PlainIngress | TraefikRoute):
+        if not isinstance(way, HttpRoute | PlainIngress | TraefikWay):
             continue
         for name in way.hostnames or host.names:
             if name.is_ip:
@@ -251,7 +265,7 @@ def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
             )
 
 
-@_rule("secrets", "database", "cache", "backup", "app", "cloudflare")
+@_rule("secrets", "database", "cache", "backup", "app", "cloudflare", "proxy")
 def external_secrets_are_named(  # noqa: PLR0917 - one for each section
     secrets: SecretSource,
     database: Database,
@@ -259,11 +273,12 @@ def external_secrets_are_named(  # noqa: PLR0917 - one for each section
     backup: Backup | None,
     app: AppConfig | None,
     cloudflare: Cloudflare | None,
+    proxy: Proxy,
 ) -> Iterator[Finding]:
     """With an external store nothing is made at random, so each secret needs its item."""
     if not isinstance(secrets, ExternalSecrets):
         return
-    wanted = wanted_secrets(database, cache, backup, app, cloudflare)
+    wanted = wanted_secrets(database, cache, backup, app, cloudflare, proxy)
     for key in wanted:
         if key not in secrets.values:
             yield Finding(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from components.settings.base import AUTO, Section, WholeNumber, default_kind
+from components.settings.health import Health
 from components.settings.placement import GpuAccess, Placement
 from components.settings.resources import Resources
 from components.values import Cidr, Duration, ImageRef
@@ -105,6 +106,8 @@ class Server(Section):
     """CPU and memory of the pod that runs background jobs."""
     placement: Placement = Placement()
     """Which nodes."""
+    health: Health = Health()
+    """How often it is asked whether it is well."""
 
     @field_validator("timezone")
     @classmethod

@@ -79,7 +79,7 @@ class HostPath(Section):
 
 
 class ExistingClaim(Section):
-    """A PersistentVolumeClaim that somebody else made and keeps."""
+    """A PersistentVolumeClaim, or a named volume on one host, that somebody else made and keeps."""
 
     kind: Literal["existingClaim"]
     """`existingClaim`."""
@@ -125,6 +125,8 @@ class Storage(Section):
     """Own volume for profile pictures."""
     backups: VolumeSource | None = None
     """Own volume for the database dumps that Immich writes."""
+    expected_photos: Quantity | None = None
+    """How much photos and videos you expect; the output `diskHeadroom` says whether there is room for twice that."""
     external_libraries: tuple[ExternalLibrary, ...] = ()
     """Any number of external libraries."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from components.settings.cache import BundledCache
 from components.settings.database import ExternalDatabase
+from components.settings.tls import TlsAcme
 
 if TYPE_CHECKING:
     from components.settings.app import AppConfig
@@ -13,14 +14,16 @@ if TYPE_CHECKING:
     from components.settings.cache import Cache
     from components.settings.cloudflare import Cloudflare
     from components.settings.database import Database
+    from components.settings.proxy import Proxy
 
 
-def wanted_secrets(
+def wanted_secrets(  # noqa: PLR0917 - one for each section
     database: Database,
     cache: Cache,
     backup: Backup | None,
     app: AppConfig | None,
     cloudflare: Cloudflare | None = None,
+    proxy: Proxy | None = None,
 ) -> dict[str, bool]:
     """Config key of each secret that is needed, and whether it may be made at random where it is not given.
 
@@ -37,4 +40,7 @@ def wanted_secrets(
     if existing is not None:
         kinds = {"file": "cloudflareTunnelCredentials", "token": "cloudflareTunnelToken"}
         wanted[kinds[existing.credentials]] = False
+    tls = proxy.tls if proxy is not None else None
+    if isinstance(tls, TlsAcme) and tls.challenge == "dns-cloudflare":
+        wanted["acmeDnsToken"] = False
     return wanted

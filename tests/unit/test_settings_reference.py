@@ -77,7 +77,7 @@ def test_every_section_and_every_kind_has_a_heading() -> None:
 
 def test_the_default_kind_is_the_one_that_reading_takes() -> None:
     assert "`kind` is one of `bundled` (*default*), `cloudnative-pg`, `external`." in TEXT
-    assert "`kind` is one of `secret`, `certManager`, `selfSigned`." in TEXT
+    assert "`kind` is one of `secret`, `certManager`, `selfSigned`, `files`, `acme`." in TEXT
 
 
 def test_every_link_leads_to_a_heading() -> None:

@@ -8,7 +8,7 @@ timeouts at the entry point, out of reach of objects.
 from __future__ import annotations
 
 from components.platform.kubernetes.pods import Manifest
-from components.platform.specs import RouteSpec
+from components.ways import RouteSpec
 
 
 def policies(route: RouteSpec) -> list[Manifest]:

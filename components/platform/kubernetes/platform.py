@@ -26,17 +26,8 @@ from components.platform.kubernetes import (
 )
 from components.platform.kubernetes.objects import Manifest, register
 from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
-from components.platform.specs import (
-    CertificateSpec,
-    DatabaseCluster,
-    IngressSpec,
-    LanAllowance,
-    LoadBalancerSpec,
-    Peer,
-    PublishedSecret,
-    RouteSpec,
-    TraefikSpec,
-)
+from components.platform.specs import CertificateSpec, DatabaseCluster, LanAllowance, Peer, PublishedSecret
+from components.ways import IngressSpec, LoadBalancerSpec, PublishedPortSpec, RouteSpec, TraefikSpec, Way
 from components.workload import ConfigFiles, SecretFiles, VolumeRequest, Workload
 
 
@@ -88,9 +79,24 @@ class KubernetesPlatform(pulumi.ComponentResource):
     # What components call
 
     @property
-    def proxy_sources(self) -> tuple[str, ...]:
-        """Networks that peers of a pod have: what a server behind a proxy of ours may trust."""
+    def makes_certificates(self) -> bool:
+        """cert-manager does."""
+        return True
+
+    @property
+    def resolver(self) -> str | None:
+        """None: a Service keeps its address."""
+        return None
+
+    def sources(self, workload: str) -> tuple[str, ...]:
+        """Networks of the pods: any pod that a policy lets through may be the peer."""
+        del workload
         return self._options.pod_cidrs
+
+    def host_addresses(self, workload: str) -> tuple[str, ...]:
+        """None: no port of a node is published."""
+        del workload
+        return ()
 
     def address(self, workload: str) -> str:
         """Host name of a workload inside the deployment."""
@@ -243,33 +249,25 @@ class KubernetesPlatform(pulumi.ComponentResource):
         if after:
             self._published[spec.name] = after[0]
 
-    def route(self, spec: RouteSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
-        """A Gateway API route, and the policies that its implementation needs for large uploads."""
-        route = self._register(routes.http_route(spec), spec.name, spec.to, parent, after=after)
-        for policy in gateway_policies.policies(spec):
-            self._register(policy, spec.name, spec.to, parent, after=[route])
-
-    def ingress(
-        self, spec: IngressSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
-    ) -> None:
-        """A plain Ingress."""
-        self._register(routes.ingress(spec), spec.name, spec.to, parent, after=after)
-
-    def traefik(
-        self, spec: TraefikSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
-    ) -> None:
-        """Traefik's own route; what it names comes before it."""
-        named = [
-            self._register(manifest, name, spec.to, parent, after=after)
-            for name, manifest in traefik.named_objects(spec)
-        ]
-        self._register(traefik.ingress_route(spec), spec.name, spec.to, parent, after=[*after, *named])
-
-    def load_balancer(
-        self, spec: LoadBalancerSpec, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]
-    ) -> None:
-        """A load balancer's address."""
-        self._register(routes.load_balancer(spec), spec.name, spec.to, parent, after=after)
+    def open(self, way: Way, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
+        """Register the object that opens a way, and what its implementation needs for large uploads."""
+        match way:
+            case RouteSpec():
+                route = self._register(routes.http_route(way), way.name, way.to, parent, after=after)
+                for policy in gateway_policies.policies(way):
+                    self._register(policy, way.name, way.to, parent, after=[route])
+            case IngressSpec():
+                self._register(routes.ingress(way), way.name, way.to, parent, after=after)
+            case TraefikSpec():
+                named = [
+                    self._register(manifest, name, way.to, parent, after=after)
+                    for name, manifest in traefik.named_objects(way)
+                ]
+                self._register(traefik.ingress_route(way), way.name, way.to, parent, after=[*after, *named])
+            case LoadBalancerSpec():
+                self._register(routes.load_balancer(way), way.name, way.to, parent, after=after)
+            case PublishedPortSpec():
+                raise ValueError(f"{way.name}: a cluster publishes no port of a host")
 
     def finish(self) -> None:
         """Isolate what was made: everything denied both ways, then what the links say."""

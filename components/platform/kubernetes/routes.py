@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from components.naming import object_name, selector
 from components.platform.kubernetes.pods import Manifest
-from components.platform.specs import IngressSpec, LoadBalancerSpec, RouteSpec
+from components.ways import IngressSpec, LoadBalancerSpec, RouteSpec
 
 
 def unlimited(controllers: Sequence[str], service: str, timeout: int) -> dict[str, str]:

@@ -83,9 +83,10 @@ def test_the_kill_comes_after_the_grace_in_which_uploads_end(grace: str) -> None
 def test_a_connector_without_the_edge_is_not_ready_and_not_restarted() -> None:
     made = connector()
     assert made.readiness is not None
-    assert made.readiness.check == HttpCheck(port="metrics", path="/ready")
+    asks = ("cloudflared", "tunnel", "--metrics", "127.0.0.1:2000", "ready")
+    assert made.readiness.check == HttpCheck(port="metrics", path="/ready", inside=asks)
     assert made.liveness is not None
-    assert made.liveness.check == HttpCheck(port="metrics", path="/healthcheck")
+    assert made.liveness.check == HttpCheck(port="metrics", path="/healthcheck", inside=asks)
     assert made.liveness.period * made.liveness.failures >= 60
 
 

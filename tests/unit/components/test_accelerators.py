@@ -49,9 +49,12 @@ def test_no_acceleration_needs_nothing(backend: str) -> None:
 def test_only_devices_of_the_host_need_privilege_and_the_reason_names_them(backend: str) -> None:
     found = accelerator(backend, access())
     assert bool(found.relaxations) == bool(found.devices) == bool(access().opened(backend))
-    for step in found.relaxations:
-        assert step.what == "privileged"
-        assert step.reason.startswith(f"{backend} opens /dev/")
+    if found.relaxations:
+        first, *others = found.relaxations
+        assert first.what == "privileged"
+        assert first.reason.startswith(f"{backend} opens /dev/")
+        # docker/hwaccel.*.yml of Immich unmask paths for Rockchip's boards alone.
+        assert [step.what for step in others] == (["unmasked-paths"] if backend in {"rkmpp", "rknn"} else [])
 
 
 @pytest.mark.parametrize("backend", [*TRANSCODING, *LEARNING])

@@ -48,8 +48,21 @@ def test_the_image_gets_the_variables_that_immichs_compose_file_gives_it() -> No
     assert bundled(storageType="HDD").env["DB_STORAGE_TYPE"] == "HDD"
 
 
-def test_the_images_own_command_stays_since_it_names_its_configuration() -> None:
-    assert (bundled().command, bundled().args) == ((), ())
+def test_the_start_script_ends_in_the_images_own_entrypoint_with_the_configuration_that_its_command_names() -> None:
+    pod = bundled()
+    assert (pod.command, pod.args) == (("bash", "/etc/immich-database/start.sh"), ())
+    (files,) = [mount for mount in pod.mounts if isinstance(mount, ConfigFiles)]
+    assert files.path == "/etc/immich-database"
+    last = files.files["start.sh"].rstrip().splitlines()[-1]
+    assert last == "exec immich-docker-entrypoint.sh postgres -c config_file=/etc/postgresql/postgresql.conf"
+
+
+def test_the_password_is_read_from_its_file_by_psql_and_stands_in_no_command_line() -> None:
+    (files,) = [mount for mount in bundled().mounts if isinstance(mount, ConfigFiles)]
+    script = files.files["start.sh"]
+    assert "\\set password `cat /run/secrets/database/password`" in script
+    assert "PASSWORD :'password'" in script
+    assert "$(cat" not in script
 
 
 def test_data_is_below_its_mount_point_and_not_in_it() -> None:
@@ -83,7 +96,11 @@ def test_checksum_failures_end_the_container_and_readiness_asks_the_database_its
     assert pod.liveness is not None
     assert pod.readiness is not None
     assert pod.liveness.check == CommandCheck(command=("/usr/local/bin/healthcheck.sh",))
-    assert pod.readiness.check == CommandCheck(command=("pg_isready", "-q", "-U", "me", "-d", "photos"))
+    assert isinstance(pod.readiness.check, CommandCheck)
+    *_, asked = pod.readiness.check.command
+    # Over TCP, which the server that makes the database does not answer, and once the role has its password.
+    assert asked.endswith("pg_isready -q -h 127.0.0.1 -U me -d photos")
+    assert asked.startswith("test -e /var/run/postgresql/role-is-set && ")
 
 
 def test_one_copy_with_data_ends_before_the_next_starts_and_may_take_its_time() -> None:

@@ -105,7 +105,10 @@ def test_a_start_with_preloaded_models_may_take_longer() -> None:
     for pod, budget in ((plain, 600), (preloading, 1800)):
         assert pod.liveness is not None
         assert pod.readiness is not None
-        assert pod.liveness.check == pod.readiness.check == HttpCheck(port="http", path="/ping")
+        assert pod.liveness.check == pod.readiness.check
+        assert isinstance(pod.liveness.check, HttpCheck)
+        assert (pod.liveness.check.port, pod.liveness.check.path) == ("http", "/ping")
+        assert "http://127.0.0.1:3003/ping" in pod.liveness.check.inside[-1]
         assert pod.liveness.timeout >= 10, "a model being loaded keeps it busy"
         assert pod.liveness.startup_budget == budget
         assert pod.start_timeout > budget

@@ -28,7 +28,7 @@ CACHE = Connection(
 
 def made(settings: dict[str, Any] | None = None, **more: Any) -> list[Workload]:
     args = {
-        "platform": cast("Any", SimpleNamespace(proxy_sources=("10.244.0.0/16", "fd00:244::/56"))),
+        "platform": cast("Any", SimpleNamespace(sources=lambda workload: ("10.244.0.0/16", "fd00:244::/56"))),
         "settings": Server.model_validate(settings or {}),
         "database": DATABASE,
         "cache": CACHE,
@@ -36,6 +36,8 @@ def made(settings: dict[str, Any] | None = None, **more: Any) -> list[Workload]:
         "links": (DATABASE.link, CACHE.link),
         "egress": (),
         "ingress": (),
+        "proxies": None,
+        "ways": (),
         "mounts": (Mounted(volume="media", path="/data"),),
         "shared_media": False,
         "app": None,
@@ -159,7 +161,11 @@ def test_the_api_is_asked_by_ping_which_answers_without_the_database() -> None:
     for pod in (combined(), split()[0], combined({"metrics": {"enabled": True}})):
         for probe in (pod.liveness, pod.readiness):
             assert probe is not None
-            assert probe.check == HttpCheck(port="http", path="/api/server/ping")
+            assert probe.check == HttpCheck(
+                port="http",
+                path="/api/server/ping",
+                inside=("/usr/src/app/server/bin/immich-healthcheck",),
+            )
             assert probe.timeout >= 5
 
 
@@ -170,7 +176,8 @@ def test_a_pod_with_background_jobs_only_has_no_ping_to_ask() -> None:
     assert jobs.ports == ()
     _, measured = split({"metrics": {"enabled": True}})
     assert measured.liveness is not None
-    assert measured.liveness.check == HttpCheck(port="metrics-jobs", path="/metrics")
+    assert isinstance(measured.liveness.check, HttpCheck)
+    assert (measured.liveness.check.port, measured.liveness.check.path) == ("metrics-jobs", "/metrics")
 
 
 @pytest.mark.parametrize(("given", "seconds"), [(None, 900), ("1h", 3600)])

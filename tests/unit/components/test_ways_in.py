@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from components import ways_in
 from components.listeners import CLOUDFLARE_RANGES, listeners
-from components.platform.specs import BouncerSpec, SignInPageSpec
 from components.settings import door_rules, rules
 from components.settings.proxy import PlainIngress, TraefikRoute
 from components.settings.traefik import PUBLIC_PATHS
+from components.ways import BouncerSpec, SignInPageSpec
 from tests.unit.components.edge import (
     CLUSTER_IP,
     GATEWAY,

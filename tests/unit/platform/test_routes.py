@@ -9,16 +9,9 @@ from typing import Any
 import pytest
 
 from components.platform.kubernetes import gateway_policies, routes, traefik, workloads
-from components.platform.specs import (
-    BouncerSpec,
-    IngressSpec,
-    LoadBalancerSpec,
-    RouteSpec,
-    SignInPageSpec,
-    TraefikSpec,
-)
 from components.settings.traefik import PUBLIC_PATHS
 from components.values import ImageRef, Quantity
+from components.ways import BouncerSpec, IngressSpec, LoadBalancerSpec, RouteSpec, SignInPageSpec, TraefikSpec
 from components.workload import Port, Resources, Workload
 
 ROUTE = RouteSpec(

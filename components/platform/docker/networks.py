@@ -1,0 +1,61 @@
+"""Networks from links: who is not linked cannot even name the other. Pure.
+
+A workload that others are linked to has an internal network with those and nobody else. A workload that talks to the
+outside, or is reached from there, has a way out of its own: containers meet in no network that no link says.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from components.platform.docker.objects import Inputs, labelled
+from components.platform.docker.options import DockerOptions
+from components.ways import PublishedPortSpec, TraefikSpec
+from components.workload import Workload
+
+OUTSIDE = "-outside"
+
+
+def joined_by(workload: Workload, options: DockerOptions) -> list[str]:
+    """Short names of the networks that a workload is in, its own first."""
+    found = [workload.name] if workload.name in options.joined else []
+    found += [link.to for link in workload.links]
+    if workload.egress or published(workload):
+        found.append(f"{workload.name}{OUTSIDE}")
+    return list(dict.fromkeys(found))
+
+
+def foreign(workload: Workload) -> list[str]:
+    """Networks of others that it joins, where a Traefik is."""
+    names = [way.network for way in workload.ways if isinstance(way, TraefikSpec)]
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def published(workload: Workload) -> list[PublishedPortSpec]:
+    """Its ports of the host."""
+    return [way for way in workload.ways if isinstance(way, PublishedPortSpec)]
+
+
+def network(name: str, options: DockerOptions) -> Inputs:
+    """A network by its short name. Raises `ValueError` for one that has no addresses."""
+    subnet = subnet_of(name, options)
+    return {
+        "name": f"{options.prefix}-{name}",
+        "driver": "bridge",
+        "internal": not name.endswith(OUTSIDE),
+        # The gateway is said, since Podman would say it by itself and every update would find a difference.
+        "ipamConfigs": [{"subnet": subnet, "gateway": gateway(subnet)}],
+        "labels": labelled({"immich.stack": options.stack}),
+    }
+
+
+def subnet_of(name: str, options: DockerOptions) -> str:
+    """Addresses of a network."""
+    if name not in options.subnets:
+        raise ValueError(f"the network {name} has no addresses in the table")
+    return options.subnets[name]
+
+
+def gateway(subnet: str) -> str:
+    """The first address of a subnet: the host's own in it."""
+    return str(next(iter(ipaddress.ip_network(subnet).hosts())))

@@ -1,0 +1,254 @@
+"""One host: realises what components ask for as networks, volumes and containers of its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+from components.naming import object_name
+from components.platform.base import Values
+from components.platform.docker import containers, files, networks, volumes
+from components.platform.docker.containers import ContainerContext, Folder
+from components.platform.docker.files import FileSet
+from components.platform.docker.objects import image_id, register
+from components.platform.docker.options import DockerOptions
+from components.platform.specs import CertificateSpec, DatabaseCluster, PublishedSecret
+from components.secret_text import SecretText
+from components.values import ImageRef
+from components.ways import PublishedPortSpec, TraefikSpec, Way
+from components.workload import ConfigFiles, SecretFiles, Storage, VolumeRequest, Workload
+
+_DOCKER_DNS = "127.0.0.11"
+"""The engine's name server as containers reach it; Podman's is at the gateway of each network."""
+
+
+class DockerPlatform(pulumi.ComponentResource):
+    """Everything of a stack on its host."""
+
+    def __init__(self, options: DockerOptions, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:docker:Platform", "platform", {}, opts)
+        self._options = options
+        self._folders: dict[str, Folder] = {}
+        self._volumes: dict[str, pulumi.Resource] = {}
+        self._secrets: dict[str, tuple[Mapping[str, SecretText], Values]] = {}
+        self._networks: dict[str, pulumi.CustomResource] = {}
+        self._images: dict[str, pulumi.CustomResource] = {}
+
+    # What components call
+
+    @property
+    def makes_certificates(self) -> bool:
+        """Nothing on the host does."""
+        return False
+
+    @property
+    def resolver(self) -> str | None:
+        """A container that was made anew has another address."""
+        if not self._options.podman:
+            return _DOCKER_DNS
+        return networks.gateway(networks.subnet_of("server", self._options))
+
+    def sources(self, workload: str) -> tuple[str, ...]:
+        """The network of the workload and those that are linked to it; nobody else is in there."""
+        if workload not in self._options.joined:
+            return ()
+        return (networks.subnet_of(workload, self._options),)
+
+    def host_addresses(self, workload: str) -> tuple[str, ...]:
+        """The engine's address on the workload's way out: what comes from the host itself comes from there."""
+        return (networks.gateway(networks.subnet_of(f"{workload}{networks.OUTSIDE}", self._options)),)
+
+    def address(self, workload: str) -> str:
+        """Host name of a workload in the networks that it shares with others."""
+        return object_name(workload)
+
+    def volume(self, request: VolumeRequest, *, parent: pulumi.Resource) -> None:
+        """Make a volume for data, or adopt a folder or a volume that exists."""
+        if request.host_path is not None:
+            self._folders[request.name] = Folder(path=request.host_path)
+            return
+        name = volumes.volume_name(request, self._options)
+        self._folders[request.name] = Folder(volume=name)
+        if not volumes.is_made(request):
+            return
+        self._volumes[request.name] = register(
+            "Volume",
+            name,
+            volumes.volume(request, self._options),
+            parent=parent,
+            holds_data=request.holds_data,
+            # Engines cannot change them, and another label is no reason to lose a volume.
+            ignore=("labels",),
+        )
+
+    def publish(self, secret: PublishedSecret, values: Values, *, parent: pulumi.Resource) -> None:
+        """Keep a secret for the containers that mount it; each gets a copy in a volume of its own."""
+        del parent
+        self._secrets[secret.name] = (secret.items, values)
+
+    def workload(
+        self,
+        workload: Workload,
+        *,
+        parent: pulumi.Resource,
+        after: Sequence[pulumi.Resource] = (),
+        fingerprints: Mapping[str, pulumi.Output[str]] | None = None,
+    ) -> pulumi.Resource:
+        """Run a workload once `after` is there; gives what is ready when its health check says so."""
+        options = self._options
+        file_sets = self._file_sets(workload)
+        needed = [*after, *self._filled(workload, file_sets, parent)]
+        revision = {
+            **workload.revision,
+            **{
+                mount.name: containers.digest(mount.files)
+                for mount in workload.mounts
+                if isinstance(mount, ConfigFiles)
+            },
+        }
+        labels: dict[str, Any] = {f"immich.revision-{name}": value for name, value in revision.items()}
+        labels |= {f"immich.secret-{name}": value for name, value in (fingerprints or {}).items()}
+        context = ContainerContext(
+            options=options,
+            image=self._image(workload.image),
+            networks=(
+                *(self._network(name) for name in networks.joined_by(workload, options)),
+                *networks.foreign(workload),
+            ),
+            folders=self._folders,
+            files={one.path: one.volume for one in file_sets},
+            labels=labels,
+        )
+        made = [
+            register(
+                "Container",
+                containers.container_name(workload.name, options, copy),
+                containers.container(workload, context, copy),
+                parent=parent,
+                after=needed,
+                timeout=workload.start_timeout + workload.termination_grace + 60,
+                ignore=containers.ignored(options),
+            )
+            for copy in range(workload.replicas)
+        ]
+        for one in workload.sidecars:
+            beside = pulumi.Output.concat("container:", made[0].id)
+            inputs = containers.sidecar(
+                one,
+                workload,
+                ContainerContext(
+                    options=options, image=self._image(one.image), networks=(), folders=self._folders
+                ),
+                beside,
+            )
+            register(
+                "Container", str(inputs["name"]), inputs, parent=parent, ignore=containers.ignored(options)
+            )
+        return made[0]
+
+    def database_cluster(
+        self, spec: DatabaseCluster, *, parent: pulumi.Resource
+    ) -> tuple[str, pulumi.Resource]:
+        """Not on one host: no operator is there."""
+        del parent
+        raise ValueError(f"{spec.name}: a host has no operator that keeps database clusters")
+
+    def certificate(self, spec: CertificateSpec, *, parent: pulumi.Resource) -> None:
+        """Not on one host: `makes_certificates` says so."""
+        del parent
+        raise ValueError(f"{spec.name}: nothing on a host makes certificates")
+
+    def open(self, way: Way, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> None:
+        """Nothing is left to do: ports and labels are part of the container."""
+        del parent, after
+        if not isinstance(way, PublishedPortSpec | TraefikSpec):
+            raise ValueError(f"{way.name}: a host has no {type(way).__name__}")
+
+    def finish(self) -> None:
+        """Nothing needs to know all workloads."""
+        self.register_outputs({})
+
+    # Private
+
+    def _file_sets(self, workload: Workload) -> list[FileSet]:
+        found: list[FileSet] = []
+        for mount in workload.mounts:
+            if isinstance(mount, ConfigFiles):
+                contents: Mapping[str, Any] = mount.files
+            elif isinstance(mount, SecretFiles):
+                contents = self._secret_contents(mount)
+            else:
+                continue
+            found.append(
+                FileSet(
+                    volume=files.file_volume(workload, mount, self._options),
+                    path=mount.path,
+                    contents=contents,
+                )
+            )
+        return found
+
+    def _secret_contents(self, mount: SecretFiles) -> dict[str, pulumi.Output[str]]:
+        texts, values = self._secrets[mount.secret]
+        found: dict[str, pulumi.Output[str]] = {}
+        for item, name in mount.items.items():
+            text = texts[item]
+            resolved = values(tuple(dict.fromkeys(text.keys)))
+            found[name] = pulumi.Output.secret(resolved.apply(text.resolve))
+        return found
+
+    def _filled(
+        self, workload: Workload, file_sets: Sequence[FileSet], parent: pulumi.Resource
+    ) -> list[pulumi.Resource]:
+        """Volumes of the workload, and the loader that fills its files and gives it its empty folders."""
+        options = self._options
+        needed: list[pulumi.Resource] = [
+            self._volumes[name]
+            for name in dict.fromkeys(mount.volume for mount in workload.mounts if isinstance(mount, Storage))
+            if name in self._volumes
+        ]
+        writable = files.owned(workload, self._folders)
+        if not file_sets and not writable:
+            return needed
+        for one in file_sets:
+            needed.append(register("Volume", one.volume, files.volume(one, options), parent=parent))
+        inputs = files.loader(
+            workload, file_sets, writable, self._image(ImageRef(options.files_image)), options
+        )
+        needed.append(
+            register(
+                "Container",
+                str(inputs["name"]),
+                inputs,
+                parent=parent,
+                after=needed,
+                ignore=containers.ignored(options),
+            )
+        )
+        return needed
+
+    def _image(self, image: ImageRef) -> pulumi.Output[str]:
+        if image not in self._images:
+            name = image.partition("@")[0].rpartition("/")[2].replace(":", "-")
+            self._images[image] = register(
+                "RemoteImage",
+                f"image-{name}",
+                # An image that nothing uses any more is the owner's to remove: a way back costs no download.
+                {"name": str(image), "keepLocally": True},
+                parent=self,
+            )
+        return image_id(self._images[image])
+
+    def _network(self, name: str) -> pulumi.Output[str]:
+        if name not in self._networks:
+            self._networks[name] = register(
+                "Network",
+                f"{self._options.prefix}-{name}",
+                networks.network(name, self._options),
+                parent=self,
+                ignore=("ipamOptions",) if self._options.podman else (),
+            )
+        found: pulumi.Output[str] = self._networks[name].__dict__["name"]
+        return found

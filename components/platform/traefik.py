@@ -1,0 +1,102 @@
+"""Traefik's middlewares and rules, whichever of its providers reads them. Pure.
+
+Left out on purpose, each because it broke uploads somewhere (vonrobak/fedora-homelab-containers#87): `buffering` takes
+bodies in whole, `retry` cannot send a streamed body again, `circuitBreaker` opens when clients hang up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from components.ways import BouncerSpec, SignInPageSpec, TraefikSpec
+
+Body = dict[str, Any]
+SIGN_IN = "Path(`/api/auth/login`) || Path(`/api/auth/admin-sign-up`) || PathPrefix(`/api/oauth/`)"
+"""Where passwords and codes are tried. Nothing else is limited: a page of thumbnails is hundreds of requests."""
+
+
+def middlewares(spec: TraefikSpec) -> Iterator[tuple[str, Body]]:
+    """Name and body of each, in the order in which requests pass them."""
+    if spec.bouncer is not None:
+        yield "bouncer", _bouncer(spec.bouncer, spec.proxies)
+    if spec.attempts is not None:
+        yield "sign-in-rate", _rate_limit(spec.attempts, spec.proxies)
+    if spec.sign_in_page is not None:
+        yield "sign-in-page", _forward_auth(spec.sign_in_page)
+    if spec.security_headers:
+        yield "headers", _headers(hsts=spec.hsts)
+
+
+def rules(spec: TraefikSpec) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Suffix, rule and middlewares: one rule for everything, a longer (so stronger) one for signing in, one for guarded
+    pages.
+    """
+    everything = " || ".join(f"Host(`{name}`)" for name in spec.hostnames)
+    yield "", everything, _chain(spec, ())
+    if spec.attempts is not None:
+        yield "-sign-in", f"({everything}) && ({SIGN_IN})", _chain(spec, ("sign-in-rate",))
+    if spec.sign_in_page is not None:
+        guarded = " || ".join(f"PathPrefix(`{path}`)" for path in spec.sign_in_page.paths)
+        yield "-guarded", f"({everything}) && ({guarded})", _chain(spec, ("sign-in-page",))
+
+
+def _chain(spec: TraefikSpec, own: tuple[str, ...]) -> tuple[str, ...]:
+    return (
+        *(("bouncer",) if spec.bouncer is not None else ()),
+        *own,
+        *(("headers",) if spec.security_headers else ()),
+    )
+
+
+def _bouncer(spec: BouncerSpec, proxies: tuple[str, ...]) -> Body:
+    """Options: maxlerebourg/crowdsec-bouncer-traefik-plugin, README.
+
+    The header stays X-Forwarded-For: Traefik drops it from peers that it does not trust, any other header it passes on.
+    """
+    options: Body = {
+        "enabled": True,
+        "crowdsecMode": spec.mode,
+        "crowdsecLapiScheme": spec.lapi_scheme,
+        "crowdsecLapiHost": spec.lapi_host,
+        "crowdsecLapiKeyFile": spec.lapi_key_file,
+        "forwardedHeadersTrustedIPs": list(proxies),
+        "clientTrustedIPs": list(spec.never_blocked),
+    }
+    return {"plugin": {spec.plugin: options}}
+
+
+def _rate_limit(attempts: int, proxies: tuple[str, ...]) -> Body:
+    limit: Body = {"average": attempts, "period": "1m", "burst": attempts}
+    if proxies:
+        # Of X-Forwarded-For, the last address that is no proxy's; without proxies the peer itself.
+        limit["sourceCriterion"] = {"ipStrategy": {"excludedIPs": list(proxies)}}
+    return {"rateLimit": limit}
+
+
+def _forward_auth(spec: SignInPageSpec) -> Body:
+    return {
+        "forwardAuth": {
+            "address": spec.address,
+            "authResponseHeaders": list(spec.response_headers),
+            "trustForwardHeader": False,
+        }
+    }
+
+
+def _headers(*, hsts: bool) -> Body:
+    """Without a Content-Security-Policy: Immich has one of its own, and a stricter one stops its map and workers."""
+    headers: Body = {
+        "customFrameOptionsValue": "SAMEORIGIN",
+        "contentTypeNosniff": True,
+        "referrerPolicy": "strict-origin-when-cross-origin",
+        # The map's button asks for the position.
+        "permissionsPolicy": "camera=(), microphone=(), geolocation=(self)",
+        "customResponseHeaders": {"Server": "", "X-Powered-By": "", "X-Robots-Tag": "noindex, nofollow"},
+    }
+    if hsts:
+        # Of this name alone: preload and includeSubDomains would be a promise for the whole zone.
+        headers |= {"stsSeconds": 31536000, "stsIncludeSubdomains": False, "stsPreload": False}
+        # TLS ends at Traefik's peer in some set-ups; the promise is meant for the browser.
+        headers["forceSTSHeader"] = True
+    return {"headers": headers}
