@@ -82,8 +82,8 @@ def _notes(settings: Settings, docker: Docker, options: DockerOptions) -> Iterat
             )
         else:
             yield (
-                f"{options.prefix}-database: the engine's data folder must be on ext4, xfs, btrfs, zfs or f2fs; on btrfs "
-                "run chattr +C on the volume's folder while it is empty"
+                f"{options.prefix}-database: the engine's data folder must be on ext4, xfs, btrfs, zfs or f2fs; on "
+                "btrfs run chattr +C on the volume's folder while it is empty"
             )
     for library in settings.storage.external_libraries:
         if library.source.kind == "hostPath":

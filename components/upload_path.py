@@ -145,7 +145,8 @@ def _ways(
         url = _url(host, names[0])
         if isinstance(way, LoadBalancer):
             url = _direct_url(names[0], address, tls=proxy.tls is not None)
-        if isinstance(way, PublishedPort):
+        # With a proxy of the host in front, people come to that one, under the name.
+        if isinstance(way, PublishedPort) and not way.trusted_sources:
             everywhere = ipaddress.ip_address(way.address).is_unspecified
             address = None if everywhere else str(way.address)
             url = _published_url(way, names[0], address, tls=proxy.tls is not None)
@@ -175,8 +176,6 @@ def _direct_url(name: str, address: str | None, *, tls: bool) -> str:
 
 
 def _published_url(way: PublishedPort, name: str, address: str | None, *, tls: bool) -> str:
-    if way.trusted_sources:
-        return _direct_url(name, address, tls=False) + f":{way.listen(tls=tls)}"
     number = way.listen(tls=tls)
     port = "" if number == (443 if tls else 80) else f":{number}"
     return _direct_url(name, address, tls=tls) + port

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 
 from components.naming import object_name
 from components.platform.docker import traefik
-from components.platform.docker.networks import published
+from components.platform.docker.networks import foreign, published
 from components.platform.docker.objects import Inputs, labelled
 from components.platform.docker.options import DockerOptions
 from components.ways import TraefikSpec
@@ -31,9 +31,17 @@ from components.workload import (
 
 _MIB = 2**20
 _SHARES_OF_A_CORE = 1024
+_PERIOD = 100_000
+"""Microseconds in which the CPU time is counted: the engine's default."""
+_HOSTNAME = 63
+"""The most that the kernel takes for a host's name."""
 _PROCESSES = 16384
 """Processes and threads of the container's user on the whole host: the provider has no limit for one container, so this
 only stops what multiplies without end."""
+_RECORDED = ("cpuPeriod", "cpuQuota", "healthcheck", "tmpfs")
+"""Inputs whose change the provider writes down and does not carry out."""
+_OF_THE_IMAGE = "workingDir"
+"""What a refresh reads back of the image and a program that does not give it is taken to remove."""
 _PODMAN_ADDS = ("capabilities", "logOpts", "securityOpts", "tmpfs")
 """Inputs that Podman gives back otherwise than it got them: each would replace the container at every update."""
 
@@ -69,12 +77,11 @@ def container(workload: Workload, context: ContainerContext, copy: int = 0) -> I
     inputs: Inputs = {
         "name": container_name(workload.name, options, copy),
         "image": context.image,
-        "hostname": object_name(workload.name),
+        # Engines since 25 let others find a container by it: it must be no other stack's.
+        "hostname": container_name(workload.name, options, copy)[:_HOSTNAME],
         "user": f"{workload.user}:{workload.group}",
         "envs": [f"{name}={value}" for name, value in sorted(workload.env.items())],
-        "networksAdvanced": [
-            {"name": name, "aliases": [object_name(workload.name)]} for name in context.networks
-        ],
+        "networksAdvanced": [_joined(name, workload) for name in context.networks],
         "stopTimeout": workload.termination_grace,
         "destroyGraceSeconds": workload.termination_grace,
         **_common(options, workload.resources, workload.priority.niceness),
@@ -134,7 +141,7 @@ def sidecar(one: Sidecar, workload: Workload, context: ContainerContext, beside:
 
 def ignored(options: DockerOptions) -> tuple[str, ...]:
     """Inputs whose differences are the engine's own; a label has the hash of what this program gave."""
-    return _PODMAN_ADDS if options.podman else ()
+    return (_OF_THE_IMAGE, *(_PODMAN_ADDS if options.podman else ()))
 
 
 def container_name(workload: str, options: DockerOptions, copy: int = 0) -> str:
@@ -152,10 +159,10 @@ def _labels(workload: str, options: DockerOptions) -> dict[str, str]:
 
 
 def _hidden(inputs: Inputs, options: DockerOptions) -> dict[str, str]:
-    if not options.podman:
-        return {}
-    text = json.dumps({name: inputs[name] for name in _PODMAN_ADDS if name in inputs}, sort_keys=True)
-    return {"immich.ignored": hashlib.sha256(text.encode()).hexdigest()[:16]}
+    """A hash of inputs whose change alone would change nothing: as a label it makes the container anew."""
+    names = (*_RECORDED, *ignored(options))
+    text = json.dumps({name: inputs[name] for name in names if name in inputs}, sort_keys=True)
+    return {"immich.inputs": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
 def _common(options: DockerOptions, amounts: Resources, niceness: int) -> Inputs:
@@ -166,7 +173,9 @@ def _common(options: DockerOptions, amounts: Resources, niceness: int) -> Inputs
         "memory": memory,
         # As much with swap as without: swapping would only hide that it is too little.
         "memorySwap": memory,
-        "cpus": f"{amounts.cpu_limit.amount.normalize():f}",
+        # Not `cpus`: engines refuse more than the machine has, and a limit above that is no mistake.
+        "cpuPeriod": _PERIOD,
+        "cpuQuota": round(amounts.cpu_limit.amount * _PERIOD),
         "cpuShares": _shares(amounts, niceness),
         "ulimits": [{"name": "nproc", "soft": _PROCESSES, "hard": _PROCESSES}],
         "logDriver": options.log_driver,
@@ -191,6 +200,13 @@ def _rights(workload: Workload) -> Inputs:
         "capabilities": {"drops": ["ALL"]},
         "securityOpts": options,
     }
+
+
+def _joined(network: Any, workload: Workload) -> Inputs:
+    """A network of the container, with the name that others call it by; none where other stacks are as well."""
+    if network in foreign(workload):
+        return {"name": network}
+    return {"name": network, "aliases": [object_name(workload.name)]}
 
 
 def _mounts(workload: Workload, context: ContainerContext) -> Inputs:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.platform.docker.containers import Folder, container_name, digest
+from components.platform.docker.containers import Folder, container_name
 from components.platform.docker.objects import Inputs, labelled
 from components.platform.docker.options import DockerOptions
 from components.workload import ConfigFiles, SecretFiles, Storage, Workload
@@ -19,6 +19,7 @@ from components.workload import ConfigFiles, SecretFiles, Storage, Workload
 _STAGING = "/staging"
 _TARGET = "/target"
 _DATA = "/data"
+_MARK = ".immich-volume"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +97,7 @@ def loader(
             )
         else:
             mounts.append({"type": "bind", "source": folder.path, "target": target, "readOnly": False})
-    text = script(workload, len(file_sets), len(writable))
+    text = script(workload, len(file_sets), writable)
     inputs: Inputs = {
         "name": container_name(f"{workload.name}-files", options),
         "image": image,
@@ -114,10 +115,7 @@ def loader(
         "attach": True,
         "logDriver": options.log_driver,
         "logOpts": dict(options.log_options),
-        "labels": labelled(
-            {"immich.stack": options.stack, "immich.workload": f"{workload.name}-files"}
-            | ({"immich.ignored": digest({"script": text})} if options.podman else {})
-        ),
+        "labels": labelled({"immich.stack": options.stack, "immich.workload": f"{workload.name}-files"}),
     }
     if uploads:
         inputs["uploads"] = uploads
@@ -128,8 +126,12 @@ def loader(
     return inputs
 
 
-def script(workload: Workload, file_sets: int, writable: int) -> str:
-    """What the loader does. A folder with anything in it is never touched: who owns photos is not for us to change."""
+def script(workload: Workload, file_sets: int, writable: Sequence[tuple[Storage, Folder]]) -> str:
+    """What the loader does. A folder with anything in it is never touched: who owns photos is not for us to change.
+
+    A volume gets a file of ours, since engines give an empty one the owner that the image's folder has; to forbid that
+    by an option fails with the provider on engines older than 26.
+    """
     owner = shlex.quote(f"{workload.user}:{workload.group}")
     lines = ["set -eu", "umask 027"]
     for index in range(file_sets):
@@ -145,12 +147,15 @@ def script(workload: Workload, file_sets: int, writable: int) -> str:
             f'    [ -e "{source}/${{old##*/}}" ] || rm -f "$old"',
             "done",
         ]
-    for index in range(writable):
+    for index, (_, folder) in enumerate(writable):
         target = f"{_DATA}/{index}"
-        empty = f'[ -z "$(find {target} -mindepth 1 -not -name lost+found | head -n 1)" ]'
+        others = f"-mindepth 1 -not -name lost+found -not -name {_MARK}"
+        empty = f'[ -z "$(find {target} -maxdepth 1 {others} | head -n 1)" ]'
         lines += [
             f'if {empty} && [ "$(stat -c %u:%g {target})" != {owner} ]; then',
             f"    chown {owner} {target} && chmod 0750 {target}",
             "fi",
         ]
+        if folder.path is None:
+            lines += [f"[ -e {target}/{_MARK} ] || : > {target}/{_MARK}"]
     return "\n".join(lines)

@@ -19,11 +19,12 @@ INPUTS: Mapping[Kind, frozenset[str]] = {
     "RemoteImage": frozenset({"name", "keepLocally"}),
     "Container": frozenset(
         {
-            "attach", "capabilities", "command", "cpuShares", "cpus", "destroyGraceSeconds", "deviceRequests",
-            "devices", "dns", "entrypoints", "envs", "gpus", "groupAdds", "healthcheck", "hostname", "image", "labels",
-            "logDriver", "logOpts", "memory", "memorySwap", "mounts", "mustRun", "name", "networkMode",
-            "networksAdvanced", "ports", "readOnly", "restart", "securityOpts", "shmSize", "stopTimeout", "tmpfs",
-            "ulimits", "uploads", "user", "volumes", "wait", "waitTimeout",
+            "attach", "capabilities", "command", "cpuPeriod", "cpuQuota", "cpuShares",
+            "destroyGraceSeconds", "deviceRequests", "devices", "dns", "entrypoints", "envs", "gpus",
+            "groupAdds", "healthcheck", "hostname", "image", "labels", "logDriver", "logOpts", "memory",
+            "memorySwap", "mounts", "mustRun", "name", "networkMode", "networksAdvanced", "ports",
+            "readOnly", "restart", "securityOpts", "shmSize", "stopTimeout", "tmpfs", "ulimits",
+            "uploads", "user", "volumes", "wait", "waitTimeout",
         }
     ),
 }  # fmt: skip

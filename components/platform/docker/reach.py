@@ -73,9 +73,12 @@ def _tcp(host: str, tls_folder: str | None) -> http.client.HTTPConnection:
     name, port = parts.hostname or "", parts.port or 2375
     if tls_folder is None:
         return http.client.HTTPConnection(name, port, timeout=_TIMEOUT)
-    folder = Path(tls_folder)
-    context = ssl.create_default_context(cafile=folder / "ca.pem")
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    authority, certificate, key = (Path(tls_folder) / f"{name}.pem" for name in ("ca", "cert", "key"))
+    for file in (authority, certificate, key):
+        if not file.exists():
+            raise FileNotFoundError(2, "not there", str(file))
+    context = ssl.create_default_context(cafile=authority)
+    context.load_cert_chain(certificate, key)
     return http.client.HTTPSConnection(name, port, timeout=_TIMEOUT, context=context)
 
 

@@ -15,7 +15,8 @@ from components.ways import TraefikSpec
 
 def labels(spec: TraefikSpec, prefix: str) -> dict[str, str]:
     """The labels. Names begin with `prefix`: one Traefik may serve several stacks."""
-    name = f"{prefix}-{spec.to}"
+    # A dot in a stack's name would end the name in Traefik's eyes.
+    name = f"{prefix}-{spec.to}".replace(".", "-")
     found = {
         "traefik.enable": "true",
         f"traefik.http.services.{name}.loadbalancer.server.port": str(spec.port),
