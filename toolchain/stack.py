@@ -24,6 +24,7 @@ from toolchain.paths import ROOT
 
 _SALT: Final = re.compile(rb"^encryptionsalt:.*\n?", re.MULTILINE)
 _SECURE: Final = re.compile(rb"^\s+secure:", re.MULTILINE)
+_ON_A_HOST: Final = re.compile(rb"^\s+\"?immich:docker\"?:", re.MULTILINE)
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _COMMANDS: Final = {
     "up": ("up", "--yes"),
@@ -66,6 +67,14 @@ def _committed(path: Path) -> bytes | None:
         ["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, check=False
     )
     return shown.stdout if shown.returncode == 0 else None
+
+
+def looks_first(command: str, settings: bytes) -> tuple[str, ...]:
+    """Options that have the CLI look at what is there before it compares.
+
+    On one host a container that was stopped is noticed by nothing else; a cluster starts its pods again by itself.
+    """
+    return ("--refresh",) if command in {"up", "preview"} and _ON_A_HOST.search(settings) else ()
 
 
 @contextmanager
@@ -132,11 +141,13 @@ def main() -> int:
         )
     command, stack, *options = sys.argv[1:]
     env = environment.full(os.environ)
-    with tidy_settings(settings_file(stack), env):
+    settings = settings_file(stack)
+    with tidy_settings(settings, env):
         ensure(stack, env)
         if command != "preview":
             interrupted.repair(stack, env)
-        return run([*_COMMANDS[command], "--stack", stack, *options], env)
+        looks = looks_first(command, settings.read_bytes())
+        return run([*_COMMANDS[command], *looks, "--stack", stack, *options], env)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,13 @@ def test_a_salt_that_was_added_is_taken_out_again() -> None:
     assert stack.without_salt(_SETTINGS + _SALT, _SETTINGS) == _SETTINGS
 
 
+@pytest.mark.parametrize("command", ["up", "preview"])
+def test_a_stack_on_a_host_is_looked_at_before_it_is_compared(command: str) -> None:
+    assert stack.looks_first(command, b"config:\n  immich:docker: {}\n") == ("--refresh",)
+    assert stack.looks_first(command, b"config:\n  immich:kubernetes: {}\n# immich:docker: {}\n") == ()
+    assert stack.looks_first("refresh", b"config:\n  immich:docker: {}\n") == ()
+
+
 def test_white_space_that_the_cli_changed_is_put_back() -> None:
     rewritten = _SETTINGS.replace(b"  immich", b"    immich") + _SALT
 

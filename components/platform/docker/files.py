@@ -105,7 +105,7 @@ def loader(
         "command": [text],
         "user": "0:0",
         "networkMode": "none",
-        "capabilities": {"drops": ["ALL"], "adds": ["CHOWN", "DAC_OVERRIDE", "FOWNER"]},
+        "capabilities": {"drops": ["ALL"], "adds": ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"]},
         "securityOpts": ["no-new-privileges:true"],
         "memory": 64,
         "memorySwap": 64,
@@ -138,11 +138,15 @@ def script(workload: Workload, file_sets: int, writable: Sequence[tuple[Storage,
         source, target = f"{_STAGING}/{index}", f"{_TARGET}/{index}"
         # Renamed into place: whoever reads at this moment has the old file or the new one.
         lines += [
-            f"rm -rf {target}/.new && mkdir {target}/.new",
+            # One command a line: of `a && b` the shell forgives a failing `a`.
+            f"rm -rf {target}/.new",
+            f"mkdir {target}/.new",
             f"cp {source}/* {target}/.new/",
             f"chown 0:{workload.group} {target}/.new/* {target}",
-            f"chmod 0440 {target}/.new/* && chmod 0750 {target}",
-            f"mv -f {target}/.new/* {target}/ && rmdir {target}/.new",
+            f"chmod 0440 {target}/.new/*",
+            f"chmod 0750 {target}",
+            f"mv -f {target}/.new/* {target}/",
+            f"rmdir {target}/.new",
             f"for old in {target}/*; do",
             f'    [ -e "{source}/${{old##*/}}" ] || rm -f "$old"',
             "done",
@@ -153,7 +157,8 @@ def script(workload: Workload, file_sets: int, writable: Sequence[tuple[Storage,
         empty = f'[ -z "$(find {target} -maxdepth 1 {others} | head -n 1)" ]'
         lines += [
             f'if {empty} && [ "$(stat -c %u:%g {target})" != {owner} ]; then',
-            f"    chown {owner} {target} && chmod 0750 {target}",
+            f"    chown {owner} {target}",
+            f"    chmod 0750 {target}",
             "fi",
         ]
         if folder.path is None:
