@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -148,9 +149,10 @@ def script(tls: Kept, hostnames: Sequence[str]) -> str:
         "hostnames": list(hostnames),
         "alternative_names": alternatives,
         "challenge": challenge,
-        "email": tls.email if isinstance(tls, TlsAcme) else "",
-        "server": tls.server if isinstance(tls, TlsAcme) else "",
-        "folder": tls.folder if isinstance(tls, TlsFiles) else "",
+        # As words of the shell, whatever stands in them; all others have no signs of it.
+        "email": shlex.quote(tls.email) if isinstance(tls, TlsAcme) else "",
+        "server": shlex.quote(tls.server) if isinstance(tls, TlsAcme) else "",
+        "folder": shlex.quote(tls.folder) if isinstance(tls, TlsFiles) else "",
         "certificate": tls.certificate if isinstance(tls, TlsFiles) else "",
         "key": tls.key if isinstance(tls, TlsFiles) else "",
     }

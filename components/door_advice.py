@@ -35,7 +35,7 @@ def mobile_app(found: Sequence[Door]) -> dict[str, str]:
         return {"hint": "no door for people yet: add a way in to immich:proxy.expose"}
     if inside is None or outside is None:
         only = outside or inside
-        return {"serverUrl": only.url} if only is not None else {}
+        return _only(only) if only is not None else {}
     if inside.url == outside.url:
         return {
             "serverUrl": outside.url,
@@ -47,6 +47,15 @@ def mobile_app(found: Sequence[Door]) -> dict[str, str]:
         "localUrl": inside.url,
         "hint": "Settings > Networking > Automatic URL switching: your Wi-Fi's name with localUrl, then externalUrl",
     }
+
+
+def _only(door: Door) -> dict[str, str]:
+    told = {"serverUrl": door.url}
+    if "://localhost" in door.url:
+        told["hint"] = (
+            "localhost is this machine alone: in the app enter the machine's address on the network instead"
+        )
+    return told
 
 
 def split_horizon(host: Host, proxy: Proxy) -> list[dict[str, str]]:

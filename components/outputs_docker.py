@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from components.settings.docker import Docker
 from components.settings.model import Settings
 from components.settings.proxy import PublishedPort, TraefikLabels
 from components.storage import volume_requests
-from components.upload_path import readable
+from components.upload_path import in_tunnel, names_of, readable
 from components.workload import VolumeRequest
 
 _HEADROOM = 2
@@ -32,6 +33,8 @@ def outputs(settings: Settings, docker: Docker, stack: str) -> dict[str, object]
         "hostNotes": list(_notes(settings, docker, options)),
         "nextSteps": steps(settings, stack),
     }
+    if records := list(_records(settings)):
+        found["dnsRecords"] = records
     if settings.storage.expected_photos is not None:
         found["diskHeadroom"] = _headroom(settings, docker, options)
     return found
@@ -65,6 +68,23 @@ def _ways_in(settings: Settings) -> list[str]:
     if settings.cloudflare is not None and settings.cloudflare.tunnel is not None:
         found.append("Cloudflare tunnel; it opens no port")
     return found
+
+
+def _records(settings: Settings) -> Iterator[dict[str, str]]:
+    """Records that lead the names here from the internet, where this program does not make them at Cloudflare."""
+    made = {str(record.name) for record in settings.cloudflare.records} if settings.cloudflare else set[str]()
+    for way in settings.proxy.expose:
+        if not isinstance(way, PublishedPort | TraefikLabels) or way.door != "internet":
+            continue
+        address = ipaddress.ip_address(way.address) if isinstance(way, PublishedPort) else None
+        known = address is not None and address.is_global
+        for name in names_of(way, settings.host):
+            if name not in made and not in_tunnel(name, settings.host, settings.cloudflare):
+                yield {
+                    "name": name,
+                    "type": "AAAA" if known and address is not None and address.version == 6 else "A",
+                    "value": str(address) if known else "public address of the host",
+                }
 
 
 def _notes(settings: Settings, docker: Docker, options: DockerOptions) -> Iterator[str]:

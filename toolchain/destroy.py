@@ -57,6 +57,10 @@ def report(stack: str, left: Sequence[Resource], files: frozenset[str] = frozens
     if objects:
         lines.append("and then in the cluster, because these are retained there even then:")
         lines += [f"  kubectl delete {name}" for name in objects]
+    volumes = [resource.name for resource in left if resource.type == "docker:index/volume:Volume"]
+    if volumes:
+        lines.append("and then on the host, because these are retained there even then:")
+        lines += [f"  docker volume rm {shlex.quote(name)}" for name in volumes]
     if any(resource.urn in files for resource in left):
         lines.append(
             f"What was applied to a cluster from rendered/{stack} is still there: no command above reaches it."

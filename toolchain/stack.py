@@ -72,9 +72,12 @@ def _committed(path: Path) -> bytes | None:
 def looks_first(command: str, settings: bytes) -> tuple[str, ...]:
     """Options that have the CLI look at what is there before it compares.
 
-    On one host a container that was stopped is noticed by nothing else; a cluster starts its pods again by itself.
+    On one host a container that was stopped is noticed by nothing else; a cluster starts its pods again by itself. The
+    program says first where the host is now.
     """
-    return ("--refresh",) if command in {"up", "preview"} and _ON_A_HOST.search(settings) else ()
+    return (
+        ("--refresh", "--run-program") if command in {"up", "preview"} and _ON_A_HOST.search(settings) else ()
+    )
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from components.settings.database import BundledDatabase, CloudNativePg
 from components.settings.finding import Finding, Rule
 from components.settings.machine_learning import BundledMachineLearning
+from components.settings.problems import told
 from components.settings.proxy import PublishedPort, TraefikLabels
 from components.settings.secret_source import ExternalSecrets
 from components.settings.server import SplitWorkers
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 def one_platform(docker: Docker | None, kubernetes: Kubernetes) -> Iterator[Finding]:
     """A stack is on a cluster or on a host."""
     if docker is not None and kubernetes.model_fields_set:
+        fields = type(kubernetes).model_fields
         yield Finding(
             key="kubernetes",
-            given=", ".join(sorted(kubernetes.model_fields_set)),
+            given=", ".join(sorted(str(fields[name].alias) for name in kubernetes.model_fields_set)),
             reason="immich:docker puts this stack on one host, so there is no cluster",
             hint="leave one of the two sections out",
         )
@@ -165,7 +167,7 @@ def a_host_knows_no_nodes(
         if gpu is not None and (gpu.resource or gpu.runtime_class):
             yield Finding(
                 key=f"{name}.gpu.resource" if gpu.resource else f"{name}.gpu.runtimeClass",
-                given=gpu.resource or gpu.runtime_class,
+                given=told(gpu.resource or gpu.runtime_class),
                 reason="is a cluster's",
                 hint="leave it out; give gpu.devices, gpu.ids and gpu.groups where the defaults are not right",
             )
@@ -188,14 +190,14 @@ def volumes_fit_the_platform(
         if isinstance(source, Volume) and source.storage_class is not None:
             yield Finding(
                 key=f"storage ({name}).storageClass",
-                given=source.storage_class,
+                given=told(source.storage_class),
                 reason="is a cluster's",
                 hint="leave it out; hostPath names a folder of the host",
             )
     if isinstance(database, BundledDatabase) and database.storage_class is not None:
         yield Finding(
             key="database.storageClass",
-            given=database.storage_class,
+            given=told(database.storage_class),
             reason="is a cluster's",
             hint="leave it out; database.hostPath names a folder of the host",
         )

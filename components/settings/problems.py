@@ -66,6 +66,11 @@ def shortened(text: str, longest: int = _LONGEST_GIVEN) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
+def told(text: str) -> str | None:
+    """Free text that a rule between sections was given, for the report; None where it could be a secret."""
+    return None if _SENSITIVE_TEXT.search(text) else shortened(text)
+
+
 def closest(name: str, known: Sequence[str], prefix: str = "") -> str | None:
     """The hint for a misspelt word."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)

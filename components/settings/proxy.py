@@ -226,7 +226,7 @@ class TraefikLabels(TraefikWay):
 
     kind: Literal["traefikLabels"]
     """`traefikLabels`."""
-    network: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+    network: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$", examples=["reverse_proxy"])]
     """The engine's network that Traefik is in; it exists already, and what Traefik leads to joins it."""
     trusted_sources: Annotated[tuple[Cidr, ...], Field(min_length=1)]
     """Addresses of that network, or Traefik's own: whose X-Forwarded-For is believed."""

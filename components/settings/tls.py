@@ -9,7 +9,13 @@ from pydantic import Field
 from components.settings.base import Section, WholeNumber
 from components.values import AbsolutePath, ImageRef, ObjectName
 
-RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")]
+RelativePath = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
+        examples=["live/photos.example.com/fullchain.pem"],
+    ),
+]
 """A path below a folder, without `..`."""
 
 
@@ -64,15 +70,19 @@ class TlsAcme(Section):
 
     kind: Literal["acme"]
     """`acme`."""
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", examples=["me@example.com"])]
     """Address for the account; setting this kind agrees to the terms of the ACME server."""
     challenge: Literal["http", "dns-cloudflare"] = "http"
     """`http` needs port 80 of the name to lead here; `dns-cloudflare` the secret acmeDnsToken, and no open port."""
     image: ImageRef | None = None
     """Another image than the table's; it must have certbot and openssl."""
-    server: Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s]*)?$")] = (
-        "https://acme-v02.api.letsencrypt.org/directory"
-    )
+    server: Annotated[
+        str,
+        Field(
+            pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s]*)?$",
+            examples=["https://acme-v02.api.letsencrypt.org/directory"],
+        ),
+    ] = "https://acme-v02.api.letsencrypt.org/directory"
     """Directory of the ACME server."""
 
 

@@ -89,7 +89,7 @@ def test_a_stack_that_does_not_exist_is_told_with_those_that_do(clone: Clone) ->
         done = clone.make(what, "homelad")
         assert done.returncode == 1
         assert "homelad" in done.text
-        assert "dev, prod" in done.text
+        assert "dev, heartbeat, heartbeat-dev, home" in done.text
         assert "Traceback" not in done.text
 
 

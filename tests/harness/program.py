@@ -7,13 +7,16 @@ import hashlib
 import json
 import runpy
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 import yaml
 
 from components.settings.model import SECRET_KEYS
+from components.settings.reader import SettingsError, read_settings
 from tests.harness import mocks
 from tests.harness.mocks import Recorded, Run, Secret
 from tests.harness.objects import Manifest
@@ -21,6 +24,7 @@ from tests.harness.objects import Manifest
 ROOT = Path(__file__).resolve().parents[2]
 REDACTED = "redacted"
 RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"
+REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,32 @@ def with_secrets(name: str, sections: Mapping[str, Any], *keys: str) -> Stack:
     return Stack(name, sections, {key: secret_text(key) for key in keys})
 
 
+def without_defaults(sections: Mapping[str, Any]) -> list[str]:
+    """Keys of the secrets that these settings need and that are not made at random."""
+    keys = ["cloudflareApiToken"] if "cloudflare" in sections else []
+    try:
+        read_settings("test", {key: json.dumps(value) for key, value in sections.items()})
+    except SettingsError as error:
+        keys += [problem.key.removeprefix("immich:") for problem in error.problems]
+    return [key for key in keys if key in SECRET_KEYS]
+
+
+def host_stack(name: str, sections: Mapping[str, Any]) -> Stack:
+    """A stack with a stand-in for every secret that it needs; Cloudflare's token has the only form that is accepted."""
+    stack = with_secrets(name, sections, *without_defaults(sections))
+    if "cloudflareApiToken" not in stack.secrets:
+        return stack
+    token = hashlib.sha256(b"cloudflareApiToken").hexdigest()[:40]
+    return Stack(name, sections, {**stack.secrets, "cloudflareApiToken": token})
+
+
 def from_file(path: Path) -> Stack:
     """A stack of the repository; encrypted values are replaced by stand-ins, also those that it leaves to the user."""
     config = cast("dict[str, Any]", yaml.safe_load(path.read_text())["config"])
     own = {key.removeprefix("immich:"): value for key, value in config.items()}
     sections = {key: value for key, value in own.items() if key not in SECRET_KEYS}
+    if "docker" in sections:
+        return host_stack(path.stem.removeprefix("Pulumi."), sections)
     external = own.get("secrets", {}).get("kind") == "external-secrets"
     asked = {key for key in SECRET_KEYS if key in own or (key.startswith("backup") and "backup" in own)}
     return with_secrets(path.stem.removeprefix("Pulumi."), sections, *(() if external else sorted(asked)))
@@ -58,8 +83,17 @@ def random_text(name: str) -> str:
     return f"random-{hashlib.sha256(name.encode()).hexdigest()[:33]}"
 
 
+def image_id(image: str) -> str:
+    """What the stand-in for an engine calls an image."""
+    return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+
+
 def _computed(resource: Recorded) -> Mapping[str, Any]:
-    return {"result": random_text(resource.name)} if resource.type == RANDOM_PASSWORD else {}
+    if resource.type == RANDOM_PASSWORD:
+        return {"result": random_text(resource.name)}
+    if resource.type == REMOTE_IMAGE:
+        return {"imageId": image_id(str(resource.props["name"]))}
+    return {}
 
 
 def _main() -> None:
@@ -67,7 +101,16 @@ def _main() -> None:
 
 
 def run_stack(stack: Stack, *, preview: bool = False) -> Run:
-    """Run `__main__.py` for a stack. Raises what the program raises."""
+    """Run `__main__.py` for a stack. Raises what the program raises.
+
+    No engine is asked whether it answers: the check before the plan is told that it does.
+    """
+    answers = mock.patch("components.platform.docker.reach.problem", return_value=None)
+    with answers if "docker" in stack.sections else nullcontext():
+        return _run(stack, preview)
+
+
+def _run(stack: Stack, preview: bool) -> Run:
     texts = {f"immich:{key}": json.dumps(section) for key, section in stack.sections.items()}
     secrets = {f"immich:{key}": value for key, value in stack.secrets.items()}
     return mocks.run(

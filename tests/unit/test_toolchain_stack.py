@@ -24,7 +24,7 @@ def test_a_salt_that_was_added_is_taken_out_again() -> None:
 
 @pytest.mark.parametrize("command", ["up", "preview"])
 def test_a_stack_on_a_host_is_looked_at_before_it_is_compared(command: str) -> None:
-    assert stack.looks_first(command, b"config:\n  immich:docker: {}\n") == ("--refresh",)
+    assert stack.looks_first(command, b"config:\n  immich:docker: {}\n") == ("--refresh", "--run-program")
     assert stack.looks_first(command, b"config:\n  immich:kubernetes: {}\n# immich:docker: {}\n") == ()
     assert stack.looks_first("refresh", b"config:\n  immich:docker: {}\n") == ()
 

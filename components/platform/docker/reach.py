@@ -40,7 +40,7 @@ def problem(host: str, *, tls_folder: str | None = None, ssh_options: Sequence[s
     except PermissionError:
         reason = "this user may not"
     except (OSError, http.client.HTTPException, subprocess.SubprocessError) as error:
-        reason = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
+        reason = str(getattr(error, "strerror", None) or error).strip().rstrip(".") or type(error).__name__
     else:
         return None
     return f"the container engine at {host} cannot be reached: {reason}. {_advice(host)}"

@@ -48,7 +48,9 @@ def test_the_image_gets_the_variables_that_immichs_compose_file_gives_it() -> No
     assert bundled(storageType="HDD").env["DB_STORAGE_TYPE"] == "HDD"
 
 
-def test_the_start_script_ends_in_the_images_own_entrypoint_with_the_configuration_that_its_command_names() -> None:
+def test_the_start_script_ends_in_the_images_own_entrypoint_with_the_configuration_that_its_command_names() -> (
+    None
+):
     pod = bundled()
     assert (pod.command, pod.args) == (("bash", "/etc/immich-database/start.sh"), ())
     (files,) = [mount for mount in pod.mounts if isinstance(mount, ConfigFiles)]

@@ -173,5 +173,9 @@ REPOSITORY = {
 }
 MADE = {stack.name: stack for stack in (OPERATED, EXTERNAL, FETCHED, STORED, DEVICES)}
 STACKS = {**REPOSITORY, **MADE}
+HOSTS = sorted(name for name, stack in STACKS.items() if "docker" in stack.sections)
+"""Stacks on one host."""
+CLUSTERS = sorted(STACKS.keys() - set(HOSTS))
+"""Stacks on a cluster."""
 EVERY = sorted(STACKS)
 RUNS = Runs(STACKS)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
 
 from tests.harness.mocks import Recorded, Run
-from tests.harness.program import RANDOM_PASSWORD, needs
-from tests.unit.program.stacks import EVERY, RUNS, STACKS
+from tests.harness.program import RANDOM_PASSWORD, REMOTE_IMAGE, needs
+from tests.unit.program.stacks import CLUSTERS, EVERY, RUNS, STACKS
 
 DATA = {
     "kubernetes:core/v1:PersistentVolumeClaim",
@@ -19,6 +20,7 @@ DATA = {
     "kubernetes:postgresql.cnpg.io/v1:Database",
     "kubernetes:barmancloud.cnpg.io/v1:ObjectStore",
     RANDOM_PASSWORD,
+    "docker:index/volume:Volume",
 }
 """Kinds whose loss loses data, or the way to it."""
 
@@ -37,11 +39,22 @@ REMADE = {
     "kubernetes:external-secrets.io/v1:ExternalSecret",
     "kubernetes:postgresql.cnpg.io/v1:ScheduledBackup",
     "kubernetes:monitoring.coreos.com/v1:PodMonitor",
+    "docker:index/container:Container",
+    "docker:index/network:Network",
+    REMOTE_IMAGE,
+    "cloudflare:index/dnsRecord:DnsRecord",
+    "cloudflare:index/zoneSetting:ZoneSetting",
 }
 """Kinds that an `up` makes again, with nothing lost."""
 
 REMADE_NAMES = {"immich-machine-learning-cache", "immich-ml-cache", "fingerprint-key"}
 """Of the kinds with data: models are downloaded again; without the key of the fingerprints, pods restart once."""
+
+MODELS_OF_A_HOST = "immich:index:MachineLearning$docker:index/volume:Volume"
+FILES_OF_A_HOST = re.compile(
+    r"-(server|microservices|database|cache|machine-learning|proxy|cloudflared|certificates)-(secret|config)-[a-z-]+"
+)
+"""Volumes that are filled anew at every change of what is in them."""
 
 CONTROLLERS = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
 
@@ -49,6 +62,14 @@ CONTROLLERS = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet"
 def name_of(one: Recorded) -> str:
     metadata: dict[str, Any] = one.props.get("metadata", {})
     return str(metadata.get("name", one.name))
+
+
+def remade(one: Recorded) -> bool:
+    """Whether nothing is lost with it; decided by what it is, not by the flags that the program gives it."""
+    if one.type == "docker:index/volume:Volume":
+        of_the_program = "immich:index:Storage" not in one.parent and FILES_OF_A_HOST.search(one.name)
+        return bool(of_the_program) or MODELS_OF_A_HOST in one.urn
+    return one.type in REMADE or name_of(one) in REMADE_NAMES
 
 
 def find(run: Run, type_: str, name: str) -> Recorded:
@@ -81,7 +102,7 @@ def test_every_custom_resource_has_an_explicit_provider_of_its_own_package(stack
 @pytest.mark.parametrize("stack", EVERY)
 def test_every_child_hangs_below_the_component_or_the_platform(stack: str) -> None:
     run = RUNS[stack]
-    roots = {"immich:index:Immich", "immich:kubernetes:Platform"}
+    roots = {"immich:index:Immich", "immich:kubernetes:Platform", "immich:docker:Platform"}
     for one in run.resources:
         if ":providers:" in one.type or one.type in roots:
             continue
@@ -107,7 +128,7 @@ def test_it_is_decided_for_every_kind_whether_it_holds_data(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", EVERY)
 def test_everything_that_holds_data_is_protected_and_kept_by_itself(stack: str) -> None:
-    held = [one for one in RUNS[stack].of_type(*DATA) if name_of(one) not in REMADE_NAMES]
+    held = [one for one in RUNS[stack].of_type(*DATA) if not remade(one)]
     assert held
     for one in held:
         assert one.protect, f"{one.urn} is not protected"
@@ -118,12 +139,12 @@ def test_everything_that_holds_data_is_protected_and_kept_by_itself(stack: str) 
 @pytest.mark.parametrize("stack", EVERY)
 def test_what_can_be_made_again_is_neither_protected_nor_kept(stack: str) -> None:
     for one in RUNS[stack].resources:
-        if one.type in REMADE or name_of(one) in REMADE_NAMES:
+        if remade(one):
             assert not one.protect, one.urn
             assert not one.retain_on_delete, one.urn
 
 
-@pytest.mark.parametrize("stack", EVERY)
+@pytest.mark.parametrize("stack", CLUSTERS)
 def test_a_volume_is_kept_where_its_claim_is_kept(stack: str) -> None:
     run = RUNS[stack]
     volumes = {name_of(one): one for one in run.of_type("kubernetes:core/v1:PersistentVolume")}
@@ -134,12 +155,12 @@ def test_a_volume_is_kept_where_its_claim_is_kept(stack: str) -> None:
             assert volumes[wanted].urn in claim.dependencies
 
 
-@pytest.mark.parametrize("stack", EVERY)
+@pytest.mark.parametrize("stack", CLUSTERS)
 def test_nothing_is_deleted_before_its_replacement_exists_on_purpose(stack: str) -> None:
     assert not [one.urn for one in RUNS[stack].resources if one.delete_before_replace]
 
 
-@pytest.mark.parametrize("stack", EVERY)
+@pytest.mark.parametrize("stack", CLUSTERS)
 def test_everything_in_the_namespace_is_made_after_it(stack: str) -> None:
     run = RUNS[stack]
     for namespace in run.of_type("kubernetes:core/v1:Namespace"):
@@ -148,7 +169,7 @@ def test_everything_in_the_namespace_is_made_after_it(stack: str) -> None:
                 assert namespace.urn in needs(run, one), one.urn
 
 
-@pytest.mark.parametrize("stack", EVERY)
+@pytest.mark.parametrize("stack", CLUSTERS)
 def test_every_server_pod_is_made_after_the_database_and_the_cache_of_its_stack(stack: str) -> None:
     run = RUNS[stack]
     before = [one for name, one in controllers(run).items() if name in {"immich-database", "immich-cache"}]
@@ -165,7 +186,7 @@ def test_every_server_pod_is_made_after_the_database_and_the_cache_of_its_stack(
 
 
 @pytest.mark.parametrize(
-    "stack", [name for name in EVERY if STACKS[name].sections.get("proxy", {}).get("kind") != "none"]
+    "stack", [name for name in CLUSTERS if STACKS[name].sections.get("proxy", {}).get("kind") != "none"]
 )
 def test_the_proxy_is_made_after_the_servers_service(stack: str) -> None:
     run = RUNS[stack]
@@ -173,7 +194,7 @@ def test_the_proxy_is_made_after_the_servers_service(stack: str) -> None:
     assert service.urn in needs(run, controllers(run)["immich-proxy"])
 
 
-@pytest.mark.parametrize("stack", EVERY)
+@pytest.mark.parametrize("stack", CLUSTERS)
 def test_ways_in_are_made_after_what_they_lead_to(stack: str) -> None:
     run = RUNS[stack]
     ways = run.of_type(
@@ -183,7 +204,7 @@ def test_ways_in_are_made_after_what_they_lead_to(stack: str) -> None:
         assert controllers(run)["immich-server"].urn in needs(run, way)
 
 
-@pytest.mark.parametrize("stack", EVERY)
+@pytest.mark.parametrize("stack", CLUSTERS)
 def test_a_service_is_made_after_the_pods_that_it_waits_for(stack: str) -> None:
     run = RUNS[stack]
     for service in run.of_type("kubernetes:core/v1:Service"):
@@ -191,7 +212,7 @@ def test_a_service_is_made_after_the_pods_that_it_waits_for(stack: str) -> None:
         assert controllers(run)[f"immich-{component}"].urn in needs(run, service), service.urn
 
 
-@pytest.mark.parametrize("stack", EVERY)
+@pytest.mark.parametrize("stack", CLUSTERS)
 def test_a_pod_is_made_after_the_secrets_and_files_that_it_mounts(stack: str) -> None:
     run = RUNS[stack]
     kinds = ("core/v1:Secret", "core/v1:ConfigMap", "external-secrets.io/v1:ExternalSecret")
@@ -209,7 +230,7 @@ def test_a_pod_is_made_after_the_secrets_and_files_that_it_mounts(stack: str) ->
                 assert made[("ConfigMap", volume["configMap"]["name"])] in needs(run, pod)
 
 
-@pytest.mark.parametrize("stack", EVERY)
+@pytest.mark.parametrize("stack", CLUSTERS)
 def test_the_engine_waits_longer_than_a_start_and_an_end_may_take(stack: str) -> None:
     for one in controllers(RUNS[stack]).values():
         pod = one.props["spec"]["template"]["spec"]
@@ -223,7 +244,7 @@ def test_the_engine_waits_longer_than_a_start_and_an_end_may_take(stack: str) ->
             assert needed <= deadline <= seconds(one.timeouts["create"]), one.urn
 
 
-@pytest.mark.parametrize("stack", EVERY)
+@pytest.mark.parametrize("stack", CLUSTERS)
 def test_what_an_operator_makes_ready_is_waited_for(stack: str) -> None:
     wanted = {
         "kubernetes:postgresql.cnpg.io/v1:Cluster": "condition=Ready",
@@ -234,7 +255,7 @@ def test_what_an_operator_makes_ready_is_waited_for(stack: str) -> None:
         assert one.props["metadata"]["annotations"]["pulumi.com/waitFor"] == wanted[one.type]
 
 
-@pytest.mark.parametrize("stack", EVERY)
+@pytest.mark.parametrize("stack", CLUSTERS)
 def test_the_provider_never_replaces_what_it_can_change_in_place(stack: str) -> None:
     (provider,) = RUNS[stack].of_type("pulumi:providers:kubernetes")
     assert provider.props["enableConfigMapMutable"] == "true"
