@@ -65,7 +65,9 @@ def keep(args: KeeperArgs, *, parent: pulumi.Resource) -> list[pulumi.Resource]:
     had.
     """
     platform, tls = args.platform, args.tls
-    platform.volume(VolumeRequest(name=NAME, size=Quantity("64Mi")), parent=parent)
+    platform.volume(
+        VolumeRequest(name=NAME, size=Quantity("64Mi"), holds_data=False, kept=True), parent=parent
+    )
     fingerprints = None
     if isinstance(tls, TlsFiles):
         platform.volume(

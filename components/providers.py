@@ -73,7 +73,9 @@ def _docker(docker: Docker) -> pulumi.ProviderResource:
     from components.platform.docker.reach import address, problem
 
     reason = problem(
-        address(docker.host, os.environ), tls_folder=docker.tls_folder, ssh_options=docker.ssh_options
+        address(docker.host, os.environ),
+        tls_folder=docker.tls_folder or os.environ.get("DOCKER_CERT_PATH"),
+        ssh_options=docker.ssh_options,
     )
     if reason is not None:
         raise pulumi.RunError(f"{reason}. Nothing was planned or changed")

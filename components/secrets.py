@@ -33,9 +33,11 @@ class Secrets(pulumi.ComponentResource):
         kept = pulumi.ResourceOptions(parent=self, protect=True)
         for key, may_be_random in wanted.items():
             given = config.get_secret(key)
-            if given is None and may_be_random:
+            if may_be_random:
+                # Also where one is given: it is protected, so it could not leave the program again.
                 # Letters and digits only: Immich's example.env advises nothing else for the database.
-                given = RandomPassword(_kebab(key), length=40, special=False, opts=kept).result
+                made = RandomPassword(_kebab(key), length=40, special=False, opts=kept)
+                given = made.result if given is None else given
             if given is None:
                 given = config.require_secret(key)
             self._values[key] = pulumi.Output.secret(given)

@@ -338,6 +338,8 @@ class VolumeRequest:
     smb: SmbTarget | None = None
     host_path: str | None = None
     existing_claim: str | None = None
+    kept: bool = False
+    """Of what holds no data: left behind when it leaves the program, since making it again is not always possible."""
     holds_data: bool = True
     """False for what can be made again, such as downloaded models: it may then be deleted and replaced."""
 

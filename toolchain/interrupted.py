@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from toolchain import half_made
 from toolchain.deployment import Json, Resource, export, items, mapping, resources, restore
 from toolchain.failure import ToolchainError
 from toolchain.paths import ROOT
@@ -149,6 +150,7 @@ def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
     warn(
         f"an earlier run on the stack {stack} was killed amid {len(pending)} operations: looking what became of them"
     )
+    half_made.remove(stack, half_made.creations(pending), present, env)
     restore(stack, {**state, "deployment": repaired}, env, cwd)
     urns = [found.urn for found in adopted]
     urns += [urn for entry in others if (urn := Resource(mapping(entry.get("resource"))).urn) in known]
@@ -165,7 +167,7 @@ def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
 
 def clear(creation: Json) -> bool:
     """Whether a creation can be begun anew or its result found: objects have names, random values only a state."""
-    return Resource(mapping(creation.get("resource"))).type.startswith(("random:", "kubernetes:"))
+    return Resource(mapping(creation.get("resource"))).type.startswith(("random:", "kubernetes:", "docker:"))
 
 
 def adoptable(operation: Json, files: frozenset[str] = frozenset()) -> Resource | None:

@@ -63,6 +63,12 @@ def provide(wanted: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]
     env = environment.full(environ)
     if "edge" in wanted:
         _provide_package("nginx", "nginx")
+    if "docker" in wanted:
+        # The images of that tier are made of Debian's packages, which its own builder downloads.
+        for program, package in (
+            ("dockerd", "docker.io"), ("ip", "iproute2"), ("iptables", "iptables"), ("openssl", "openssl"),
+        ):  # fmt: skip
+            _provide_package(program, package)
     if "cluster" in wanted:
         _provide_package("etcd", "etcd-server")
         _provide_cluster(env)
@@ -85,7 +91,7 @@ def _provide_package(program: str, package: str) -> None:
             f"installing {package}", ["apt-get", "install", "-y", "-qq", package], env=env, timeout=300
         )
     except ToolchainError as error:
-        warn(str(error))  # the cluster tier says by name what it lacks
+        warn(str(error))  # the tier says by name what it lacks
 
 
 def _provide_cluster(env: Mapping[str, str]) -> None:

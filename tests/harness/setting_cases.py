@@ -83,6 +83,21 @@ VALUES: Mapping[str, Sequence[object]] = {
     "ForwardAuth.paths": (("/user-settings",),),
     "CrowdSec.lapiHost": ("lapi.crowdsec:8080",),
     "Host.aliases": (("another.example.com",), ()),
+    "Docker.host": ("ssh://deploy@another.example.com", "tcp://10.0.0.8:2376"),
+    "Docker.sshOptions": (("-v",), ()),
+    "Docker.subnet": ("10.79.1.0/24", ABSENT),
+    "Docker.networks": ({"cache": {"subnet": "10.78.6.0/24"}}, {}),
+    "Docker.dns": (("192.168.1.2",),),
+    "NetworkSettings.subnet": ("10.78.7.0/24",),
+    "Logs.maxSize": ("30M",),
+    "PublishedPort.address": ("192.168.1.11",),
+    "TlsAcme.email": ("another@example.com",),
+    "TlsAcme.server": ("https://another.example.com/directory",),
+    "TlsFiles.certificate": ("live/another/fullchain.pem",),
+    "TlsFiles.key": ("live/another/privkey.pem",),
+    "TraefikLabels.entryPoints": (("web",),),
+    "TraefikLabels.entryPointReadTimeout": ("30m",),
+    "GpuAccess.ids": (("1",),),
 }
 """Values to change a setting to, tried in this order before those that its type suggests."""
 
@@ -108,6 +123,8 @@ PAIRED: Mapping[str, Sequence[Mapping[str, object]]] = {
     "Server.image": ({"version": "3.2.2", "image": None},),
     "SplitWorkers.microservicesReplicas": ({"microservicesReplicas": 2, "acceptParallelRecognition": True},),
     "ExternalDatabase.sslMode": ({"sslMode": "disable", "caCertificate": None},),
+    "immich:docker": ({"docker": None, "proxy": {"expose": [{"kind": "clusterIp"}]}},),
+    "Docker.tlsFolder": ({"host": "ssh://deploy@another.example.com", "tlsFolder": None},),
 }
 """Settings that go together, for a change that is not accepted alone: keys of the same model."""
 
@@ -118,6 +135,7 @@ REFUSED = frozenset(
         "immich:database",
         "immich:secrets",
         "BundledCache.storageClass",
+        "BundledDatabase.hostPath",
         "BundledDatabase.storageClass",
         "CloudNativePg.clusterName",
         "CloudNativePg.name",

@@ -35,6 +35,21 @@ class Place:
     """Its present value, as YAML would have it; None where it is not given."""
 
 
+_OF_A_HOST = frozenset(
+    {"Docker", "Logs", "NetworkSettings", "PublishedPort", "TraefikLabels", "TlsAcme", "TlsFiles"}
+)
+"""Models that only a stack on one host can have."""
+
+
+def of_a_host(setting: str) -> bool:
+    """Whether no stack on a cluster can have the setting, or another value of it than its default."""
+    return setting.partition(".")[0] in _OF_A_HOST or setting in {
+        "immich:docker",
+        "BundledMachineLearning.niceness",
+        "BundledMachineLearning.lockMemory",
+    }
+
+
 def sections_of_models() -> Mapping[str, Any]:
     """Section -> its model or union of models."""
     return {name: spec.annotation() for name, spec in SECTIONS.items() if name not in LEFT_OUT}
@@ -82,20 +97,32 @@ def _is_plain_section(annotation: Any) -> bool:
 
 
 def written_out(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """The same settings with every default written out; sections that are left out here are as they were."""
+    """The same settings with every default written out; sections that are left out here are as they were.
+
+    One host has no cluster and one machine: what is a cluster's stays unsaid there.
+    """
     full: dict[str, Any] = {}
+    host = "docker" in sections
     for name, annotation in sections_of_models().items():
+        if host and name == "kubernetes":
+            continue
         if name in sections or not SECTIONS[name].optional:
             parsed = TypeAdapter(annotation).validate_python(
                 sections.get(name, {}), by_alias=True, by_name=False
             )
             full[name] = parsed.model_dump(mode="json", by_alias=True, exclude_none=True)
+            if host:
+                full[name].pop("placement", None)
     return full | {name: sections[name] for name in sorted(LEFT_OUT & sections.keys())}
 
 
 def places(sections: Mapping[str, Any]) -> list[Place]:
-    """Every place of every setting in a stack."""
-    found = [Place(f"immich:{name}", (name,), sections.get(name)) for name in whole_sections()]
+    """Every place of every setting in a stack. A stack on a cluster has none to become one on a host."""
+    found = [
+        Place(f"immich:{name}", (name,), sections.get(name))
+        for name in whole_sections()
+        if name != "docker" or name in sections
+    ]
     for name, annotation in sections_of_models().items():
         if name in sections:
             parsed = TypeAdapter(annotation).validate_python(sections[name], by_alias=True, by_name=False)

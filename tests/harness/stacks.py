@@ -39,12 +39,18 @@ DATA_TYPES = frozenset(
         "kubernetes:postgresql.cnpg.io/v1:Database",
         "kubernetes:barmancloud.cnpg.io/v1:ObjectStore",
         "random:index/randomPassword:RandomPassword",
+        "docker:index/volume:Volume",
     }
 )
 """Types whose loss is a loss of data, or of the only key to it."""
 
 REPLACEABLE_NAMES = frozenset({"fingerprint-key"})
 """Resources of these types that can be made again: a new key of fingerprints restarts pods, no more."""
+
+_FILES_OF_A_HOST = re.compile(
+    r"-(server|microservices|database|cache|machine-learning|proxy|cloudflared|certificates)-(secret|config)-[a-z-]+"
+)
+"""Volumes of a host with files that are put there anew at every change."""
 
 _SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
 _RENDERED = "rendered"
@@ -87,7 +93,12 @@ def data_bearing(urn: str) -> bool:
     """
     step = Step("", urn)
     models = "immich:index:MachineLearning$" in urn
-    return step.type in DATA_TYPES and step.name not in REPLACEABLE_NAMES and not models
+    files = (
+        step.type.startswith("docker:")
+        and "immich:index:Storage$" not in urn
+        and _FILES_OF_A_HOST.search(step.name) is not None
+    )
+    return step.type in DATA_TYPES and step.name not in REPLACEABLE_NAMES and not models and not files
 
 
 def steps(result: Result) -> list[Step]:

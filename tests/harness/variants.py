@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import yaml
 
@@ -23,6 +23,8 @@ class Variant:
 
     name: str
     sections: Mapping[str, Any]
+    platform: Literal["kubernetes", "docker"]
+    """Where it is meant to run: a cluster, or one host with a container engine."""
     provided: tuple[str, ...]
     """What the cluster has beside the stack's own objects, as `tests.harness.references.problems` takes it."""
 
@@ -59,8 +61,13 @@ def _read() -> dict[str, Variant]:
             # What other sections decide of it.
             del sections["app"]["machineLearning"]["urls"]
             sections["app"]["ffmpeg"]["accel"] = sections["server"]["acceleration"]
-        variants[name] = Variant(name, sections, tuple(content["provided"]))
+        platform = content.get("platform", "kubernetes")
+        variants[name] = Variant(name, sections, platform, tuple(content["provided"]))
     return variants
 
 
-VARIANTS = _read()
+EVERY_VARIANT = _read()
+VARIANTS = {name: one for name, one in EVERY_VARIANT.items() if one.platform == "kubernetes"}
+"""Those of clusters: the engine can render them without one."""
+HOST_VARIANTS = {name: one for name, one in EVERY_VARIANT.items() if one.platform == "docker"}
+"""Those of one host: they need an engine there, or the mocks."""

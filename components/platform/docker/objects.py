@@ -46,13 +46,14 @@ def register(
     parent: pulumi.Resource,
     after: Sequence[pulumi.Resource] = (),
     holds_data: bool = False,
+    kept: bool = False,
     timeout: int | None = None,
     ignore: Sequence[str] = (),
 ) -> pulumi.CustomResource:
     """Register an object under a literal name.
 
     `holds_data` protects it from deletion and replacement, and keeps it when it leaves the program all the same.
-    `timeout` is how many seconds the engine may wait for it. Raises `ValueError` for an input that is not in `INPUTS`.
+    `kept` only keeps it. `timeout` is how many seconds the engine may wait for it. Raises `ValueError` for an input that is not in `INPUTS`.
     """
     if unknown := inputs.keys() - INPUTS[kind]:
         raise ValueError(f"{kind} {name}: unknown inputs {', '.join(sorted(unknown))}")
@@ -66,7 +67,7 @@ def register(
             parent=parent,
             depends_on=list(after) or None,
             protect=holds_data or None,
-            retain_on_delete=holds_data or None,
+            retain_on_delete=holds_data or kept or None,
             # Names, addresses and ports of the host are fixed: the old one must go first.
             delete_before_replace=True if kind in {"Container", "Network"} else None,
             ignore_changes=list(ignore) or None,

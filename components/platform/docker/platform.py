@@ -79,6 +79,7 @@ class DockerPlatform(pulumi.ComponentResource):
             volumes.volume(request, self._options),
             parent=parent,
             holds_data=request.holds_data,
+            kept=request.kept,
             # Engines cannot change them, and another label is no reason to lose a volume.
             ignore=("labels",),
         )
@@ -231,7 +232,7 @@ class DockerPlatform(pulumi.ComponentResource):
 
     def _image(self, image: ImageRef) -> pulumi.Output[str]:
         if image not in self._images:
-            name = image.partition("@")[0].rpartition("/")[2].replace(":", "-")
+            name = image.partition("@")[0].replace("/", "-").replace(":", "-")
             self._images[image] = register(
                 "RemoteImage",
                 f"image-{name}",

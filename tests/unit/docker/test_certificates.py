@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ class Keeper:
     @contextlib.contextmanager
     def running(
         self, section: dict[str, Any], names: Sequence[str] = NAMES
-    ) -> Iterator[subprocess.Popen[bytes]]:
+    ) -> Generator[subprocess.Popen[bytes]]:
         """The script at work; ended by its own number."""
         text = script(tls(section), names)
         for inside in ("/certificates", "/source"):
@@ -114,7 +114,7 @@ class Keeper:
     def settled(self, section: dict[str, Any], names: Sequence[str] = NAMES) -> bytes:
         """Run until there is a certificate of these names; gives it."""
         with self.running(section, names):
-            until(lambda: (self.root / "certificates" / "names").exists(), "names")
+            until((self.root / "certificates" / "names").exists, "names")
             until(
                 lambda: (self.root / "certificates" / "names").read_text().split() == list(names), "new names"
             )
@@ -171,7 +171,7 @@ def test_a_certificate_that_ends_within_a_month_is_made_anew(keeper: Keeper) -> 
 
 def test_it_ends_at_once_when_the_engine_asks_it_to(keeper: Keeper) -> None:
     with keeper.running(SELF_SIGNED) as process:
-        until(lambda: keeper.crt.exists(), "a certificate")
+        until(keeper.crt.exists, "a certificate")
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0, "the first process of a container ends only when it says so itself"
 
@@ -197,7 +197,7 @@ def test_files_of_the_host_are_taken_up_and_again_when_they_are_renewed(keeper: 
         (keeper.root / "new.crt").replace(crt)
         until(lambda: keeper.crt.read_bytes() == crt.read_bytes(), "the renewed one")
         assert keeper.key.read_bytes() == key.read_bytes()
-    assert keeper.log.count("certificate taken up, valid until") >= 2
+        until(lambda: keeper.log.count("certificate taken up, valid until") == 2, "two lines about it")
 
 
 def test_files_that_cannot_be_read_are_named_with_what_to_do_and_waited_for(keeper: Keeper) -> None:
@@ -257,9 +257,9 @@ def test_certbot_is_asked_for_every_name_by_the_webroot_that_nginx_serves(keeper
     assert asked(keeper, ACME) == [
         "certonly", "--non-interactive", "--agree-tos", "--email", "me@example.com",
         "--server", "https://acme-v02.api.letsencrypt.org/directory",
-        "--config-dir", f"{folder}/acme", "--work-dir", "/tmp/work", "--logs-dir", "/tmp/logs", "--max-log-backups", "0",
-        "--cert-name", "immich", "--expand", "--keep-until-expiring", "--webroot", "--webroot-path", f"{folder}/webroot",
-        "-d", "photos.example.com", "-d", "pictures.example.com",
+        "--config-dir", f"{folder}/acme", "--work-dir", "/tmp/work", "--logs-dir", "/tmp/logs",
+        "--max-log-backups", "0", "--cert-name", "immich", "--expand", "--keep-until-expiring",
+        "--webroot", "--webroot-path", f"{folder}/webroot", "-d", "photos.example.com", "-d", "pictures.example.com",
     ]  # fmt: skip
 
 

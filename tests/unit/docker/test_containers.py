@@ -115,7 +115,7 @@ def test_a_step_of_niceness_is_a_quarter_more_or_less_of_the_cpu(niceness: int, 
         return inputs(workload(resources=amounts, priority=Priority(niceness=step)))["cpuShares"]
 
     assert 2 <= shares(niceness + 1) <= shares(niceness) <= 262_144
-    if 100 < shares(niceness + 1) and shares(niceness) < 262_144:
+    if shares(niceness + 1) > 100 and shares(niceness) < 262_144:
         assert shares(niceness) / shares(niceness + 1) == pytest.approx(1.25, rel=0.02)
 
 
@@ -205,7 +205,7 @@ def test_a_sidecar_is_in_the_network_of_its_container() -> None:
     assert "hostname" not in beside()
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "192.168.1.13", "0.0.0.0", "::1"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.168.1.13", "0.0.0.0", "::1"])  # noqa: S104 - said in full
 def test_a_port_is_opened_at_the_given_address_and_at_no_other(address: str) -> None:
     way = PublishedPortSpec(name="immich-proxy-lan", to="proxy", port=8080, address=address, listen=2283)
     assert inputs(workload(ways=(way,)))["ports"] == [
@@ -398,9 +398,14 @@ def test_with_podman_a_change_of_an_ignored_input_changes_a_label(name: str) -> 
 def test_with_podman_a_change_of_another_input_changes_no_label() -> None:
     before = inputs(of=options(podman=True))
     after = inputs(
-        workload(env={"A": "1"}, user=7, termination_grace=99, resources=replace(AMOUNTS, memory_limit=Quantity("3Gi"))),
+        workload(
+            env={"A": "1"},
+            user=7,
+            termination_grace=99,
+            resources=replace(AMOUNTS, memory_limit=Quantity("3Gi")),
+        ),
         of=options(podman=True),
-    )  # fmt: skip
+    )
     assert changed_labels(before, after) == set()
 
 

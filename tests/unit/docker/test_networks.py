@@ -35,7 +35,8 @@ ADDRESSED = frozenset(NETWORKS)
 def traefik(network: str | None) -> TraefikSpec:
     return TraefikSpec(
         name="immich-server", to="server", port=2283, hostnames=("photos.example.com",), entry_points=("websecure",),
-        cert_resolver=None, tls_secret=None, proxies=(), bouncer=None, attempts=None, security_headers=False, hsts=False,
+        cert_resolver=None, tls_secret=None, proxies=(), bouncer=None, attempts=None, security_headers=False,
+        hsts=False,
         sign_in_page=None, network=network,
     )  # fmt: skip
 

@@ -15,8 +15,8 @@ from tests.unit.docker.parts import inputs, labels_of, options, workload
 
 PLAIN = TraefikSpec(
     name="immich-server", to="server", port=2283, hostnames=("photos.example.com", "pictures.example.com"),
-    entry_points=("websecure", "internal"), cert_resolver=None, tls_secret=None, proxies=(), bouncer=None, attempts=None,
-    security_headers=False, hsts=False, sign_in_page=None, network="reverse_proxy",
+    entry_points=("websecure", "internal"), cert_resolver=None, tls_secret=None, proxies=(), bouncer=None,
+    attempts=None, security_headers=False, hsts=False, sign_in_page=None, network="reverse_proxy",
 )  # fmt: skip
 BOUNCER = BouncerSpec(
     plugin="bouncer", mode="stream", lapi_scheme="http", lapi_host="crowdsec:8080", lapi_key_file="/etc/key",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from tests.harness.mocks import Recorded, Run
 from tests.harness.program import RANDOM_PASSWORD, REMOTE_IMAGE, needs
+from tests.harness.stacks import data_bearing
 from tests.unit.program.stacks import CLUSTERS, EVERY, RUNS, STACKS
 
 DATA = {
@@ -50,12 +50,6 @@ REMADE = {
 REMADE_NAMES = {"immich-machine-learning-cache", "immich-ml-cache", "fingerprint-key"}
 """Of the kinds with data: models are downloaded again; without the key of the fingerprints, pods restart once."""
 
-MODELS_OF_A_HOST = "immich:index:MachineLearning$docker:index/volume:Volume"
-FILES_OF_A_HOST = re.compile(
-    r"-(server|microservices|database|cache|machine-learning|proxy|cloudflared|certificates)-(secret|config)-[a-z-]+"
-)
-"""Volumes that are filled anew at every change of what is in them."""
-
 CONTROLLERS = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
 
 
@@ -67,8 +61,7 @@ def name_of(one: Recorded) -> str:
 def remade(one: Recorded) -> bool:
     """Whether nothing is lost with it; decided by what it is, not by the flags that the program gives it."""
     if one.type == "docker:index/volume:Volume":
-        of_the_program = "immich:index:Storage" not in one.parent and FILES_OF_A_HOST.search(one.name)
-        return bool(of_the_program) or MODELS_OF_A_HOST in one.urn
+        return not data_bearing(one.urn)
     return one.type in REMADE or name_of(one) in REMADE_NAMES
 
 
