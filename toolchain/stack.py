@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -136,6 +136,15 @@ def ensure(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
         raise ToolchainError(f"The stack {stack} could not be made:\n{made.stderr.strip()}{hint}")
 
 
+def _judged(command: str, stack: str, settings: Path) -> AbstractContextManager[list[str]]:
+    """The policy pack, for what plans changes; a refresh only looks."""
+    if command == "refresh":
+        return nullcontext([])
+    from toolchain import policies
+
+    return policies.options(stack, settings)
+
+
 def main() -> int:
     """`python -m toolchain.stack up|preview|refresh STACK [CLI options]`."""
     if len(sys.argv) < 3 or sys.argv[1] not in _COMMANDS:
@@ -150,7 +159,8 @@ def main() -> int:
         if command != "preview":
             interrupted.repair(stack, env)
         looks = looks_first(command, settings.read_bytes())
-        return run([*_COMMANDS[command], *looks, "--stack", stack, *options], env)
+        with _judged(command, stack, settings) as judged:
+            return run([*_COMMANDS[command], *looks, *judged, "--stack", stack, *options], env)
 
 
 if __name__ == "__main__":

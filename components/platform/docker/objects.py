@@ -53,7 +53,9 @@ def register(
     """Register an object under a literal name.
 
     `holds_data` protects it from deletion and replacement, and keeps it when it leaves the program all the same.
-    `kept` only keeps it. `timeout` is how many seconds the engine may wait for it. Raises `ValueError` for an input that is not in `INPUTS`.
+    `kept` only keeps it.
+
+    `timeout` is how many seconds the engine may wait for it. Raises `ValueError` for an input that is not in `INPUTS`.
     """
     if unknown := inputs.keys() - INPUTS[kind]:
         raise ValueError(f"{kind} {name}: unknown inputs {', '.join(sorted(unknown))}")

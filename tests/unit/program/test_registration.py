@@ -273,7 +273,7 @@ EXPECTED = {
     "operated": Counter(
         {
             "ServiceAccount": 1, "Namespace": 1, "PersistentVolume": 1, "PersistentVolumeClaim": 3, "Secret": 5,
-            "StatefulSet": 1, "Deployment": 4, "Service": 5, "ConfigMap": 1, "NetworkPolicy": 7, "RandomPassword": 2,
+            "StatefulSet": 1, "Deployment": 4, "Service": 5, "ConfigMap": 1, "NetworkPolicy": 7, "RandomPassword": 3,
             "Cluster": 1, "Database": 1, "ObjectStore": 1, "ScheduledBackup": 1, "PodMonitor": 1, "HTTPRoute": 1,
             "PodDisruptionBudget": 3,
         }

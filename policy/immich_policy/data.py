@@ -1,0 +1,7 @@
+"""The family of rules on data: volumes and backups."""
+
+from __future__ import annotations
+
+from immich_policy import data_backups, data_volumes
+
+RULES = (*data_volumes.RULES, *data_backups.RULES)

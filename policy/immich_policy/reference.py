@@ -1,0 +1,157 @@
+"""`docs/policies.md` from the rules themselves: `PYTHONPATH=policy python -m immich_policy.reference` writes it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+import yaml
+
+from immich_policy import data, exposure, proxies, secrets, uploads, workloads
+from immich_policy.config import SCHEMA, Config
+from immich_policy.judging import judge
+from immich_policy.model import Registered, Rule, Stack, mapping, registered, text
+
+FAMILIES: Final[Mapping[str, tuple[str, Sequence[Rule]]]] = {
+    "uploads": ("Uploads", uploads.RULES),
+    "proxies": ("Proxies and addresses", proxies.RULES),
+    "exposure": ("What can be reached", exposure.RULES),
+    "workloads": ("Containers", workloads.RULES),
+    "data": ("Data", data.RULES),
+    "secrets": ("Secrets", secrets.RULES),
+}
+SETTINGS: Final[Mapping[str, str]] = {
+    "exposure-setup": "server.allowSetup",
+    "workloads-images-pinned": "server.version",
+    "workloads-one-release": "server.version",
+    "workloads-database-supported": "database.postgres",
+    "workloads-limits": "server.resources",
+    "workloads-one-microservices": "server.workers",
+    "workloads-gpu-worker": "server.gpu",
+    "workloads-external-library-read-only": "storage.externalLibraries",
+    "data-lasting": "storage.media",
+    "data-backups": "backup.objectStore",
+    "data-backup-schedule": "backup.schedule",
+    "data-backup-retention": "backup.retention",
+}
+"""Rule -> the setting of this project that decides; the program itself takes care of the others."""
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PAGE: Final = ROOT / "docs" / "policies.md"
+LAYOUTS: Final = ROOT / "tests" / "policy" / "foreign"
+
+_INTRODUCTION: Final = """\
+# Policies
+
+<!-- Generated: PYTHONPATH=policy python -m immich_policy.reference -->
+
+The pack in `policy/` judges what a program registers, before anything is changed. It imports nothing of this program,
+so it works on other Immich programs too. A rule that is broken stops `make preview` and `make up` with the resource,
+the value, the reason and the setting to change.
+
+What a preview does not know yet is counted in the output, never taken for right or wrong. A rule is turned off, or one
+finding of it allowed, in the file of `--policy-pack-config`, each with a reason that appears in the output:
+
+```json
+{"immich-pack": {"rules": {"workloads-limits": {"off": "a machine with nothing else on it"}}}}
+```
+"""
+
+
+def layouts() -> dict[str, dict[str, Any]]:
+    """The layouts that nobody here wrote: file name without ending -> document."""
+    return {
+        path.stem: cast("dict[str, Any]", yaml.safe_load(path.read_text(encoding="utf-8")))
+        for path in sorted(LAYOUTS.glob("*.yaml"))
+    }
+
+
+def layout_resources(document: Mapping[str, Any]) -> list[Registered]:
+    """Resources of a layout."""
+    return [
+        registered(text(one, "type"), text(one, "name"), mapping(one, "props"))
+        for one in cast("list[dict[str, Any]]", document["resources"])
+    ]
+
+
+def counts(document: Mapping[str, Any]) -> Counter[str]:
+    """Rule -> number of findings in a layout."""
+    stack = Stack(layout_resources(document))
+    found: Counter[str] = Counter()
+    for _, rules in FAMILIES.values():
+        for rule in rules:
+            number = len(judge(rule, stack, Config()).findings)
+            if number:
+                found[rule.name] = number
+    return found
+
+
+def markdown() -> str:
+    """The page."""
+    parts = [_INTRODUCTION, _configuration(), _contents()]
+    for title, rules in FAMILIES.values():
+        parts.append(f"## {title}\n")
+        parts += [_section(rule) for rule in rules]
+    parts.append(_layouts())
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _configuration() -> str:
+    rows = "\n".join(f"| `{name}` | {one['description']} |" for name, one in SCHEMA.items())
+    return (
+        "## Configuration\n\nKeys of `immich-pack`:\n\n| key | meaning |\n| --- | --- |\n"
+        f"{rows}\n\n## Report\n\nThe policy `immich-report` tells, without stopping anything, which "
+        f"rules are off and why, "
+        "which findings are\nallowed, and which checks could not be made.\n"
+    )
+
+
+def _contents() -> str:
+    rows = "\n".join(
+        f"| [{rule.name}](#{rule.name}) | {rule.severity.value} | {rule.title} |"
+        for _, rules in FAMILIES.values()
+        for rule in rules
+    )
+    return f"## Rules\n\n| rule | severity | what must be so |\n| --- | --- | --- |\n{rows}\n"
+
+
+def _section(rule: Rule) -> str:
+    setting = SETTINGS.get(rule.name)
+    lines = [
+        f"### {rule.name}\n",
+        f"{rule.title}\n",
+        f"- **Why**: {rule.why}",
+        f"- **How to fix**: {rule.remediation}",
+        f"- **Setting**: `immich:{setting}`" if setting else "- **Setting**: see the message of the finding",
+        f"- **Severity**: {rule.severity.value}; {rule.level.value}\n",
+    ]
+    return "\n".join(lines)
+
+
+def _layouts() -> str:
+    found = layouts()
+    counted = {name: counts(document) for name, document in found.items()}
+    rules = [
+        rule.name
+        for _, listed in FAMILIES.values()
+        for rule in listed
+        if any(rule.name in one for one in counted.values())
+    ]
+    head = " | ".join(["rule", *found])
+    rows = "\n".join(
+        f"| [{rule}](#{rule}) | " + " | ".join(str(counted[name][rule] or "") for name in found) + " |"
+        for rule in rules
+    )
+    described = "\n".join(
+        f"- `{name}`: {one['title']}. {' '.join(str(one['about']).split())}" for name, one in found.items()
+    )
+    return (
+        "## What the pack says of other layouts\n\nThe number of findings in four common layouts, which are in "
+        f"`tests/policy/foreign/`:\n\n{described}\n\n| {head} |\n|{' --- |' * (len(found) + 1)}\n{rows}\n"
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(markdown(), encoding="utf-8")

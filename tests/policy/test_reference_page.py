@@ -1,0 +1,51 @@
+"""`docs/policies.md` says what the rules are, and is up to date."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from immich_policy import reference
+from immich_policy.model import Rule
+from immich_policy.rules import ALL
+
+RULES = [rule for _, rules in reference.FAMILIES.values() for rule in rules]
+
+
+def test_the_page_is_what_the_rules_say_now() -> None:
+    told = "make it anew: PYTHONPATH=policy python -m immich_policy.reference"
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.markdown(), told
+
+
+def test_every_rule_of_the_pack_is_on_the_page() -> None:
+    assert {rule.name for rule in ALL} <= {rule.name for rule in RULES}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_says_what_it_is_why_it_matters_and_what_to_do(rule: Rule) -> None:
+    assert re.fullmatch(rf"{rule.family}-[a-z][a-z0-9-]*", rule.name)
+    assert rule.title.endswith(".")
+    assert len(rule.why) > 30
+    assert len(rule.remediation) > 10
+    anchor = rule.link.partition("#")[2]
+    assert f"\n### {anchor}\n" in reference.markdown()
+
+
+def test_names_of_rules_are_unique() -> None:
+    names = [rule.name for rule in RULES]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(("rule", "setting"), reference.SETTINGS.items())
+def test_a_setting_that_the_page_names_is_one_of_this_project(rule: str, setting: str) -> None:
+    assert rule in {one.name for one in RULES}
+    section, key = setting.split(".")
+    settings = (reference.ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    below = re.split(rf"^## `immich:{section}`$", settings, flags=re.MULTILINE)[1].split("\n## ")[0]
+    assert f"| `{key}` |" in below
+
+
+@pytest.mark.parametrize("heading", ["configuration", "report"])
+def test_the_pack_s_own_policies_have_a_place_on_the_page(heading: str) -> None:
+    assert re.search(rf"^## {heading}$", reference.markdown(), re.MULTILINE | re.IGNORECASE)
