@@ -17,7 +17,7 @@ export KUBECONFIG
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview refresh destroy render doors env cluster cluster-stop test lint format lock crds bench bench-edge clean
+.PHONY: help setup setup-dev up preview refresh destroy render doors pr-report env cluster cluster-stop test lint format lock crds bench bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ doors: ## every way in, the largest upload that comes through, and what limits i
 	@$(NEED_PYTHON) test -x $(VENV_PYTHON) || $(PYTHON) -c 'from toolchain import venv; venv.ensure("runtime")' >&2
 	@$(RUN) toolchain.doors $(STACK) $(ARGS)
 
+pr-report: setup ## what a change does to a stack, as Markdown (ARGS="--rendered --base REF --output FILE")
+	@$(RUN) toolchain.pr_report $(STACK) $(ARGS)
+
 env: ## eval "$(make -s env)": the toolchain, backend and passphrase for this shell
 	@$(VENV_PYTHON) -m toolchain.env
 
@@ -65,6 +68,7 @@ lint: setup-dev ## format, rules, types, imports
 	$(RUN) ruff check .
 	.venv/bin/basedpyright
 	PYTHONPATH=policy .venv/bin/lint-imports
+	@$(RUN) toolchain.lint
 
 format: setup-dev ## rewrite the sources in the common format
 	$(RUN) ruff format .

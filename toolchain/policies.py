@@ -8,13 +8,14 @@ reasons are in `policy/config/<stack>.json`, in the pack's own form.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, cast
 
-from toolchain.failure import ToolchainError
+from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ def options(stack: str, settings: Path, pack: Path = PACK) -> Generator[list[str
     Raises `ToolchainError` for a file of exceptions that cannot be used. Settings with mistakes give no declarations:
     the program reports those.
     """
+    with TemporaryDirectory(prefix="immich-policy-") as folder:
+        file = Path(folder) / "config.json"
+        file.write_text(json.dumps(configuration(stack, settings, pack)), encoding="utf-8")
+        yield ["--policy-pack", str(pack), "--policy-pack-config", str(file)]
+
+
+def configuration(stack: str, settings: Path, pack: Path = PACK) -> dict[str, object]:
+    """The pack's configuration for a stack: what it declares, and its exceptions."""
     from toolchain.doors import settings_without_secrets, stack_texts
 
     told: dict[str, object] = {}
@@ -41,11 +50,7 @@ def options(stack: str, settings: Path, pack: Path = PACK) -> Generator[list[str
         pass
     else:
         told = declared(found)
-    told |= exceptions(pack / "config" / f"{stack}.json")
-    with TemporaryDirectory(prefix="immich-policy-") as folder:
-        file = Path(folder) / "config.json"
-        file.write_text(json.dumps({_SETTINGS: told}), encoding="utf-8")
-        yield ["--policy-pack", str(pack), "--policy-pack-config", str(file)]
+    return {_SETTINGS: told | exceptions(pack / "config" / f"{stack}.json")}
 
 
 def declared(settings: Settings) -> dict[str, object]:
@@ -74,3 +79,17 @@ def exceptions(file: Path) -> dict[str, object]:
             f"{file.relative_to(file.parents[2])} must be an object with the key {_SETTINGS} (docs/policies.md)"
         )
     return cast("dict[str, object]", given)
+
+
+def main() -> int:
+    """`python -m toolchain.policies STACK` prints the pack's configuration, for other commands of the CLI."""
+    from toolchain.stack import settings_file
+
+    if len(sys.argv) != 2:
+        raise ToolchainError("usage: python -m toolchain.policies STACK")
+    print(json.dumps(configuration(sys.argv[1], settings_file(sys.argv[1])), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    exit_with(main)

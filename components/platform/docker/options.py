@@ -19,7 +19,7 @@ class DockerOptions:
     """Image with a shell that puts files into volumes."""
     podman: bool = False
     selinux: bool = False
-    restart: str = "unless-stopped"
+    restart: str = "always"
     log_driver: str = "json-file"
     log_options: Mapping[str, str] = field(default_factory=dict[str, str])
     dns: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ CACHE = Connection(
 
 def made(settings: dict[str, Any] | None = None, **more: Any) -> list[Workload]:
     args = {
-        "platform": cast("Any", SimpleNamespace(sources=lambda workload: ("10.244.0.0/16", "fd00:244::/56"))),
+        "platform": cast("Any", SimpleNamespace(sources=lambda _: ("10.244.0.0/16", "fd00:244::/56"))),
         "settings": Server.model_validate(settings or {}),
         "database": DATABASE,
         "cache": CACHE,

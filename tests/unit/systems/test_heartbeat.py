@@ -203,7 +203,7 @@ def test_a_task_that_runs_away_meets_a_limit(workload: str) -> None:
     "workload", ["server", "machine-learning", "database", "cache", "proxy", "certificates"]
 )
 def test_containers_come_back_after_a_restart(workload: str) -> None:
-    assert _host().container(workload)["restart"] == "unless-stopped"
+    assert _host().container(workload)["restart"] == "always"
 
 
 def test_the_headroom_asked_for_is_twice_the_photos() -> None:
