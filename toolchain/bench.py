@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from toolchain import environment
+from toolchain import environment, policies
 from toolchain.deployment import items, mapping
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT, VENV
@@ -122,8 +122,13 @@ def _messages(answer: bytes) -> str:
     return "".join(str(mapping(entry).get("message", "")) for entry in items(digest.get("diagnostics")))
 
 
-def subjects(stacks: list[str], secrets: list[str], scratch: Path, base: Mapping[str, str]) -> list[Subject]:
-    """The empty program first, then one subject a stack, each with a new stack in a backend of its own."""
+def subjects(
+    stacks: list[str], secrets: list[str], scratch: Path, base: Mapping[str, str], *, judged: bool = False
+) -> list[Subject]:
+    """The empty program first, then one subject a stack, each with a new stack in a backend of its own.
+
+    `judged` adds each stack with an empty policy pack, and with this project's.
+    """
     backend = scratch / "state"
     backend.mkdir()
     env = {name: value for name, value in base.items() if name != "KUBECONFIG"}
@@ -158,7 +163,30 @@ def subjects(stacks: list[str], secrets: list[str], scratch: Path, base: Mapping
                 "stand-in",
             )
         found.append(Subject(stack, ROOT, stack, ["--config-file", str(settings)], render_env))
+        if not judged:
+            continue
+        plain = found[-1]
+        configuration = scratch / f"{stack}.json"
+        configuration.write_text(json.dumps(policies.configuration(stack, settings)), encoding="utf-8")
+        for name, pack in (
+            ("empty pack", ["--policy-pack", str(_empty_pack(scratch))]),
+            ("policies", ["--policy-pack", str(policies.PACK), "--policy-pack-config", str(configuration)]),
+        ):
+            found.append(Subject(f"{stack}, {name}", ROOT, stack, [*plain.options, *pack], render_env))
     return found
+
+
+def _empty_pack(scratch: Path) -> Path:
+    """A pack with a policy that judges nothing: what of the cost is the start of its process."""
+    folder = scratch / "pack"
+    folder.mkdir(exist_ok=True)
+    (folder / "PulumiPolicy.yaml").write_text("runtime: python\nversion: 1.0.0\n", encoding="utf-8")
+    (folder / "__main__.py").write_text(
+        "from pulumi_policy import PolicyPack, StackValidationPolicy\n\n"
+        "PolicyPack('empty', [StackValidationPolicy('nothing', 'judges nothing', lambda _args, _report: None)])\n",
+        encoding="utf-8",
+    )
+    return folder
 
 
 def _cli(directory: Path, env: Mapping[str, str], *arguments: str) -> None:
@@ -174,10 +202,10 @@ def _cli(directory: Path, env: Mapping[str, str], *arguments: str) -> None:
         raise ToolchainError(f"`pulumi {' '.join(arguments[:2])}` failed:\n{done.stderr.strip()}")
 
 
-def measure(stacks: list[str], secrets: list[str], rounds: int) -> list[Row]:
+def measure(stacks: list[str], secrets: list[str], rounds: int, *, judged: bool = False) -> list[Row]:
     """Preview everything once unmeasured (caches), then `rounds` times in turns, and compare medians."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        everything = subjects(stacks, secrets, Path(directory), environment.full())
+        everything = subjects(stacks, secrets, Path(directory), environment.full(), judged=judged)
         for subject in everything:
             preview(subject)
             subject.seconds.clear()
@@ -214,17 +242,20 @@ def main() -> int:
         metavar="STACK:KEY",
         help="secret setting that a stack needs and its file does not hold: a stand-in is set for it",
     )
+    parser.add_argument(
+        "--policies", action="store_true", help="also with an empty policy pack and with this project's"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = parser.parse_args()
-    rows = measure(given.stacks, given.secret, given.rounds)
+    rows = measure(given.stacks, given.secret, given.rounds, judged=given.policies)
     if given.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
         return 0
     print(f"preview, median of {given.rounds} in turns, Python {sys.version.split()[0]}")
-    print(f"{'program':<16}{'resources':>10}{'seconds':>10}{'ratio':>8}{'peak MB':>10}{'ratio':>8}")
+    print(f"{'program':<18}{'resources':>10}{'seconds':>10}{'ratio':>8}{'peak MB':>10}{'ratio':>8}")
     for row in rows:
         print(
-            f"{row.program:<16}{row.resources:>10}{row.seconds:>10.2f}{row.seconds_ratio:>8.2f}"
+            f"{row.program:<18}{row.resources:>10}{row.seconds:>10.2f}{row.seconds_ratio:>8.2f}"
             f"{row.peak_mb:>10.0f}{row.peak_ratio:>8.2f}"
         )
     return 0

@@ -135,8 +135,8 @@ class Docker(Section):
     files_image: ImageRef | None = None
     """Another image than the table's for what puts files into volumes; it must have a shell and `cp`."""
     restart: Literal["always", "unless-stopped", "on-failure"] = "always"
-    """When the engine starts a container again. After a restart of the host `on-failure` starts none; after a crash of the
-    engine `unless-stopped` starts none either, since Docker takes what outlived it for stopped by hand."""
+    """When the engine starts a container again. After a restart of the host `on-failure` starts none; after a crash of
+    the engine `unless-stopped` starts none either, since Docker takes what outlived it for stopped by hand."""
     logs: Logs = Logs()
     """Logs of all containers."""
 

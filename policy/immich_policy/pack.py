@@ -26,7 +26,7 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UnknownValueError
 
 from immich_policy import config as configuration
-from immich_policy import model
+from immich_policy import model, once
 from immich_policy.config import Config
 from immich_policy.judging import Report, judge, message
 from immich_policy.model import UNKNOWN, Plain, Registered, Rule, Stack
@@ -181,4 +181,5 @@ def _report(together: _Round, index: int) -> Validate:
 
 def serve() -> None:
     """Answer the engine until it ends the process. Nothing may be printed before: the first line is the port."""
+    once.convert_once()
     PolicyPack("immich", policies(), EnforcementLevel.MANDATORY)
