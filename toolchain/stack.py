@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from toolchain import environment, interrupted
+from toolchain.deployment import items, mapping
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT
 
@@ -77,6 +78,29 @@ def looks_first(command: str, settings: bytes) -> tuple[str, ...]:
     """
     return (
         ("--refresh", "--run-program") if command in {"up", "preview"} and _ON_A_HOST.search(settings) else ()
+    )
+
+
+def silent_engine(settings: bytes, env: Mapping[str, str]) -> str | None:
+    """One sentence on why the engine of a stack on one host does not answer; None where it does, or on a cluster.
+
+    Asked before the CLI looks at what is there: that says it once for each object.
+    """
+    if not _ON_A_HOST.search(settings):
+        return None
+    import yaml
+
+    from components.platform.docker.reach import address, problem
+
+    try:
+        section = mapping(mapping(mapping(yaml.safe_load(settings)).get("config")).get("immich:docker"))
+    except yaml.YAMLError:
+        return None  # the CLI says where the file is wrong
+    host, folder = section.get("host"), section.get("tlsFolder")
+    return problem(
+        address(host if isinstance(host, str) else None, env),
+        tls_folder=folder if isinstance(folder, str) else None,
+        ssh_options=[str(one) for one in items(section.get("sshOptions"))],
     )
 
 
@@ -154,6 +178,8 @@ def main() -> int:
     command, stack, *options = sys.argv[1:]
     env = environment.full(os.environ)
     settings = settings_file(stack)
+    if (reason := silent_engine(settings.read_bytes(), env)) is not None:
+        raise ToolchainError(f"{reason}. Nothing was planned or changed")
     with tidy_settings(settings, env):
         ensure(stack, env)
         if command != "preview":

@@ -29,6 +29,8 @@ ORDER: Final = ("unit", "policy", "engine", "cluster", "edge", "docker", "data")
 _NO_TESTS: Final = 5  # pytest's exit code when it collected nothing
 _WORKERS: Final = {"cluster": "2", "docker": "2", "edge": "2", "data": "2"}
 """xdist workers of tiers whose tests start servers; the others take one a core."""
+_BY_FILE: Final = frozenset({"docker"})
+"""Tiers whose files each deploy a stack that their tests share: a file stays with one worker."""
 
 
 @dataclass
@@ -130,6 +132,8 @@ def run(tier: str, env: Mapping[str, str], options: Sequence[str]) -> Result:
         started = time.monotonic()
         print(f"\n##### {tier}", flush=True)
         command = [str(VENV_PYTHON), "-m", "pytest", f"tests/{tier}", "-n", _WORKERS.get(tier, "auto"), "-q"]
+        if tier in _BY_FILE:
+            command += ["--dist", "loadfile"]
         finished = subprocess.run(
             [*command, f"--junit-xml={report}", *options], cwd=ROOT, env=dict(env), check=False
         )

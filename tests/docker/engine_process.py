@@ -118,6 +118,11 @@ class Engine:
             except OSError:
                 return False
 
+    @property
+    def mounts_pid(self) -> int:
+        """Of a process that has the same mounts as dockerd."""
+        return self._hold_mounts()
+
     def _hold_mounts(self) -> int:
         """The pid of a process with a copy of this machine's mounts: what engines mount there goes away with it."""
         if self._mounts is None:

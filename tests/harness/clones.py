@@ -38,7 +38,7 @@ class Clone:
         for pattern in ("Pulumi*.yaml", "__main__.py"):
             for file in ROOT.glob(pattern):
                 shutil.copy(file, root / file.name)
-        for folder in ("components", "toolchain"):
+        for folder in ("components", "policy", "toolchain"):
             shutil.copytree(
                 ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "go.*")
             )

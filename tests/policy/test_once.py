@@ -39,8 +39,8 @@ def test_further_arguments_are_handed_on_and_nothing_is_kept() -> None:
 def test_the_sdk_is_given_functions_that_keep_their_answers() -> None:
     calls: list[str] = []
     module: Any = ModuleType("sdk")
-    module.json_format = SimpleNamespace(MessageToDict=lambda given: calls.append("json") or {"a": 1})
-    module.deserialize_properties = lambda given, *more: calls.append("values") or dict(given)
+    module.json_format = SimpleNamespace(MessageToDict=lambda _: calls.append("json") or {"a": 1})
+    module.deserialize_properties = lambda given, *_: calls.append("values") or dict(given)
     convert_once(module)
     message = Given()
     for _ in range(3):

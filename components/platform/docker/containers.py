@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
@@ -107,7 +108,12 @@ def container(workload: Workload, context: ContainerContext, copy: int = 0) -> I
             {"internal": one.port, "external": one.listen, "ip": one.address, "protocol": "tcp"}
             for one in ports
         ]
-    inputs |= _health(workload.readiness or workload.liveness, workload.liveness, workload.start_timeout)
+    inputs |= _health(
+        workload.readiness or workload.liveness,
+        workload.liveness,
+        workload.start_timeout,
+        podman=options.podman,
+    )
     reasons = {f"relaxation.immich/{step.what}": step.reason for step in workload.relaxations}
     routes: dict[str, str] = {}
     for way in workload.ways:
@@ -314,8 +320,11 @@ def _gpu(gpu: Gpu | None, options: DockerOptions) -> Inputs:
     return {"gpus": f"device={','.join(gpu.ids)}" if gpu.ids else "all"}
 
 
-def _health(probe: Probe | None, start: Probe | None, start_timeout: int) -> Inputs:
-    """The engine asks from within the container; what has no way to be asked there is well as long as it runs."""
+def _health(probe: Probe | None, start: Probe | None, start_timeout: int, *, podman: bool) -> Inputs:
+    """The engine asks from within the container; what has no way to be asked there is well as long as it runs.
+
+    Podman joins the words of a command and splits them at every space; what it hands to a shell it leaves as it is.
+    """
     if probe is None:
         return {}
     command = probe.check.inside if isinstance(probe.check, HttpCheck) else probe.check.command
@@ -323,7 +332,9 @@ def _health(probe: Probe | None, start: Probe | None, start_timeout: int) -> Inp
         return {}
     budget = start.startup_budget if start is not None else probe.startup_budget
     check: Inputs = {
-        "tests": ["CMD", *command],
+        "tests": ["CMD-SHELL", shlex.join(command)]
+        if podman and any(len(word.split()) != 1 for word in command)
+        else ["CMD", *command],
         "interval": _go(probe.period),
         "timeout": _go(probe.timeout),
         "retries": probe.failures,
