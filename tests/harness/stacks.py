@@ -98,7 +98,13 @@ def data_bearing(urn: str) -> bool:
         and "immich:index:Storage$" not in urn
         and _FILES_OF_A_HOST.search(step.name) is not None
     )
-    return step.type in DATA_TYPES and step.name not in REPLACEABLE_NAMES and not models and not files
+    # Fetched again, or made again: kept on destroy, and free to leave.
+    certificates = "immich:index:Proxy$docker:" in urn and step.name.endswith("-certificates")
+    return (
+        step.type in DATA_TYPES
+        and step.name not in REPLACEABLE_NAMES
+        and not (models or files or certificates)
+    )
 
 
 def steps(result: Result) -> list[Step]:
