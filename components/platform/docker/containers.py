@@ -43,7 +43,7 @@ _RECORDED = ("cpuPeriod", "cpuQuota", "healthcheck", "tmpfs")
 """Inputs whose change the provider writes down and does not carry out."""
 _OF_THE_IMAGE = "workingDir"
 """What a refresh reads back of the image and a program that does not give it is taken to remove."""
-_PODMAN_ADDS = ("capabilities", "logOpts", "mounts", "securityOpts", "tmpfs")
+_PODMAN_ADDS = ("capabilities", "cpus", "logOpts", "mounts", "securityOpts", "tmpfs", "ulimits")
 """Inputs that Podman gives back otherwise than it got them: each would replace the container at every update."""
 
 

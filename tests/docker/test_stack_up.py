@@ -1,0 +1,123 @@
+"""`pulumi up` of each stack of one host: healthy in order, the second changes nothing, no secret can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.settings.docker import Docker
+from tests.docker import host
+from tests.docker.standing import Standing, memory, watched
+from tests.harness.stacks import changes, steps
+
+pytestmark = [pytest.mark.docker, pytest.mark.engine]
+
+PARTS = {
+    "home": {"database", "cache", "machine-learning", "server", "proxy"},
+    "skylab": {"database", "cache", "machine-learning", "server", "proxy", "cloudflared", "cloudflared-2"},
+    "hwc": {"database", "cache", "machine-learning", "server", "proxy"},
+    "heartbeat": {"database", "cache", "machine-learning", "server", "proxy", "certificates"},
+    "heartbeat-dev": {"database", "cache", "machine-learning", "server", "proxy", "certificates"},
+    "homelab": {"database", "cache", "machine-learning", "server", "microservices"},
+}
+AFTER = {
+    "server": ("database", "cache"),
+    "microservices": ("server",),
+    "proxy": ("server", "certificates"),
+    "cloudflared": ("proxy",),
+    "cloudflared-2": ("proxy",),
+}
+"""Whose health each waits for, where there are both."""
+MOST_MEMORY = 600 << 20
+"""Bytes of a whole stack of stand-ins; real Immich needs more."""
+
+
+def test_everything_comes_up_healthy_in_its_order(
+    standing: Standing, record_property: Callable[[str, object], None]
+) -> None:
+    stack, parts = standing.stack, PARTS[standing.stack.system]
+    assert {step.op for step in steps(standing.first)} == {"create"}
+    containers = stack.workloads()
+    assert set(containers) == parts
+    for name, container in containers.items():
+        now = host.state(container)
+        assert (now.status, now.health, now.restarts) == ("running", "healthy", 0), name
+        standing.when(name, "health_status: healthy")
+    for name, others in AFTER.items():
+        for other in {*others} & parts if name in parts else ():
+            began = standing.when(name, "start")
+            assert standing.when(other, "health_status: healthy") <= began, (
+                f"{name} began before {other} was well"
+            )
+    # Each start follows the end of what fills its volumes; nothing else ended.
+    for one in standing.history:
+        if one.what == "die":
+            assert one.workload.endswith("-files"), one
+            assert one.time <= standing.when(one.workload.removesuffix("-files"), "start")
+    used = {name: sum(memory(stack.place.client, container)) for name, container in containers.items()}
+    record_property("seconds_to_all_healthy", round(standing.seconds, 1))
+    record_property("memory_mib", {name: round(amount / (1 << 20)) for name, amount in used.items()})
+    print(
+        f"{stack.name}: {standing.seconds:.1f} s to all healthy, {sum(used.values()) >> 20} MiB of stand-ins"
+    )
+    assert sum(used.values()) < MOST_MEMORY
+
+
+def test_the_second_up_changes_nothing_and_restarts_nothing(standing: Standing) -> None:
+    stack = standing.stack
+    before = {name: (one.id, one.attrs["State"]["StartedAt"]) for name, one in stack.workloads().items()}
+    with watched(stack) as history:
+        again = stack.up("--expect-no-changes")
+    assert changes(again) == {}
+    assert [one for one in history if not one.what.startswith("health_status")] == []
+    after = {name: (one.id, one.attrs["State"]["StartedAt"]) for name, one in stack.workloads().items()}
+    assert after == before
+
+
+def test_no_secret_is_in_what_the_engine_shows_or_the_command_prints_or_the_state_keeps(
+    standing: Standing,
+) -> None:
+    stack = standing.stack
+    secrets = stack.secrets()
+    wanted = {"skylab": {"TunnelSecret"}, "homelab": {"oauthClientSecret"}}.get(stack.system, set[str]())
+    assert wanted <= set(secrets)
+    shown = host.inspect_text(stack.place.client)
+    kept = [path.read_text(encoding="utf-8", errors="replace") for path in stack.deployment.state_files]
+    logs = [one.logs().decode(errors="replace") for one in stack.workloads().values()]
+    for name, value in secrets.items():
+        assert len(value) >= 12, name
+        for where, texts in (
+            ("inspect", [shown]),
+            ("output", stack.deployment.said),
+            ("state", kept),
+            ("log", logs),
+        ):
+            assert not any(value in text for text in texts), f"{name} is in {where}"
+
+    # They are the ones in use: the same values are in the files that the containers read.
+    root = Path(f"/proc/{host.host_pid(stack.container('server'))}/root/run/secrets")
+    files = [path.read_text(encoding="utf-8") for path in root.rglob("*") if path.is_file()]
+    assert sum(any(value in text for text in files) for value in secrets.values()) >= 2
+
+
+def test_containers_have_no_right_that_they_do_not_need(standing: Standing) -> None:
+    restart = Docker.model_validate(standing.stack.settings()["docker"]).restart
+    for name, container in standing.stack.workloads().items():
+        given = container.attrs["HostConfig"]
+        assert given["ReadonlyRootfs"], name
+        assert given["CapDrop"] == ["ALL"], name
+        assert not given["CapAdd"], name
+        assert not given["Privileged"], name
+        assert "no-new-privileges:true" in given["SecurityOpt"], name
+        assert 0 < given["Memory"] == given["MemorySwap"], name
+        assert given["RestartPolicy"]["Name"] == restart, name
+        # What the kernel says, not what was asked for.
+        status = Path(f"/proc/{host.host_pid(container)}/status").read_text(encoding="utf-8")
+        fields = dict(line.split(":\t", 1) for line in status.splitlines())
+        assert fields["Uid"].split()[0] != "0", name
+        assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0, name
+        assert fields["NoNewPrivs"] == "1", name
+        with pytest.raises(AssertionError, match="Read-only file system"):
+            host.execute(container, "/bin/sh", "-c", "echo > /written", user="0")
