@@ -99,7 +99,9 @@ def memory(client: DockerClient, container: Container) -> tuple[int, int]:
     """Bytes that a container holds and cannot give back: of its processes, and of its folders in memory."""
     stats = client.api.stats(str(container.id), stream=False, one_shot=True)["memory_stats"]["stats"]
     root = Path(f"/proc/{host_pid(container)}/root")
-    folders = [os.statvfs(root / path.lstrip("/")) for path in container.attrs["HostConfig"].get("Tmpfs") or {}]
+    folders = [
+        os.statvfs(root / path.lstrip("/")) for path in container.attrs["HostConfig"].get("Tmpfs") or {}
+    ]
     return int(stats["anon" if "anon" in stats else "rss"]), sum(
         (one.f_blocks - one.f_bfree) * one.f_frsize for one in folders
     )
