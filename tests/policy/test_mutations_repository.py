@@ -115,3 +115,49 @@ def test_the_stack_with_a_public_door_is_clean_once_its_setup_page_is_closed() -
     ]
     assert findings(RULES.values(), closed) == []
     assert {rule.name for rule, _ in findings(RULES.values(), opened)} == {SETUP}
+
+
+_OF_ONE_KIND = {"workloads-gpu-worker"}
+"""Rules about split workers, which few stacks have."""
+_HOSTS = {*DOCKER_STACKS, "skylab"}
+
+
+def _elsewhere() -> list[dict[str, Any]]:
+    """Each row once more for every other stack that has the same resource with the same value at that place."""
+    found: list[dict[str, Any]] = []
+    for row in TABLE:
+        if row["rule"] in _OF_ONE_KIND:
+            continue
+        (target,) = [one for one in recorded(_RUNS[row["stack"]]) if _is(one, row)]
+        for name in STACKS:
+            if name == row["stack"] or (name in _HOSTS) != (row["stack"] in _HOSTS):
+                continue
+            there = {
+                **row,
+                "stack": name,
+                "name": row["name"].replace(f"immich-{row['stack']}-", f"immich-{name}-"),
+            }
+            same = [one for one in recorded(_RUNS[name]) if _is(one, there)]
+            if len(same) == 1 and _value(same[0], there) == _value(target, row):
+                found.append(there)
+    return found
+
+
+_NOWHERE = object()
+
+
+def _value(one: Registered, row: dict[str, Any]) -> object:
+    if "protect" in row:
+        return one.protect
+    at: Any = one.props
+    try:
+        for key in row["at"]:
+            at = at[_key(at, key)]
+    except (KeyError, IndexError, StopIteration, TypeError):
+        return _NOWHERE
+    return at
+
+
+@pytest.mark.parametrize("row", _elsewhere(), ids=_named)
+def test_the_same_mistake_in_another_stack_breaks_the_same_rule(row: dict[str, Any]) -> None:
+    test_one_wrong_property_breaks_one_rule(row)
