@@ -44,10 +44,11 @@ def test_values_are_secret_whether_they_were_given_or_made() -> None:
     assert values == Secret({"databasePassword": random_text("database-password"), "smtpPassword": "given"})
 
 
-def test_a_value_that_is_given_is_not_made() -> None:
+def test_a_value_that_is_given_is_used_and_the_one_that_was_made_before_can_stay() -> None:
     found = run({"smtpPassword": "given", "databasePassword": "mine"})
     assert sink(found)["values"] == Secret({"databasePassword": "mine", "smtpPassword": "given"})
-    assert [one.name for one in found.of_type(RANDOM_PASSWORD)] == ["fingerprint-key"]
+    # It is protected: could it not stay, a password could never be given after the first update.
+    assert [one.name for one in found.of_type(RANDOM_PASSWORD)] == ["database-password", "fingerprint-key"]
 
 
 def test_what_nobody_could_make_up_must_be_given() -> None:

@@ -371,12 +371,14 @@ def changed_labels(first: dict[str, Any], second: dict[str, Any]) -> set[str]:
 
 IGNORED: dict[str, dict[str, Any] | None] = {
     "capabilities": None,
+    "cpus": None,
     "mounts": {"mounts": (Storage(volume="database", path="/db"),)},
     "logOpts": {"of": {"log_options": {"max-size": "1m"}}},
     "securityOpts": {"relaxations": (Relaxation(what="unmasked-paths", reason=""),)},
     "tmpfs": {"mounts": (Scratch(path="/tmp", size=Quantity("1Mi")),)},
+    "ulimits": {"priority": Priority(lock_memory=True)},
 }
-"""Input that Podman gives back otherwise -> a change of it; capabilities are always the same."""
+"""Input that Podman gives back otherwise -> a change of it; capabilities are always the same, `cpus` is never given."""
 
 
 def test_of_podman_alone_inputs_are_ignored() -> None:
