@@ -16,11 +16,10 @@ from docker.errors import DockerException
 from tests.docker.engine_process import Engine, missing_parts
 from tests.docker.host_network import HostNetwork
 from tests.docker.images.library import Images
-from tests.docker.stacks import HostStack, Place
-from tests.docker.standing import SYSTEM_PARAMETERS, Standing
+from tests.docker.stacks import SYSTEMS, HostStack, Place
+from tests.docker.standing import Standing
 from tests.docker.yard import Yard
 
-_GROUPED = "immich_grouped"
 _ENGINE = pytest.StashKey[Engine]()
 
 
@@ -106,7 +105,7 @@ def make_stack(place: Place, tmp_path: Path) -> Iterator[MakeStack]:
         one.remove()
 
 
-@pytest.fixture(scope="session", params=SYSTEM_PARAMETERS)
+@pytest.fixture(scope="session", params=SYSTEMS)
 def standing(
     request: pytest.FixtureRequest, place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Standing]:
@@ -118,19 +117,14 @@ def standing(
         stack.remove()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Tests of one standing stack go to one xdist worker: else each worker would bring it up."""
-    worker: dict[str, Any] = getattr(config, "workerinput", {})
-    if worker.get(_GROUPED):
-        config.option.loadgroup = True
-    if config.getoption("dist", None) == "load":
-        config.option.dist = "loadgroup"
-
-
 @pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Workers read the command line for themselves, which says nothing of groups."""
-    node.workerinput[_GROUPED] = node.config.getoption("dist") == "loadgroup"
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of one standing stack go to one worker: else each worker would bring it up."""
+    if config.getoption("dist") not in {"load", "loadfile"}:
+        return None
+    from tests.docker.scheduling import ByStack
+
+    return ByStack(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

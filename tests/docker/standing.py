@@ -9,24 +9,20 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from docker.client import DockerClient
 from docker.models.containers import Container
 
 from tests.docker.host import host_pid
-from tests.docker.stacks import SYSTEMS, HostStack
+from tests.docker.stacks import HostStack
 from tests.harness.engine import Result
-
-SYSTEM_PARAMETERS: Final = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SYSTEMS]
-"""For fixtures and tests that run once for each system."""
 
 
 def systems(*names: str) -> pytest.MarkDecorator:
     """For a test of some of the systems only."""
-    chosen = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
-    return pytest.mark.parametrize("standing", chosen, indirect=True, scope="session")
+    return pytest.mark.parametrize("standing", names, indirect=True, scope="session")
 
 
 @dataclass(frozen=True)
