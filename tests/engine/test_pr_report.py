@@ -95,11 +95,11 @@ def test_a_replacement_that_the_engine_would_do_is_told_too(deployed: Deployed) 
 
 def test_what_a_policy_refuses_fails_the_report_with_the_policy_s_words(deployed: Deployed) -> None:
     stack = _committed(deployed("dev"))
-    stack.change("proxy", maxUpload="100M")
+    stack.change("cache", image="docker.io/valkey/valkey:9.1.2")
     report, good = _report(stack)
     assert not good
     assert report.splitlines()[1].startswith("## Preview of `dev`: stopped by 1 policy")
-    assert "| **mandatory** | `uploads-nginx-size` | `immich/immich-proxy` |" in _section(report, "Policies")
+    assert "| **mandatory** | `workloads-images-pinned` | `immich/immich-cache` |" in _section(report, "Policies")
 
 
 def test_a_setting_that_there_is_not_is_told_as_the_program_tells_it(deployed: Deployed) -> None:
@@ -203,6 +203,6 @@ def test_the_command_writes_its_file_also_when_it_fails(
     arguments = ["dev", "--base", "HEAD", "--output", str(output)]
     assert command_line.main(arguments, stack.engine.directory) == 0
     assert "nothing changes" in output.read_text(encoding="utf-8")
-    stack.change("proxy", maxUpload="100M")
+    stack.change("cache", image="docker.io/valkey/valkey:9.1.2")
     assert command_line.main(arguments, stack.engine.directory) == 1
     assert "stopped by 1 policy" in output.read_text(encoding="utf-8")
