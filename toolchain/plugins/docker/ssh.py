@@ -84,8 +84,8 @@ class Tunnel:
             raise AssertionError("all three are pipes")
         threading.Thread(target=self._listen, args=(process.stderr,), daemon=True).start()
         threading.Thread(target=_send, args=(connection, process.stdin), daemon=True).start()
-        with connection:
-            while chunk := os.read(process.stdout.fileno(), _BUFFER):
+        with connection, process.stdout as answers:
+            while chunk := os.read(answers.fileno(), _BUFFER):
                 try:
                     connection.sendall(chunk)
                 except OSError:
@@ -98,8 +98,9 @@ class Tunnel:
         self._processes.discard(process)
 
     def _listen(self, complaints: IO[bytes]) -> None:
-        for line in complaints:
-            self.said = line.decode(errors="replace").strip() or self.said
+        with complaints:
+            for line in complaints:
+                self.said = line.decode(errors="replace").strip() or self.said
 
     def close(self) -> None:
         """End the connections."""
