@@ -99,7 +99,9 @@ def test_what_a_policy_refuses_fails_the_report_with_the_policy_s_words(deployed
     report, good = _report(stack)
     assert not good
     assert report.splitlines()[1].startswith("## Preview of `dev`: stopped by 1 policy")
-    assert "| **mandatory** | `workloads-images-pinned` | `immich/immich-cache` |" in _section(report, "Policies")
+    assert "| **mandatory** | `workloads-images-pinned` | `immich/immich-cache` |" in _section(
+        report, "Policies"
+    )
 
 
 def test_a_setting_that_there_is_not_is_told_as_the_program_tells_it(deployed: Deployed) -> None:
