@@ -17,7 +17,7 @@ from components.secrets import Secrets
 from components.settings.proxy import Proxy
 from components.settings.tls import TlsAcme, TlsFiles, TlsSelfSigned
 from components.templates import render
-from components.values import ImageRef, Quantity
+from components.values import Hostname, ImageRef, Quantity
 from components.workload import (
     CommandCheck,
     ConfigFiles,
@@ -139,7 +139,8 @@ def image(tls: Kept) -> ImageRef:
 def script(tls: Kept, hostnames: Sequence[str]) -> str:
     """What it runs."""
     alternatives = ",".join(
-        f"{'IP' if _is_address(name) else 'DNS'}:{name}" for name in dict.fromkeys((*hostnames, "localhost"))
+        f"{'IP' if Hostname(name).is_ip else 'DNS'}:{name}"
+        for name in dict.fromkeys((*hostnames, "localhost"))
     )
     challenge = (
         f"--webroot --webroot-path {_FOLDER}/webroot"
@@ -159,7 +160,3 @@ def script(tls: Kept, hostnames: Sequence[str]) -> str:
         "key": tls.key if isinstance(tls, TlsFiles) else "",
     }
     return render("certificates.sh.j2", values)
-
-
-def _is_address(name: str) -> bool:
-    return name.replace(".", "").isdigit() or ":" in name

@@ -70,13 +70,9 @@ def _docker(docker: Docker) -> pulumi.ProviderResource:
     """Raises `pulumi.RunError`, which the engine shows without a traceback, when no container engine answers."""
     from pulumi_docker import Provider
 
-    from components.platform.docker.reach import address, problem
+    from components.platform.docker.reach import silence
 
-    reason = problem(
-        address(docker.host, os.environ),
-        tls_folder=docker.tls_folder or os.environ.get("DOCKER_CERT_PATH"),
-        ssh_options=docker.ssh_options,
-    )
+    reason = silence(docker.host, os.environ, tls_folder=docker.tls_folder, ssh_options=docker.ssh_options)
     if reason is not None:
         raise pulumi.RunError(f"{reason}. Nothing was planned or changed")
     return Provider(

@@ -90,15 +90,16 @@ def silent_engine(settings: bytes, env: Mapping[str, str]) -> str | None:
         return None
     import yaml
 
-    from components.platform.docker.reach import address, problem
+    from components.platform.docker.reach import silence
 
     try:
         section = mapping(mapping(mapping(yaml.safe_load(settings)).get("config")).get("immich:docker"))
     except yaml.YAMLError:
         return None  # the CLI says where the file is wrong
     host, folder = section.get("host"), section.get("tlsFolder")
-    return problem(
-        address(host if isinstance(host, str) else None, env),
+    return silence(
+        host if isinstance(host, str) else None,
+        env,
         tls_folder=folder if isinstance(folder, str) else None,
         ssh_options=[str(one) for one in items(section.get("sshOptions"))],
     )

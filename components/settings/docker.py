@@ -4,32 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from components.settings.base import AUTO, Section, WholeNumber
 from components.values import AbsolutePath, Cidr, ImageRef, IpAddress, ParsedStr, Quantity
-
-NETWORKS = (
-    "server",
-    "database",
-    "cache",
-    "machine-learning",
-    "proxy",
-    "server-outside",
-    "microservices-outside",
-    "machine-learning-outside",
-    "proxy-outside",
-    "cloudflared-outside",
-    "certificates-outside",
-)
-"""Networks that a stack may have, in the order in which they take their part of `docker.subnet`.
-
-`<workload>` joins a workload and those that are linked to it, with no way out; `<workload>-outside` is one workload's
-own way out.
-"""
 
 NetworkName = Literal[
     "server",
@@ -44,6 +25,12 @@ NetworkName = Literal[
     "cloudflared-outside",
     "certificates-outside",
 ]
+NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
+"""Networks that a stack may have, in the order in which they take their part of `docker.subnet`.
+
+`<workload>` joins a workload and those that are linked to it, with no way out; `<workload>-outside` is one workload's
+own way out.
+"""
 _SUBNET_BITS = 28
 
 
@@ -120,7 +107,7 @@ class Docker(Section):
     tls_folder: AbsolutePath | None = None
     """Folder of this machine with ca.pem, cert.pem and key.pem, for tcp://."""
     ssh_options: tuple[Annotated[str, Field(min_length=1, pattern=r"^[^\s]+$")], ...] = ()
-    """Options of the ssh command, one word each, such as `-i`, `/home/me/.ssh/id_photos`."""
+    """Options of the ssh command, one word each, such as `-i`, `.ssh/id_photos`."""
     engine: Literal["docker", "podman"] = "docker"
     """What answers there; Podman's socket differs in a few points."""
     selinux: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from immich_policy.config import Config
 from immich_policy.containers import Role, containers, having
@@ -14,15 +15,14 @@ from immich_policy.kubernetes_clusters import namespace
 from immich_policy.model import (
     UNKNOWN,
     Finding,
-    Judge,
     Judgement,
     Plain,
     Registered,
-    Rule,
     Severity,
     Stack,
     Unjudged,
     dig,
+    family_rule,
     flag,
     join,
     mappings,
@@ -208,17 +208,7 @@ def _setup(stack: Stack, config: Config) -> Iterable[Judgement]:
             )
 
 
-def _rule(name: str, severity: Severity, title: str, why: str, remediation: str, *, judge: Judge) -> Rule:
-    return Rule(
-        name=f"exposure-{name}",
-        family="exposure",
-        severity=severity,
-        title=title,
-        why=why,
-        remediation=remediation,
-        judge=judge,
-    )
-
+_rule = partial(family_rule, "exposure")
 
 RULES = (
     _rule(

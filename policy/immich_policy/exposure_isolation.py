@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from immich_policy.config import Config
 from immich_policy.containers import IMMICH, PRIVATE, Container, Role, having, immich_pods
@@ -12,15 +13,14 @@ from immich_policy.kubernetes_clusters import immich_clusters, namespace, object
 from immich_policy.model import (
     UNKNOWN,
     Finding,
-    Judge,
     Judgement,
     Plain,
     Registered,
-    Rule,
     Severity,
     Stack,
     Unjudged,
     dig,
+    family_rule,
     join,
     mapping,
     mappings,
@@ -259,17 +259,7 @@ def _before_api(one: Registered, path: str, name: str) -> Finding:
     )
 
 
-def _rule(name: str, severity: Severity, title: str, why: str, remediation: str, *, judge: Judge) -> Rule:
-    return Rule(
-        name=f"exposure-{name}",
-        family="exposure",
-        severity=severity,
-        title=title,
-        why=why,
-        remediation=remediation,
-        judge=judge,
-    )
-
+_rule = partial(family_rule, "exposure")
 
 RULES = (
     _rule(

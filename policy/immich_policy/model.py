@@ -257,6 +257,21 @@ class Rule:
         return f"docs/policies.md#{self.name}"
 
 
+def family_rule(  # noqa: PLR0917 - the first is fixed by each family
+    family: str, name: str, severity: Severity, title: str, why: str, remediation: str, *, judge: Judge
+) -> Rule:
+    """A rule whose name begins with that of its family."""
+    return Rule(
+        name=f"{family}-{name}",
+        family=family,
+        severity=severity,
+        title=title,
+        why=why,
+        remediation=remediation,
+        judge=judge,
+    )
+
+
 class Stack(Sequence[Registered]):
     """Everything that a program registers; views of it are made once (`once`)."""
 

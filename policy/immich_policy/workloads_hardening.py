@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from immich_policy.config import Config
 from immich_policy.containers import IMMICH, Container, Role, immich_pods
@@ -10,14 +11,13 @@ from immich_policy.kubernetes_clusters import immich_clusters
 from immich_policy.model import (
     UNKNOWN,
     Finding,
-    Judge,
     Judgement,
     Plain,
-    Rule,
     Severity,
     Stack,
     Unjudged,
     dig,
+    family_rule,
     flag,
     mapping,
     number,
@@ -219,17 +219,7 @@ def _service_links(stack: Stack, config: Config) -> Iterable[Judgement]:
             )
 
 
-def _rule(name: str, severity: Severity, title: str, why: str, remediation: str, *, judge: Judge) -> Rule:
-    return Rule(
-        name=f"workloads-{name}",
-        family="workloads",
-        severity=severity,
-        title=title,
-        why=why,
-        remediation=remediation,
-        judge=judge,
-    )
-
+_rule = partial(family_rule, "workloads")
 
 RULES = (
     _rule(

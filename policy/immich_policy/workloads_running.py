@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import cast
 
 from immich_policy.config import Config
@@ -13,15 +14,14 @@ from immich_policy.kubernetes_clusters import immich_clusters, namespace, object
 from immich_policy.model import (
     UNKNOWN,
     Finding,
-    Judge,
     Judgement,
     Plain,
     Registered,
-    Rule,
     Severity,
     Stack,
     Unjudged,
     dig,
+    family_rule,
     join,
     mapping,
     mappings,
@@ -252,17 +252,7 @@ def _mount_check(stack: Stack, config: Config) -> Iterable[Judgement]:
             yield Finding(resource=one.resource, path=found[0], message=message, setting=setting)
 
 
-def _rule(name: str, severity: Severity, title: str, why: str, remediation: str, *, judge: Judge) -> Rule:
-    return Rule(
-        name=f"workloads-{name}",
-        family="workloads",
-        severity=severity,
-        title=title,
-        why=why,
-        remediation=remediation,
-        judge=judge,
-    )
-
+_rule = partial(family_rule, "workloads")
 
 RULES = (
     _rule(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.platform.docker.containers import Folder, container_name
+from components.platform.docker.containers import Folder, container_name, mounted
 from components.platform.docker.objects import Inputs, labelled
 from components.platform.docker.options import DockerOptions
 from components.workload import ConfigFiles, SecretFiles, Storage, Workload
@@ -83,20 +83,8 @@ def loader(
             {"file": f"{_STAGING}/{index}/{name}", "content": text} for name, text in one.contents.items()
         ]
     for index, (_, folder) in enumerate(writable):
-        target = f"{_DATA}/{index}"
-        if folder.path is None:
-            mounts.append({"type": "volume", "source": folder.volume, "target": target, "readOnly": False})
-        elif options.selinux:
-            labelled_folders.append(
-                {
-                    "hostPath": folder.path,
-                    "containerPath": target,
-                    "readOnly": False,
-                    "selinuxRelabel": "z",
-                }
-            )
-        else:
-            mounts.append({"type": "bind", "source": folder.path, "target": target, "readOnly": False})
+        kind, made = mounted(folder, f"{_DATA}/{index}", read_only=False, selinux=options.selinux)
+        (mounts if kind == "mounts" else labelled_folders).append(made)
     text = script(workload, len(file_sets), writable)
     inputs: Inputs = {
         "name": container_name(f"{workload.name}-files", options),

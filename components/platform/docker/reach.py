@@ -21,6 +21,14 @@ def address(given: str | None, environ: Mapping[str, str]) -> str:
     return given or environ.get("DOCKER_HOST") or DEFAULT
 
 
+def silence(
+    given: str | None, environ: Mapping[str, str], *, tls_folder: str | None, ssh_options: Sequence[str]
+) -> str | None:
+    """`problem` of the engine that the settings name, or else the environment, as Docker's own variables have it."""
+    folder = tls_folder or environ.get("DOCKER_CERT_PATH")
+    return problem(address(given, environ), tls_folder=folder, ssh_options=ssh_options)
+
+
 def problem(host: str, *, tls_folder: str | None = None, ssh_options: Sequence[str] = ()) -> str | None:
     """One sentence on why the engine cannot be used, or None when it answers."""
     try:

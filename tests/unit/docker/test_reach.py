@@ -275,3 +275,18 @@ def test_the_program_stops_with_that_sentence_before_it_registers_anything(short
         mocks.run(_main, stack="home", config=config)
     assert str(caught.value).startswith(f"the container engine at {host} cannot be reached: ")
     assert str(caught.value).endswith("Nothing was planned or changed")
+
+
+def test_the_environments_certificates_are_used_where_the_settings_name_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def problem(host: str, **more: object) -> None:
+        asked.append((host, more["tls_folder"]))
+
+    monkeypatch.setattr(reach, "problem", problem)
+    environ = {"DOCKER_HOST": "tcp://nas:2376", "DOCKER_CERT_PATH": "/certs"}
+    reach.silence(None, environ, tls_folder=None, ssh_options=())
+    reach.silence("tcp://other:2376", environ, tls_folder="/own", ssh_options=())
+    assert asked == [("tcp://nas:2376", "/certs"), ("tcp://other:2376", "/own")]

@@ -1,12 +1,12 @@
-"""Every case file of the family `workloads`."""
+"""Every case file of the families whose findings are told by resource and path."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.policy.case_files import FAMILIES, Case, cases, findings, load, resources, unjudged
+from tests.policy.case_files import FAMILIES, RULES, Case, cases, findings, load, resources, unjudged
 
-CASES = cases("workloads")
+CASES = [case for family in FAMILIES for case in cases(family)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -20,7 +20,7 @@ def test_a_rule_finds_in_a_case_what_the_file_says_and_nothing_else(case: Case) 
     assert bool(expected) == case.path.stem.startswith("bad-"), "the name of the file says what is in it"
 
 
-@pytest.mark.parametrize("name", [rule.name for rule in FAMILIES["workloads"]])
+@pytest.mark.parametrize("name", RULES)
 def test_a_rule_has_a_good_case_and_two_bad_ones(name: str) -> None:
     stems = [case.path.stem for case in CASES if case.path.parent.name == name]
     assert sum(stem.startswith("good-") for stem in stems) >= 1
