@@ -125,9 +125,12 @@ def test_tcp_with_certificates_by_path_and_by_material(docker_host: str, tmp_pat
 
 SSH_STAND_IN = """#!{python}
 # Stands in for the ssh client: notes its arguments and joins its standard streams to the engine's socket.
-import os, socket, sys, threading
+import os, socket, sys, threading, time
 open({log!r}, "a").write(" ".join(sys.argv[1:]) + "\\n")
 if "wrong-host" in sys.argv:
+    # The connection ends before the reason is said, as a busy machine may have it.
+    os.close(1)
+    time.sleep(0.3)
     sys.exit("ssh: Could not resolve hostname wrong-host")
 engine = socket.socket(socket.AF_UNIX)
 engine.connect({socket!r})

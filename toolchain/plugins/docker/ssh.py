@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 from toolchain.plugins.provider import ProviderError
 
 _BUFFER: Final = 64 * 1024
+_LAST_WORDS_SECONDS: Final = 2.0
+"""How long a connection that ended is kept for what ssh says about it; a shared master connection holds the pipe open."""
 
 
 def command(address: str, options: Sequence[str]) -> list[str]:
@@ -82,7 +84,8 @@ class Tunnel:
         self._processes.add(process)
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise AssertionError("all three are pipes")
-        threading.Thread(target=self._listen, args=(process.stderr,), daemon=True).start()
+        listener = threading.Thread(target=self._listen, args=(process.stderr,), daemon=True)
+        listener.start()
         threading.Thread(target=_send, args=(connection, process.stdin), daemon=True).start()
         with connection, process.stdout as answers:
             while chunk := os.read(answers.fileno(), _BUFFER):
@@ -90,6 +93,9 @@ class Tunnel:
                     connection.sendall(chunk)
                 except OSError:
                     break  # the client has gone
+            else:
+                # The client asks `said` as soon as its connection ends.
+                listener.join(_LAST_WORDS_SECONDS)
             # A close alone is not seen by the client while the other thread still reads from the socket.
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
