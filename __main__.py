@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-from components.configuration import load_settings
+from components.configuration import load_settings, stack_file
 from components.immich import Immich, ImmichArgs
 from components.outputs import outputs
 from components.providers import platform, providers, render_directory
@@ -13,7 +13,9 @@ stack = pulumi.get_stack()
 settings = load_settings()
 with_providers = pulumi.ResourceOptions(providers=providers(settings, stack))
 target = platform(settings, stack, with_providers)
-immich = Immich(ImmichArgs(platform=target, settings=settings, stack=stack), with_providers)
+immich = Immich(
+    ImmichArgs(platform=target, settings=settings, stack=stack, stack_file=stack_file()), with_providers
+)
 target.finish()
 for name, value in outputs(settings, stack, render_directory(settings, stack)).items():
     pulumi.export(name, value)

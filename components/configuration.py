@@ -16,6 +16,29 @@ def load_settings() -> Settings:
 
     Raises `pulumi.RunError`, which the engine shows without a traceback, with every problem of the configuration.
     """
+    own, hidden = _own()
+    try:
+        return read_settings(
+            pulumi.get_stack(), {key: "" if key in hidden else value for key, value in own.items()}, hidden
+        )
+    except SettingsError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def stack_file() -> str:
+    """The stack's settings as a file that `pulumi` takes, with the names of its secrets and none of their values."""
+    own, hidden = _own()
+    lines = ["# Settings of this stack. Secrets are not in it" + (":" if hidden else ".")]
+    lines += [f"#   {PROJECT}:{key}" for key in sorted(hidden)]
+    lines += [
+        "config:",
+        *(f"  {PROJECT}:{key}: {text}" for key, text in sorted(own.items()) if key not in hidden),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _own() -> tuple[dict[str, str], set[str]]:
+    """This program's texts by key, and the keys of those that are secret."""
     texts = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
     secret = {
         *runtime_config.get_config_secret_keys_env(),
@@ -23,10 +46,4 @@ def load_settings() -> Settings:
     }
     prefix = f"{PROJECT}:"
     own = {key.removeprefix(prefix): str(value) for key, value in texts.items() if key.startswith(prefix)}
-    hidden = {key.removeprefix(prefix) for key in secret if key.startswith(prefix)}
-    try:
-        return read_settings(
-            pulumi.get_stack(), {key: "" if key in hidden else value for key, value in own.items()}, hidden
-        )
-    except SettingsError as error:
-        raise pulumi.RunError(str(error)) from None
+    return own, {key.removeprefix(prefix) for key in secret if key.startswith(prefix)}

@@ -13,7 +13,7 @@ from components.platform.base import Platform
 from components.platform.specs import Archive, DatabaseCluster, PublishedSecret
 from components.secret_text import SecretText
 from components.secrets import Secrets
-from components.settings.backup import Backup
+from components.settings.archive import Archive as ArchiveSettings
 from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
 from components.sizing import healthy, placement, postgres_parameters, resources
 from components.templates import render
@@ -49,7 +49,8 @@ class DatabaseArgs:
     platform: Platform
     settings: BundledDatabase | CloudNativePg | ExternalDatabase
     secrets: Secrets
-    backup: Backup | None
+    backup: ArchiveSettings | None
+    """Continuous archive; with CloudNativePG only."""
     monitoring_namespace: str | None = None
     """Where whoever reads the metrics runs."""
 
@@ -228,7 +229,7 @@ def cluster_spec(
     )
 
 
-def _archive(settings: CloudNativePg, backup: Backup) -> Archive:
+def _archive(settings: CloudNativePg, backup: ArchiveSettings) -> Archive:
     store = backup.object_store
     return Archive(
         name=store.name,

@@ -18,6 +18,10 @@ DIGESTS: Mapping[str, Mapping[str, str]] = {
         # public configurations
         "2026.10.0": "sha256:9b49eed8f62806d5d45ddf59ecefb5710429598ea6d3fcccd2af938f621b2b07",
     },
+    "docker.io/grafana/grafana": {
+        # public configurations
+        "13.2.3": "sha256:b28bae15e219c998fb0e0424ed724930cc61b1f61fb404d47c862f9a23f9e572",
+    },
     "docker.io/library/busybox": {
         # Aviator-Coding/home-ops 2026-05-27, rwlove/home-ops 2026-07-24
         "1.37.0": "sha256:9532d8c39891ca2ecde4d30d7710e01fb739c87a8b9299685c63704296b16028",
@@ -29,6 +33,34 @@ DIGESTS: Mapping[str, Mapping[str, str]] = {
     "docker.io/nginxinc/nginx-unprivileged": {
         # public configurations
         "1.31.6-alpine": "sha256:26b0bf6fbf07297983cb341998d79c831508787de26627dd2a112321b9c3a4af",
+    },
+    "docker.io/oliver006/redis_exporter": {
+        # public configuration
+        "v1.91.1": "sha256:c67a432dba6b4ae30f471e3c77cf14a289133bbeeb89abb0bb03e6092efb2836",
+    },
+    "docker.io/prom/alertmanager": {
+        # public configuration
+        "v0.34.1": "sha256:e9733bafb1bdef9b00e25a21f8f99dc26a22224bf16641ad754d1649f4c3357a",
+    },
+    "docker.io/prom/blackbox-exporter": {
+        # public configurations
+        "v0.28.0": "sha256:e753ff9f3fc458d02cca5eddab5a77e1c175eee484a8925ac7d524f04366c2fc",
+    },
+    "docker.io/prom/node-exporter": {
+        # public configurations
+        "v1.12.1": "sha256:1b4e4438faca4dd7e001dd445d161a4a2091b0fededa84093b3a8dfeae1f1be0",
+    },
+    "docker.io/prom/prometheus": {
+        # public configurations
+        "v3.15.0": "sha256:efd719c99d83b060d9daefdcf00360461adf279f45ef5391f8d111892118753e",
+    },
+    "docker.io/rclone/rclone": {
+        # public configurations
+        "1.74.0": "sha256:d2e0e88359d0b2e67cfcd2c43d5405185eb8adfc207079df27c42da82c5207bc",
+    },
+    "docker.io/restic/restic": {
+        # public configurations
+        "0.19.1": "sha256:136600b6ff6843d61d355f7f71f460a166429f35de6fd11b568fece3c9a4d510",
     },
     "docker.io/valkey/valkey": {
         # public configurations
@@ -246,5 +278,12 @@ DIGESTS: Mapping[str, Mapping[str, str]] = {
         # public configurations
         "18.6-1.1.1": "sha256:c7672bc011351a587cc292a94aac7eeebb593ed2e120077bd9c9944c9467db93",
     },
+    "nvcr.io/nvidia/k8s/dcgm-exporter": {
+        # public configurations
+        "4.5.3-4.8.2-distroless": "sha256:60d3b00ac80b4ae77f94dae2f943685605585ad9e92fdccda3154d009ae317cc",
+    },
+    "quay.io/prometheuscommunity/postgres-exporter": {
+        # mitchross/talos-argocd-proxmox 2026-07-30 and other public configurations
+        "v0.20.1": "sha256:ac5ec343104fae0e2d84a27bb8d69b38430a11910c5382cad85d478d2bab713e",
+    },
 }
-"""Repository -> tag -> digest."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pulumi
 
@@ -20,12 +21,17 @@ from components.proxy import NAME as PROXY
 from components.proxy import Proxy, ProxyArgs
 from components.secrets import Secrets
 from components.server import Server, ServerArgs
+from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
 from components.settings.secret_source import ExternalSecrets
 from components.settings.storage import shared_by_nodes
 from components.settings.wanted import wanted_secrets
+from components.sizing import placement
 from components.storage import Storage, StorageArgs
 from components.upload_path import is_proxied
+
+if TYPE_CHECKING:
+    from components.backup import Backup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +41,8 @@ class ImmichArgs:
     platform: Platform
     settings: Settings
     stack: str
+    stack_file: str = ""
+    """The stack's settings as a file without secrets; a copy of it goes with the backups."""
 
 
 class Immich(pulumi.ComponentResource):
@@ -63,7 +71,7 @@ class Immich(pulumi.ComponentResource):
                 platform=platform,
                 settings=settings.database,
                 secrets=secrets,
-                backup=settings.backup,
+                backup=settings.backup.archive if settings.backup is not None else None,
                 monitoring_namespace=settings.kubernetes.monitoring_namespace,
             ),
             child,
@@ -85,6 +93,8 @@ class Immich(pulumi.ComponentResource):
             platform.publish(
                 PublishedSecret(name="app", items={"immich.json": app.text}), secrets.values, parent=self
             )
+        backup = _backup(args, secrets, database, child)
+        restored = backup.restore(database.ready) if backup is not None else ()
         in_front = any(is_proxied(name, settings.cloudflare) for name in settings.host.names)
         links = (database.connection.link, cache.connection.link, machine_learning.link)
         server = Server(
@@ -115,10 +125,12 @@ class Immich(pulumi.ComponentResource):
                 shared_media=all(shared_by_nodes(source) for _, source in settings.storage.sources()),
                 app=app,
                 secrets=secrets,
-                after=(*database.ready, *cache.ready),
+                after=(*database.ready, *cache.ready, *restored),
             ),
             child,
         )
+        if backup is not None:
+            backup.schedule((server.ready,))
         cloudflare = settings.cloudflare
         proxy = Proxy(
             ProxyArgs(
@@ -151,3 +163,37 @@ class Immich(pulumi.ComponentResource):
             )
             self.outputs = made.outputs
         self.register_outputs({})
+
+
+def _backup(
+    args: ImmichArgs, secrets: Secrets, database: Database, child: pulumi.ResourceOptions
+) -> Backup | None:
+    """Imports what only stacks with backups need."""
+    settings = args.settings
+    if settings.backup is None or not (
+        settings.backup.targets or takes_dumps(settings.backup, settings.database)
+    ):
+        return None
+    from components.backup import Backup, BackupArgs
+    from components.database_client import database_client
+
+    return Backup(
+        BackupArgs(
+            platform=args.platform,
+            settings=settings.backup,
+            restore=settings.restore,
+            storage=settings.storage,
+            database=database_client(settings.database, database.connection),
+            dumps=takes_dumps(settings.backup, settings.database),
+            stack=args.stack,
+            version=settings.server.version,
+            timezone=settings.server.timezone,
+            user=settings.server.user,
+            group=settings.server.group,
+            placement=placement(settings.server.placement),
+            stack_file=args.stack_file,
+            app=settings.app is not None,
+            secrets=secrets,
+        ),
+        child,
+    )

@@ -133,6 +133,7 @@ def linked_workloads(settings: Settings) -> frozenset[str]:
         "database": isinstance(settings.database, BundledDatabase),
         "cache": isinstance(settings.cache, BundledCache),
         "machine-learning": isinstance(settings.machine_learning, BundledMachineLearning),
+        "backup-rclone": settings.backup is not None and settings.backup.needs_rclone,
     }
     return frozenset(name for name, linked in found.items() if linked)
 

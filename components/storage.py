@@ -60,10 +60,11 @@ def server_mounts(storage: settings.Storage) -> tuple[Mounted, ...]:
 def volume_requests(storage: settings.Storage) -> list[VolumeRequest]:
     """What to ask of the platform for."""
     read_only = {f"library-{library.name}" for library in storage.external_libraries if library.read_only}
-    return [_request(name, source, name in read_only) for name, source in storage.sources()]
+    return [volume_request(name, source, read_only=name in read_only) for name, source in storage.sources()]
 
 
-def _request(name: str, source: settings.VolumeSource, read_only: bool) -> VolumeRequest:
+def volume_request(name: str, source: settings.VolumeSource, *, read_only: bool) -> VolumeRequest:
+    """What to ask of the platform for one source."""
     match source:
         case settings.Volume():
             return VolumeRequest(

@@ -27,6 +27,26 @@ CLOUDFLARED: Final = "2026.10.0"
 CERTBOT: Final = "v5.7.0"
 # renovate: datasource=docker depName=docker.io/library/busybox
 BUSYBOX: Final = "1.37.0"
+# renovate: datasource=docker depName=docker.io/restic/restic
+RESTIC: Final = "0.19.1"
+# renovate: datasource=docker depName=docker.io/rclone/rclone
+RCLONE: Final = "1.74.0"
+# renovate: datasource=docker depName=docker.io/prom/prometheus
+PROMETHEUS: Final = "v3.15.0"
+# renovate: datasource=docker depName=docker.io/prom/alertmanager
+ALERTMANAGER: Final = "v0.34.1"
+# renovate: datasource=docker depName=docker.io/grafana/grafana
+GRAFANA: Final = "13.2.3"
+# renovate: datasource=docker depName=docker.io/prom/node-exporter
+NODE_EXPORTER: Final = "v1.12.1"
+# renovate: datasource=docker depName=docker.io/prom/blackbox-exporter
+BLACKBOX_EXPORTER: Final = "v0.28.0"
+# renovate: datasource=docker depName=quay.io/prometheuscommunity/postgres-exporter
+POSTGRES_EXPORTER: Final = "v0.20.1"
+# renovate: datasource=docker depName=docker.io/oliver006/redis_exporter
+VALKEY_EXPORTER: Final = "v1.91.1"
+# renovate: datasource=docker depName=nvcr.io/nvidia/k8s/dcgm-exporter
+DCGM_EXPORTER: Final = "4.5.3-4.8.2-distroless"
 
 _SERVER: Final = "ghcr.io/immich-app/immich-server"
 _MACHINE_LEARNING: Final = "ghcr.io/immich-app/immich-machine-learning"
@@ -104,6 +124,47 @@ def certbot_image() -> ImageRef:
 def busybox_image() -> ImageRef:
     """Image that puts files into volumes on one host."""
     return pinned("docker.io/library/busybox", BUSYBOX)
+
+
+def restic_image() -> ImageRef:
+    """Image that copies files, encrypted."""
+    return pinned("docker.io/restic/restic", RESTIC)
+
+
+def rclone_image() -> ImageRef:
+    """Image that reaches what restic does not by itself."""
+    return pinned("docker.io/rclone/rclone", RCLONE)
+
+
+_MONITORING: Mapping[str, tuple[str, str]] = {
+    "prometheus": ("docker.io/prom/prometheus", PROMETHEUS),
+    "alertmanager": ("docker.io/prom/alertmanager", ALERTMANAGER),
+    "grafana": ("docker.io/grafana/grafana", GRAFANA),
+    "volumes": ("docker.io/prom/node-exporter", NODE_EXPORTER),
+    "doors": ("docker.io/prom/blackbox-exporter", BLACKBOX_EXPORTER),
+    "postgres": ("quay.io/prometheuscommunity/postgres-exporter", POSTGRES_EXPORTER),
+    "valkey": ("docker.io/oliver006/redis_exporter", VALKEY_EXPORTER),
+    "gpu": ("nvcr.io/nvidia/k8s/dcgm-exporter", DCGM_EXPORTER),
+}
+
+
+def monitoring_image(part: str) -> ImageRef:
+    """Image of a part of monitoring: prometheus, alertmanager, grafana, or the exporter of volumes, doors, postgres,
+    valkey, gpu.
+    """
+    return pinned(*_MONITORING[part])
+
+
+def client_image(postgres: int, vectorchord: str | None = None) -> ImageRef:
+    """Image with PostgreSQL's programs of a major version, and VectorChord to load a dump into; where there is one with
+    that VectorChord, it is taken. Raises `ValueError` where the table has none of that major version.
+    """
+    images = {pair: image for pair, image in database_images("bundled").items() if pair[0] == str(postgres)}
+    if not images:
+        raise ValueError(f"no image of PostgreSQL {postgres} is in the table")
+    if vectorchord is not None and (str(postgres), vectorchord) in images:
+        return images[str(postgres), vectorchord]
+    return images[max(images, key=lambda pair: tuple(int(part) for part in pair[1].split(".")))]
 
 
 def database_images(flavour: str) -> dict[tuple[str, str], ImageRef]:

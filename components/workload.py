@@ -141,6 +141,8 @@ class Link:
     to: str
     """Name of the other workload, or of a service that the platform made, such as a database cluster."""
     port: int
+    at: str | None = None
+    """On one host: the network in which both meet (`Workload.meets`), where it is not that of the other."""
 
 
 def address_range(host: str) -> str | None:
@@ -303,6 +305,10 @@ class Workload:
     links: tuple[Link, ...] = ()
     egress: tuple[Egress, ...] = ()
     ingress: tuple[Ingress, ...] = ()
+    meets: tuple[str, ...] = ()
+    """On one host: networks of several that it is in beside those of its links."""
+    way_out: str | None = None
+    """On one host: the way out that it shares with others; None gives it one of its own."""
     termination_grace: int = 30
     """Seconds between the request to end and the kill."""
     start_timeout: int = 600

@@ -8,6 +8,7 @@ from typing import Protocol
 import pulumi
 
 from components.platform.specs import CertificateSpec, DatabaseCluster, PublishedSecret
+from components.task import Task
 from components.ways import Way
 from components.workload import VolumeRequest, Workload
 
@@ -57,6 +58,21 @@ class Platform(Protocol):
         fingerprints: Mapping[str, pulumi.Output[str]] | None = None,
     ) -> pulumi.Resource:
         """Run a workload once `after` is there; gives the resource that is ready when the workload is."""
+        ...
+
+    def task(
+        self,
+        task: Task,
+        *,
+        parent: pulumi.Resource,
+        after: Sequence[pulumi.Resource] = (),
+        fingerprints: Mapping[str, pulumi.Output[str]] | None = None,
+    ) -> pulumi.Resource:
+        """Run a task by the clock, or once when it is made and `after` is there.
+
+        Gives the resource that is ready when the task is waiting for its time, or, without a schedule, when it has
+        succeeded: what comes after it never happens if it fails.
+        """
         ...
 
     def database_cluster(

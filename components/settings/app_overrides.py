@@ -28,7 +28,7 @@ def app_overrides(
     if host.name != "localhost":
         overrides["server"] = {"externalDomain": host.url}
     if backup is not None:
-        # The archive is the one truth; Immich's own dump under the same name of "backup" would only suggest two.
+        # One truth: Immich's own dump under the same name would only suggest two.
         overrides["backup"] = {"database": {"enabled": False}}
     return overrides
 

@@ -24,12 +24,18 @@ NetworkName = Literal[
     "proxy-outside",
     "cloudflared-outside",
     "certificates-outside",
+    "backup-rclone",
+    "backup-rclone-outside",
+    "tasks-outside",
+    "monitoring",
+    "monitoring-outside",
 ]
 NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
 """Networks that a stack may have, in the order in which they take their part of `docker.subnet`.
 
 `<workload>` joins a workload and those that are linked to it, with no way out; `<workload>-outside` is one workload's
-own way out.
+own way out, `tasks-outside` that of the steps of tasks. In `monitoring` whoever reads numbers meets whoever is read;
+`monitoring-outside` is the way out of those who watch.
 """
 _SUBNET_BITS = 28
 
@@ -152,7 +158,7 @@ class Docker(Section):
 
     @model_validator(mode="after")
     def _networks_do_not_overlap(self) -> Self:
-        given = [(name, ipaddress.ip_network(one.subnet)) for name, one in self.networks.items()]
+        given = [(name, ipaddress.ip_network(one.subnet)) for name, one in sorted(self.networks.items())]
         for index, (name, network) in enumerate(given):
             for other, another in given[index + 1 :]:
                 if network.overlaps(another):

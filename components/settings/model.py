@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from components.settings.app import AppConfig
-    from components.settings.backup import Backup
+    from components.settings.backup import Backup, Restore
     from components.settings.cache import Cache
     from components.settings.cloudflare import Cloudflare
     from components.settings.database import Database
@@ -47,7 +47,9 @@ class Settings:
     docker: Docker | None = None
     """One host with a container engine, instead of a cluster."""
     backup: Backup | None = None
-    """Backups of the database; none makes none."""
+    """Backups of database and files, and their drill; none makes none."""
+    restore: Restore | None = None
+    """What a new deployment starts from; none starts empty."""
     cloudflare: Cloudflare | None = None
     """Tunnel, DNS and Access at Cloudflare; none uses nothing of it."""
     app: AppConfig | None = None
@@ -82,6 +84,7 @@ SECTIONS: Mapping[str, SectionSpec] = {
     "docker": SectionSpec("docker", "Docker", optional=True),
     "secrets": SectionSpec("secret_source", "SecretSource"),
     "backup": SectionSpec("backup", "Backup", optional=True),
+    "restore": SectionSpec("backup", "Restore", optional=True),
     "cloudflare": SectionSpec("cloudflare", "Cloudflare", optional=True),
     "app": SectionSpec("app", "AppConfig", optional=True),
 }
@@ -94,6 +97,10 @@ SECRET_KEYS: Mapping[str, str] = {
     "smtpPassword": "password at the mail server",
     "backupAccessKeyId": "access key of the backup store",
     "backupSecretAccessKey": "secret key of the backup store",
+    "backupPassword": "password that every copy is encrypted with",
+    "backupSshKey": "private SSH key for the backup machine, in OpenSSH's format, without a passphrase",
+    "backupRestPassword": "password at the rest-server",
+    "backupRcloneConfig": "rclone's configuration file with the remote",
     "acmeDnsToken": "API token with DNS:Edit for the zone, for certbot",
     "cloudflareApiToken": "API token of Cloudflare",
     "cloudflareTunnelCredentials": "credentials file (JSON) of a Cloudflare tunnel that exists",

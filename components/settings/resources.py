@@ -71,6 +71,12 @@ DEFAULTS: dict[str, Resources] = {
     "database": _resources("250m", "1Gi", "2", "2Gi"),
     "cache": _resources("50m", "64Mi", "500m", "512Mi"),
     "proxy": _resources("50m", "64Mi", "2", "256Mi"),
+    "backup": _resources("100m", "256Mi", "2", "2Gi"),
+    "backupRclone": _resources("50m", "64Mi", "1", "512Mi"),
+    "exporter": _resources("20m", "32Mi", "500m", "128Mi"),
+    "prometheus": _resources("100m", "256Mi", "2", "1Gi"),
+    "alertmanager": _resources("20m", "32Mi", "500m", "128Mi"),
+    "grafana": _resources("50m", "128Mi", "1", "512Mi"),
     "cloudflared": _resources("50m", "64Mi", "1", "256Mi"),
 }
 """Defaults by container. The database has at least the 2 GB of requirements.md; machine learning more than the 4 GiB

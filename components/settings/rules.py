@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components import versions
 from components.settings.app_overrides import app_overrides
+from components.settings.backup_rules import BACKUP_RULES
 from components.settings.cache import BundledCache
 from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
 from components.settings.docker_rules import DOCKER_RULES
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 RULES: list[Rule] = [
     *(Rule(("host", "proxy", "cloudflare"), check) for check in DOOR_CHECKS),
     *DOCKER_RULES,
+    *BACKUP_RULES,
 ]
 
 
@@ -159,18 +161,6 @@ def database_is_compatible(server: Server, database: Database) -> Iterator[Findi
             key="database.vectorchord",
             given=database.vectorchord,
             reason=f"Immich {server.version} accepts VectorChord {versions.vectorchord_range(server.version)}",
-        )
-
-
-@_rule("backup", "database")
-def backup_has_an_operator(backup: Backup | None, database: Database) -> Iterator[Finding]:
-    """Archiving to an object store is the operator's work."""
-    if backup is not None and not isinstance(database, CloudNativePg):
-        yield Finding(
-            key="backup.objectStore",
-            given=f"database.kind {database.kind}",
-            reason="archiving to an object store needs database.kind cloudnative-pg",
-            hint="leave immich:backup out: Immich dumps a bundled database into its backups folder every night",
         )
 
 

@@ -9,8 +9,11 @@ from pydantic import Field
 from components.settings.base import Section, default_kind
 from components.values import Duration, ObjectName
 
-PublishedName = Literal["database", "database-owner", "cache", "backup", "app", "cloudflared"]
-"""The Secrets that this program publishes; `database-owner` and `backup` only with CloudNativePG."""
+PublishedName = Literal[
+    "database", "database-owner", "cache", "backup", "backup-files", "backup-rclone", "app", "cloudflared"
+]
+"""The Secrets that this program publishes; `database-owner` and `backup` only with CloudNativePG, `backup-files` and
+`backup-rclone` only with targets of backups."""
 
 
 class PulumiSecrets(Section):

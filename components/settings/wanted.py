@@ -33,7 +33,7 @@ def wanted_secrets(  # noqa: PLR0917 - one for each section
     if isinstance(cache, BundledCache) or cache.password:
         wanted["cachePassword"] = isinstance(cache, BundledCache)
     if backup is not None:
-        wanted |= {"backupAccessKeyId": False, "backupSecretAccessKey": False}
+        wanted |= backup.secret_keys
     if app is not None:
         wanted |= dict.fromkeys(sorted(app.required_secrets), False)
     existing = cloudflare.tunnel.existing if cloudflare is not None and cloudflare.tunnel else None

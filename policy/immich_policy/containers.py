@@ -235,10 +235,19 @@ def _roles(one: Container) -> frozenset[Role]:
         ("pgvecto", Role.DATABASE),
     ):
         if part in (name or program):
-            return frozenset({role})
+            return (
+                frozenset() if role is Role.DATABASE and _borrows_programs(one, names) else frozenset({role})
+            )
     if not name and names & {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD_FILE", "PGDATA"}:
         return frozenset({Role.DATABASE})
     return frozenset()
+
+
+def _borrows_programs(one: Container, names: set[str]) -> bool:
+    """Whether it runs a script of its own in PostgreSQL's image, as dumps do: no data folder and no variable of it."""
+    key = "entrypoints" if one.docker else "command"
+    own = bool(strings(one.props, key)) and not any(name.startswith(("POSTGRES", "PGDATA")) for name in names)
+    return own and not any("/postgresql" in mount.target for mount in one.mounts())
 
 
 def _workers(one: Container) -> frozenset[Role]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from immich_policy import data_backups, data_volumes
+from immich_policy import data_backups, data_dumps, data_volumes
 
-RULES = (*data_volumes.RULES, *data_backups.RULES)
+RULES = (*data_volumes.RULES, *data_backups.RULES, *data_dumps.RULES)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from immich_policy.config import Config
-from immich_policy.containers import Role, having
+from immich_policy.data_dumps import judge_single
 from immich_policy.kubernetes_clusters import GROUP, clusters, namespace, object_name
 from immich_policy.model import (
     UNKNOWN,
@@ -34,11 +34,6 @@ _RETENTION = re.compile(r"[1-9][0-9]*[dwm]\Z")
 _SIX = 6
 _DESCRIPTORS = re.compile(r"@(?:yearly|annually|monthly|weekly|daily|midnight|hourly)\Z")
 _INSIDE = re.compile(r"(?:\.svc(?:\.[\w.-]+)?|(?:^|\.)localhost|^127\..*|^::1)\Z")
-SINGLE_HOST = (
-    "is not checked here: the database is a container of this stack and not a CloudNativePG Cluster, and backups of "
-    "such a database are no part of what a program can register yet. Until then copy Immich's own "
-    "dumps (the folder `backups` of the media) to another machine"
-)
 
 
 def _schedules(stack: Stack, cluster: Registered) -> list[Registered]:
@@ -67,17 +62,11 @@ def _exist(stack: Stack, config: Config) -> Iterable[Judgement]:
     for cluster in found:
         yield from _backed_up(stack, cluster)
     if not found:
-        for database in single_databases(stack):
-            yield Unjudged(resource=database, path="", what=SINGLE_HOST)
-
-
-def single_databases(stack: Stack) -> list[Registered]:
-    """What runs PostgreSQL as a container of the stack itself."""
-    return [one.resource for one in having(stack, Role.DATABASE)]
+        yield from judge_single(stack)
 
 
 def _backed_up(stack: Stack, cluster: Registered) -> Iterable[Judgement]:
-    setting = "backup.objectStore and backup.schedule"
+    setting = "backup.archive"
     in_tree = mapping(cluster.props, "spec", "backup", "barmanObjectStore")
     archiver = _archiver(cluster)
     if archiver is None and not in_tree:
@@ -124,7 +113,7 @@ def _leaves(one: Registered, path: str, store: dict[str, Plain], setting: str) -
             resource=one,
             path=f"{path}.endpointURL",
             message=message,
-            setting="backup.objectStore.endpointUrl",
+            setting="backup.archive.objectStore.endpointUrl",
         )
 
 
@@ -154,13 +143,13 @@ def _schedule(stack: Stack, config: Config) -> Iterable[Judgement]:
             resource=one,
             path="spec.schedule",
             message=f"the schedule is {shown(schedule)}{five}; CloudNativePG takes six fields, seconds first",
-            setting="backup.schedule, such as “0 0 2 * * *” for two at night",
+            setting="backup.archive.schedule, such as “0 0 2 * * *” for two at night",
         )
 
 
 def _retention(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
-    setting = "backup.retention, such as 30d"
+    setting = "backup.archive.retention, such as 30d"
     for cluster in stack.once(clusters):
         for one, _, _ in stores_of(stack, cluster):
             where = "spec.backup.retentionPolicy" if one is cluster else "spec.retentionPolicy"
@@ -178,10 +167,10 @@ RULES = (
         name="data-backups",
         family="data",
         severity=Severity.CRITICAL,
-        title="The database is archived and backed up on a schedule, to another machine.",
+        title="The database is archived and backed up on a schedule.",
         why="Albums, faces, people and shares live in the database alone. A backup beside the data goes with the data.",
         remediation="Register an ObjectStore outside the cluster, the plugin barman-cloud with `isWALArchiver`, and a "
-        "ScheduledBackup. Databases that are a container of the stack are not judged yet; the output says so.",
+        "ScheduledBackup; or, for a database in a container, something that runs `pg_dump` by the clock.",
         judge=_exist,
     ),
     Rule(

@@ -32,9 +32,10 @@ SETTINGS: Final[Mapping[str, str]] = {
     "workloads-gpu-worker": "server.gpu",
     "workloads-external-library-read-only": "storage.externalLibraries",
     "data-lasting": "storage.media",
-    "data-backups": "backup.objectStore",
-    "data-backup-schedule": "backup.schedule",
-    "data-backup-retention": "backup.retention",
+    "data-backups": "backup",
+    "data-backups-leave": "backup.targets",
+    "data-backup-schedule": "backup.archive.schedule",
+    "data-backup-retention": "backup.archive.retention",
 }
 """Rule -> the setting of this project that decides; the program itself takes care of the others."""
 

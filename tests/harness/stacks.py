@@ -48,7 +48,8 @@ REPLACEABLE_NAMES = frozenset({"fingerprint-key"})
 """Resources of these types that can be made again: a new key of fingerprints restarts pods, no more."""
 
 _FILES_OF_A_HOST = re.compile(
-    r"-(server|microservices|database|cache|machine-learning|proxy|cloudflared|certificates)-(secret|config)-[a-z-]+"
+    r"-(server|microservices|database|cache|machine-learning|proxy|cloudflared|certificates|(?:backup|drill|restore)-[a-z]+"
+    r")-(secret|config)-[a-z-]+"
 )
 """Volumes of a host with files that are put there anew at every change."""
 

@@ -16,12 +16,13 @@ from components.workload import Workload
 OUTSIDE = "-outside"
 
 
-def joined_by(workload: Workload, options: DockerOptions) -> list[str]:
-    """Short names of the networks that a workload is in, its own first."""
+def joined_by(workload: Workload, options: DockerOptions, way_out: str | None = None) -> list[str]:
+    """Short names of the networks that a workload is in, its own first; `way_out` is another way out than its own."""
     found = [workload.name] if workload.name in options.joined else []
-    found += [link.to for link in workload.links]
+    found += [link.at or link.to for link in workload.links]
+    found += workload.meets
     if workload.egress or published(workload):
-        found.append(f"{workload.name}{OUTSIDE}")
+        found.append(way_out or workload.way_out or f"{workload.name}{OUTSIDE}")
     return list(dict.fromkeys(found))
 
 

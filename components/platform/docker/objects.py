@@ -30,7 +30,7 @@ INPUTS: Mapping[Kind, frozenset[str]] = {
 }  # fmt: skip
 """Wire names of the inputs that this program gives, by resource."""
 
-_OUTPUTS: Mapping[Kind, str] = {"RemoteImage": "imageId"}
+_OUTPUTS: Mapping[Kind, str] = {"RemoteImage": "imageId", "Container": "exitCode"}
 
 
 def type_token(kind: Kind) -> str:
@@ -83,6 +83,12 @@ def register(
 def image_id(image: pulumi.CustomResource) -> pulumi.Output[str]:
     """Id of an image on the engine."""
     found: pulumi.Output[str] = image.__dict__[_OUTPUTS["RemoteImage"]]
+    return found
+
+
+def exit_code(container: pulumi.CustomResource) -> pulumi.Output[int | None]:
+    """Exit code of a container that has ended."""
+    found: pulumi.Output[int | None] = container.__dict__[_OUTPUTS["Container"]]
     return found
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 
 from components.naming import object_name
 from components.platform.base import Values
-from components.platform.docker import containers, files, networks, volumes
+from components.platform.docker import containers, files, networks, tasks, volumes
 from components.platform.docker.containers import ContainerContext, Folder
 from components.platform.docker.files import FileSet
-from components.platform.docker.objects import image_id, register
+from components.platform.docker.objects import exit_code, image_id, register
 from components.platform.docker.options import DockerOptions
 from components.platform.specs import CertificateSpec, DatabaseCluster, PublishedSecret
 from components.secret_text import SecretText
+from components.task import Task
 from components.values import ImageRef
 from components.ways import PublishedPortSpec, TraefikSpec, Way
 from components.workload import ConfigFiles, SecretFiles, Storage, VolumeRequest, Workload
@@ -99,29 +101,7 @@ class DockerPlatform(pulumi.ComponentResource):
     ) -> pulumi.Resource:
         """Run a workload once `after` is there; gives what is ready when its health check says so."""
         options = self._options
-        file_sets = self._file_sets(workload)
-        needed = [*after, *self._filled(workload, file_sets, parent)]
-        revision = {
-            **workload.revision,
-            **{
-                mount.name: containers.digest(mount.files)
-                for mount in workload.mounts
-                if isinstance(mount, ConfigFiles)
-            },
-        }
-        labels: dict[str, Any] = {f"immich.revision-{name}": value for name, value in revision.items()}
-        labels |= {f"immich.secret-{name}": value for name, value in (fingerprints or {}).items()}
-        context = ContainerContext(
-            options=options,
-            image=self._image(workload.image),
-            networks=(
-                *(self._network(name) for name in networks.joined_by(workload, options)),
-                *networks.foreign(workload),
-            ),
-            folders=self._folders,
-            files={one.path: one.volume for one in file_sets},
-            labels=labels,
-        )
+        context, needed = self._surroundings(workload, parent, after, fingerprints)
         made = [
             register(
                 "Container",
@@ -149,6 +129,56 @@ class DockerPlatform(pulumi.ComponentResource):
             )
         return made[0]
 
+    def task(
+        self,
+        task: Task,
+        *,
+        parent: pulumi.Resource,
+        after: Sequence[pulumi.Resource] = (),
+        fingerprints: Mapping[str, pulumi.Output[str]] | None = None,
+    ) -> pulumi.Resource:
+        """A container for each step: those of a schedule wait for their turn, others run now, one after the other.
+
+        Gives the first step's container of a schedule. Without one, something that is only there when the last step has
+        ended well: a step that fails raises `pulumi.RunError` for whatever waits for it.
+        """
+        options = self._options
+        made: list[pulumi.CustomResource] = []
+        succeeded: list[pulumi.Output[str]] = []
+        for number in range(1, len(task.steps) + 1):
+            workload = tasks.step(task, number)
+            context, needed = self._surroundings(
+                workload,
+                parent,
+                [*after, *(made if task.schedule is None else ())],
+                fingerprints,
+                way_out=tasks.way_out(),
+            )
+            labels = {**context.labels, **tasks.labels(task, number)}
+            if succeeded:
+                labels[tasks.PREVIOUS_LABEL] = succeeded[-1]
+            name = containers.container_name(workload.name, options)
+            inputs = tasks.inputs(task, containers.container(workload, replace(context, labels=labels)))
+            one = register(
+                "Container",
+                name,
+                inputs,
+                parent=parent,
+                after=needed,
+                timeout=task.deadline + workload.start_timeout,
+                ignore=containers.ignored(options),
+            )
+            made.append(one)
+            if task.schedule is None:
+                succeeded.append(pulumi.Output.all(one.id, exit_code(one)).apply(tasks.judge(task, name)))
+        if task.schedule is not None:
+            return made[0]
+        return pulumi.Stash(
+            f"{options.prefix}-{task.name}-done",
+            pulumi.ResourceOptions(parent=parent, depends_on=made),
+            input=succeeded[-1],
+        )
+
     def database_cluster(
         self, spec: DatabaseCluster, *, parent: pulumi.Resource
     ) -> tuple[str, pulumi.Resource]:
@@ -172,6 +202,39 @@ class DockerPlatform(pulumi.ComponentResource):
         self.register_outputs({})
 
     # Private
+
+    def _surroundings(
+        self,
+        workload: Workload,
+        parent: pulumi.Resource,
+        after: Sequence[pulumi.Resource],
+        fingerprints: Mapping[str, pulumi.Output[str]] | None,
+        way_out: str | None = None,
+    ) -> tuple[ContainerContext, list[pulumi.Resource]]:
+        """What a workload's containers need to know, and what must be there before them."""
+        options = self._options
+        file_sets = self._file_sets(workload)
+        needed = [*after, *self._filled(workload, file_sets, parent)]
+        revision = {
+            **workload.revision,
+            **{
+                mount.name: containers.digest(mount.files)
+                for mount in workload.mounts
+                if isinstance(mount, ConfigFiles)
+            },
+        }
+        labels: dict[str, Any] = {f"immich.revision-{name}": value for name, value in revision.items()}
+        labels |= {f"immich.secret-{name}": value for name, value in (fingerprints or {}).items()}
+        joined = networks.joined_by(workload, options, way_out)
+        context = ContainerContext(
+            options=options,
+            image=self._image(workload.image),
+            networks=(*(self._network(name) for name in joined), *networks.foreign(workload)),
+            folders=self._folders,
+            files={one.path: one.volume for one in file_sets},
+            labels=labels,
+        )
+        return context, needed
 
     def _file_sets(self, workload: Workload) -> list[FileSet]:
         found: list[FileSet] = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from components.naming import APP, selector
+from components.platform.kubernetes.network_policies import Connected
 from components.platform.kubernetes.pods import Manifest
 from components.platform.specs import LanAllowance, Peer
-from components.workload import Egress, Ingress, Workload, address_range
+from components.workload import Egress, Ingress, address_range
 
 _DEEPEST = 3
 """Labels below a wildcard; `us.aws.cdn.hf.co` has three."""
@@ -19,7 +20,7 @@ def default_deny() -> Manifest:
     return _policy({"endpointSelector": {}, "ingress": [{}], "egress": [{}]})
 
 
-def workload_policy(workload: Workload, others: Sequence[Workload], peers: Mapping[str, Peer]) -> Manifest:
+def workload_policy(workload: Connected, others: Sequence[Connected], peers: Mapping[str, Peer]) -> Manifest:
     """What may connect to a workload and what it may connect to."""
     named = any(rule.names for rule in workload.egress)
     ingress = [

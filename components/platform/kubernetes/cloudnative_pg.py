@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
 from components.platform.kubernetes.pods import Manifest, placement, resources
 from components.platform.specs import Archive, DatabaseCluster
 
@@ -9,6 +13,82 @@ GROUP = "postgresql.cnpg.io/v1"
 BARMAN = "barman-cloud.cloudnative-pg.io"
 EXTENSIONS = ("vector", "vchord", "cube", "earthdistance")
 """What Immich needs and its role may not create (postgres-standalone.md): vchord needs vector, earthdistance cube."""
+_START_SECONDS = 1200
+_RECOVERY_SECONDS = 24 * 3600
+"""The most that a recovery may take: a base backup is copied, then every change since is applied."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """One object of a database cluster, and how it is registered."""
+
+    manifest: Manifest
+    name: str
+    after: tuple[str, ...] = ()
+    """What has to be there before: kinds of earlier pieces, or logical names of secrets."""
+    holds_data: bool = False
+    timeout: int | None = None
+    """Seconds that it may take."""
+    ignore: tuple[str, ...] = ()
+    """Properties that matter when it is made and never again."""
+    must_exist: bool = False
+    """It is there, and is never made."""
+
+    @property
+    def kind(self) -> str:
+        """Kind of the object."""
+        return str(self.manifest["kind"])
+
+
+def pieces(spec: DatabaseCluster, secrets: Mapping[str, str]) -> list[Piece]:
+    """Everything of a database cluster, in order; `secrets` are object names by logical name.
+
+    Of the kept generations, nothing is said but that they are there.
+    """
+    found = [
+        Piece(manifest=kept(kind), name=name, holds_data=True, ignore=("metadata", "spec"), must_exist=True)
+        for before in spec.kept
+        for kind, name in (("Cluster", before), ("Database", database_name(before, spec.database)))
+    ]
+    needed: tuple[str, ...] = (spec.credentials,)
+    archive = spec.archive
+    if archive is not None:
+        needed = (*needed, archive.credentials)
+        store = object_store(archive, secrets[archive.credentials])
+        found.append(Piece(manifest=store, name=archive.name, after=needed, holds_data=True))
+        needed = (*needed, "ObjectStore")
+    found += [
+        Piece(
+            manifest=cluster(spec, secrets[spec.credentials]),
+            name=spec.name,
+            after=needed,
+            holds_data=True,
+            timeout=_START_SECONDS if spec.recovery is None else _RECOVERY_SECONDS,
+            # The operator reads them once, when it makes the cluster.
+            ignore=("spec.bootstrap", "spec.externalClusters"),
+        ),
+        Piece(
+            manifest=database(spec),
+            name=database_name(spec.name, spec.database),
+            after=("Cluster",),
+            holds_data=True,
+            timeout=600,
+        ),
+    ]
+    if archive is not None:
+        found.append(Piece(manifest=scheduled_backup(spec, archive), name=spec.name, after=("Cluster",)))
+    if spec.pod_monitor:
+        found.append(Piece(manifest=pod_monitor(spec), name=spec.name, after=("Cluster",)))
+    return found
+
+
+def archive_ports(spec: DatabaseCluster) -> list[int]:
+    """Ports of the object store beside those that every cluster may reach."""
+    url = spec.archive.endpoint_url if spec.archive is not None else None
+    if not url:
+        return []
+    parts = urlsplit(url)
+    return [parts.port or {"http": 80, "https": 443}[parts.scheme]]
 
 
 def cluster(spec: DatabaseCluster, secret: str) -> Manifest:
@@ -19,17 +99,7 @@ def cluster(spec: DatabaseCluster, secret: str) -> Manifest:
         "enableSuperuserAccess": False,
         "enablePDB": spec.instances > 1,
         "primaryUpdateStrategy": "unsupervised",
-        "bootstrap": {
-            "initdb": {
-                "database": spec.database,
-                "owner": spec.owner,
-                "secret": {"name": secret},
-                "dataChecksums": True,
-                "encoding": "UTF8",
-                "localeCollate": "C",
-                "localeCType": "C",
-            }
-        },
+        "bootstrap": _bootstrap(spec, secret),
         "postgresql": {
             "shared_preload_libraries": ["vchord.so"],
             "parameters": dict(sorted(spec.parameters.items())),
@@ -61,6 +131,19 @@ def cluster(spec: DatabaseCluster, secret: str) -> Manifest:
         body["priorityClassName"] = spec.placement.priority_class
     if spec.wal_size is not None:
         body["walStorage"] = _storage(str(spec.wal_size), spec.storage_class)
+    if spec.recovery is not None and spec.archive is not None:
+        body["externalClusters"] = [
+            {
+                "name": spec.recovery.server_name,
+                "plugin": {
+                    "name": BARMAN,
+                    "parameters": {
+                        "barmanObjectName": spec.archive.name,
+                        "serverName": spec.recovery.server_name,
+                    },
+                },
+            }
+        ]
     if spec.archive is not None:
         body["plugins"] = [
             {
@@ -75,6 +158,38 @@ def cluster(spec: DatabaseCluster, secret: str) -> Manifest:
         "metadata": {"annotations": _wait("condition=Ready")},
         "spec": body,
     }
+
+
+def _bootstrap(spec: DatabaseCluster, secret: str) -> Manifest:
+    """How the data comes to be: an empty database, or that of an archive, with the same owner and password."""
+    owner: Manifest = {"database": spec.database, "owner": spec.owner, "secret": {"name": secret}}
+    if spec.recovery is None:
+        return {
+            "initdb": {
+                **owner,
+                "dataChecksums": True,
+                "encoding": "UTF8",
+                "localeCollate": "C",
+                "localeCType": "C",
+            }
+        }
+    recovery: Manifest = {"source": spec.recovery.server_name, **owner}
+    if spec.recovery.target_time is not None:
+        recovery["recoveryTarget"] = {"targetTime": spec.recovery.target_time}
+    elif spec.recovery.backup_id is not None:
+        # The id alone only says where to begin: all later changes would be applied (plugin-barman-cloud#667).
+        recovery["recoveryTarget"] = {"backupID": spec.recovery.backup_id, "targetImmediate": True}
+    return {"recovery": recovery}
+
+
+def kept(kind: str) -> Manifest:
+    """A Cluster or Database that exists and stays as it is: nothing of it but its name is said."""
+    return {"apiVersion": GROUP, "kind": kind, "metadata": {}, "spec": {}}
+
+
+def database_name(cluster: str, database: str) -> str:
+    """Name of the Database of a cluster: PostgreSQL's names have underscores, Kubernetes' have not."""
+    return f"{cluster}-{database.replace('_', '-').strip('-') or 'database'}"
 
 
 def database(spec: DatabaseCluster) -> Manifest:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from components.naming import selector
 from components.platform.kubernetes.pods import Manifest
 from components.platform.specs import Peer
-from components.workload import Egress, Ingress, Workload
+from components.workload import Egress, Ingress, Link
 
 PRIVATE_IPV4 = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 """Ranges that a name outside never needs: private, carrier-grade NAT, link-local with its metadata service."""
@@ -18,12 +18,28 @@ _METRICS_PORT = 9187
 """Where CloudNativePG's instances have their metrics."""
 
 
+class Connected(Protocol):
+    """Pods of one component: a workload, or a task with what any of its steps needs."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def links(self) -> tuple[Link, ...]: ...
+
+    @property
+    def egress(self) -> tuple[Egress, ...]: ...
+
+    @property
+    def ingress(self) -> tuple[Ingress, ...]: ...
+
+
 def default_deny() -> Manifest:
     """No pod of the namespace is reachable or reaches anything unless another policy says so."""
     return _policy({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
 
 
-def workload_policy(workload: Workload, others: Sequence[Workload], peers: Mapping[str, Peer]) -> Manifest:
+def workload_policy(workload: Connected, others: Sequence[Connected], peers: Mapping[str, Peer]) -> Manifest:
     """What may connect to a workload and what it may connect to."""
     return _policy(
         {

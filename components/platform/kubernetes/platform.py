@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import pulumi
 
@@ -20,6 +19,7 @@ from components.platform.kubernetes import (
     network_policies,
     routes,
     secrets,
+    tasks,
     traefik,
     volumes,
     workloads,
@@ -27,8 +27,9 @@ from components.platform.kubernetes import (
 from components.platform.kubernetes.objects import Manifest, register
 from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
 from components.platform.specs import CertificateSpec, DatabaseCluster, LanAllowance, Peer, PublishedSecret
+from components.task import Task
 from components.ways import IngressSpec, LoadBalancerSpec, PublishedPortSpec, RouteSpec, TraefikSpec, Way
-from components.workload import ConfigFiles, SecretFiles, VolumeRequest, Workload
+from components.workload import ConfigFiles, Mount, SecretFiles, VolumeRequest, Workload
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,8 @@ class KubernetesOptions:
     external_store: secrets.ExternalStore | None
     secret_names: Mapping[str, str]
     """Other object names for published secrets, by logical name."""
+    server_volumes: frozenset[str] = frozenset()
+    """Volumes that the server mounts: tasks that are registered before it run on its node where they share one."""
 
 
 class KubernetesPlatform(pulumi.ComponentResource):
@@ -59,8 +62,10 @@ class KubernetesPlatform(pulumi.ComponentResource):
         super().__init__("immich:kubernetes:Platform", "platform", {}, opts)
         self._options = options
         self._workloads: list[Workload] = []
+        self._tasks: list[Task] = []
         self._peers: dict[str, Peer] = {}
         self._claims: dict[str, str] = {}
+        self._access_modes: dict[str, str] = {}
         self._secrets: dict[str, str] = {}
         self._published: dict[str, pulumi.Resource] = {}
         self._files: dict[str, pulumi.Resource] = {}
@@ -106,6 +111,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         """Make a volume for data, or adopt the claim that exists."""
         claim = volumes.claim_name(request)
         self._claims[request.name] = claim
+        self._access_modes[request.name] = request.access_mode
         if request.existing_claim is not None:
             return
         namespace = self._options.namespace
@@ -159,13 +165,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         """
         self._workloads.append(workload)
         files = [mount for mount in workload.mounts if isinstance(mount, ConfigFiles)]
-        needed: list[pulumi.Resource] = [*after, self._account]
-        needed += [
-            self._published[mount.secret]
-            for mount in workload.mounts
-            if isinstance(mount, SecretFiles) and mount.secret in self._published
-        ]
-        needed += [self._config_files(mount, workload.name, parent) for mount in files]
+        needed = [*after, *self._needed(workload.mounts, workload.name, parent)]
         annotations: dict[str, pulumi.Input[str]] = {}
         revision = {**workload.revision, **{mount.name: _digest(mount.files) for mount in files}}
         annotations |= {f"immich/revision-{name}": value for name, value in sorted(revision.items())}
@@ -192,53 +192,72 @@ class KubernetesPlatform(pulumi.ComponentResource):
             )
         return ready
 
+    def task(
+        self,
+        task: Task,
+        *,
+        parent: pulumi.Resource,
+        after: Sequence[pulumi.Resource] = (),
+        fingerprints: Mapping[str, pulumi.Output[str]] | None = None,
+    ) -> pulumi.Resource:
+        """A CronJob, or a Job that the engine waits for until it has succeeded.
+
+        A Job runs again when its images, commands, settings or `revision`s change. Scripts and secrets that changed
+        are no reason: pods read them when they start, which is why `fingerprints` are not needed here.
+        """
+        del fingerprints
+        others = [*self._workloads, *self._tasks]
+        tasks.check(task, [one.name for one in others], self._access_modes)
+        beside = tasks.neighbours(task, others, self._access_modes, self._options.server_volumes)
+        self._tasks.append(task)
+        mounts = [mount for step in task.steps for mount in step.mounts]
+        context = PodContext(claims=self._claims, secrets=self._secrets, labels=self._labels(task.name))
+        made = (
+            tasks.job(task, context, beside)
+            if task.schedule is None
+            else tasks.cron_job(task, task.schedule, context, beside)
+        )
+        return self._register(
+            made,
+            object_name(task.name),
+            task.name,
+            parent,
+            after=[*after, *self._needed(mounts, task.name, parent)],
+            timeout=task.deadline + 120 if task.schedule is None else None,
+        )
+
     def database_cluster(
         self, spec: DatabaseCluster, *, parent: pulumi.Resource
     ) -> tuple[str, pulumi.Resource]:
-        """Make a CloudNativePG cluster; gives its host name and the resource that is ready when it is."""
+        """Make a CloudNativePG cluster; gives its host name and the resource that is ready when it is.
+
+        Its kept generations are registered as they are and never made.
+        """
         namespace = spec.namespace or self._options.namespace
-        self._peers[spec.name] = Peer(namespace=spec.namespace, labels={"cnpg.io/cluster": spec.name})
+        for name in (spec.name, *spec.kept):
+            self._peers[name] = Peer(namespace=spec.namespace, labels={"cnpg.io/cluster": name})
         self._clusters.append(spec)
 
-        def add(
-            manifest: Manifest,
-            name: str,
-            after: Sequence[pulumi.Resource],
-            holds_data: bool,
-            timeout: int | None = None,
-        ) -> pulumi.Resource:
-            return self._register(
-                manifest,
-                name,
+        made = dict(self._published)
+        for piece in cloudnative_pg.pieces(spec, self._secrets):
+            made[piece.kind] = self._register(
+                piece.manifest,
+                piece.name,
                 "database",
                 parent,
-                after=after,
+                after=[made[one] for one in piece.after],
                 namespace=namespace,
-                holds_data=holds_data,
-                timeout=timeout,
+                holds_data=piece.holds_data,
+                timeout=piece.timeout,
+                ignore=piece.ignore,
+                must_exist=piece.must_exist,
             )
-
-        after: list[pulumi.Resource] = [self._published[spec.credentials]]
-        if spec.archive is not None:
-            after.append(self._published[spec.archive.credentials])
-            store = cloudnative_pg.object_store(spec.archive, self._secrets[spec.archive.credentials])
-            after.append(add(store, spec.archive.name, after, True))
-        cluster = add(
-            cloudnative_pg.cluster(spec, self._secrets[spec.credentials]), spec.name, after, True, 1200
-        )
-        # PostgreSQL's names have underscores, Kubernetes' have not.
-        suffix = spec.database.replace("_", "-").strip("-") or "database"
-        database = add(cloudnative_pg.database(spec), f"{spec.name}-{suffix}", [cluster], True, 600)
-        if spec.archive is not None:
-            add(cloudnative_pg.scheduled_backup(spec, spec.archive), spec.name, [cluster], False)
-        if spec.pod_monitor:
-            add(cloudnative_pg.pod_monitor(spec), spec.name, [cluster], False)
         host = (
             f"{spec.name}-rw"
             if spec.namespace is None
             else f"{spec.name}-rw.{namespace}.svc.{self._options.cluster_domain}"
         )
-        return host, database
+        return host, made["Database"]
 
     def certificate(self, spec: CertificateSpec, *, parent: pulumi.Resource) -> None:
         """Have cert-manager make a certificate, or adopt the Secret that exists."""
@@ -275,9 +294,10 @@ class KubernetesPlatform(pulumi.ComponentResource):
         if flavour != "none":
             make = cilium if flavour == "cilium" else network_policies
             self._register(make.default_deny(), "immich-default-deny", "isolation", self)
-            for workload in self._workloads:
-                manifest = make.workload_policy(workload, self._workloads, self._peers)
-                self._register(manifest, object_name(workload.name), workload.name, self)
+            members = self._members()
+            for one in members:
+                manifest = make.workload_policy(one, members, self._peers)
+                self._register(manifest, object_name(one.name), one.name, self)
             if self._options.lan_allowances:
                 self._register(
                     cilium.lan_allowances(self._options.lan_allowances),
@@ -291,27 +311,40 @@ class KubernetesPlatform(pulumi.ComponentResource):
 
     # Private
 
+    def _members(self) -> list[network_policies.Connected]:
+        return [*self._workloads, *(tasks.member(task) for task in self._tasks)]
+
+    def _needed(
+        self, mounts: Sequence[Mount], component: str, parent: pulumi.Resource
+    ) -> list[pulumi.Resource]:
+        """What pods with these mounts cannot start without."""
+        secrets_there = [
+            self._published[mount.secret]
+            for mount in mounts
+            if isinstance(mount, SecretFiles) and mount.secret in self._published
+        ]
+        files = [
+            self._config_files(mount, component, parent) for mount in mounts if isinstance(mount, ConfigFiles)
+        ]
+        return [self._account, *secrets_there, *files]
+
     def _isolate_cluster(self, spec: DatabaseCluster) -> None:
         clients = [
             (workload.name, link.port)
-            for workload in self._workloads
+            for workload in self._members()
             for link in workload.links
             if link.to == spec.name
         ]
-        ports = (
-            [_port(spec.archive.endpoint_url)]
-            if spec.archive is not None and spec.archive.endpoint_url
-            else []
-        )
-        manifest = network_policies.peer_policy(
-            self._peers[spec.name],
-            clients,
-            namespace=self._options.namespace,
-            operator_namespace=spec.operator_namespace,
-            archive_ports=ports,
-            monitoring_namespace=spec.monitoring_namespace,
-        )
-        self._register(manifest, spec.name, "database", self, namespace=spec.namespace)
+        for name in (spec.name, *spec.kept):
+            manifest = network_policies.peer_policy(
+                self._peers[name],
+                clients if name == spec.name else [],
+                namespace=self._options.namespace,
+                operator_namespace=spec.operator_namespace,
+                archive_ports=cloudnative_pg.archive_ports(spec),
+                monitoring_namespace=spec.monitoring_namespace,
+            )
+            self._register(manifest, name, "database", self, namespace=spec.namespace)
 
     def _config_files(self, files: ConfigFiles, component: str, parent: pulumi.Resource) -> pulumi.Resource:
         """The ConfigMap of some files; workloads that mount the same ones, such as both workers, share it."""
@@ -350,6 +383,8 @@ class KubernetesPlatform(pulumi.ComponentResource):
         namespace: str | None = None,
         holds_data: bool = False,
         timeout: int | None = None,
+        ignore: Sequence[str] = (),
+        must_exist: bool = False,
     ) -> pulumi.CustomResource:
         return register(
             manifest,
@@ -360,13 +395,10 @@ class KubernetesPlatform(pulumi.ComponentResource):
             after=[*self._namespace_ready, *after],
             holds_data=holds_data,
             timeout=timeout,
+            ignore=ignore,
+            must_exist=must_exist,
         )
 
 
 def _digest(files: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _port(url: str) -> int:
-    parts = urlsplit(url)
-    return parts.port or {"http": 80, "https": 443}[parts.scheme]

@@ -18,6 +18,7 @@ from components.workload import (
     Placement,
     Port,
     Probe,
+    Relaxation,
     Resources,
     Scratch,
     SecretFiles,
@@ -47,14 +48,9 @@ def pod_template(workload: Workload, context: PodContext, annotations: Mapping[s
     """The pod template of a workload. `annotations` may hold Pulumi outputs."""
     volumes, mounts = _volumes(workload, context)
     spec: Manifest = {
-        "serviceAccountName": SERVICE_ACCOUNT,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": workload.termination_grace,
-        "securityContext": _pod_security(workload),
-        "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
+        **common(workload.user, workload.group, workload.supplemental_groups, workload.termination_grace),
         "containers": [
-            _container(workload, mounts),
+            container(workload, mounts),
             *(_sidecar(sidecar) for sidecar in workload.sidecars),
         ],
         "volumes": volumes,
@@ -71,14 +67,37 @@ def pod_template(workload: Workload, context: PodContext, annotations: Mapping[s
                 "labelSelector": {"matchLabels": selector(workload.name)},
             }
         ]
-    metadata: Manifest = {"labels": {**context.labels, **selector(workload.name)}}
+    return template(workload.name, spec, workload.relaxations, context, annotations)
+
+
+def template(
+    name: str,
+    spec: Manifest,
+    relaxations: Sequence[Relaxation],
+    context: PodContext,
+    annotations: Mapping[str, Any],
+) -> Manifest:
+    """A pod template of `spec` with the labels that policies and Services select."""
+    metadata: Manifest = {"labels": {**context.labels, **selector(name)}}
     # Whoever reviews the pod sees why it is held less tightly.
-    reasons = {f"relaxation.immich/{step.what}": step.reason for step in workload.relaxations}
+    reasons = {f"relaxation.immich/{step.what}": step.reason for step in relaxations}
     if annotations or reasons:
         metadata["annotations"] = {**reasons, **annotations}
     return {
         "metadata": metadata,
         "spec": {key: value for key, value in spec.items() if value not in ({}, [])},
+    }
+
+
+def common(user: int, group: int, supplemental_groups: Sequence[int], termination_grace: int) -> Manifest:
+    """What every pod of Immich has: its account without a token, its user, its way of asking for names."""
+    return {
+        "serviceAccountName": SERVICE_ACCOUNT,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": termination_grace,
+        "securityContext": _pod_security(user, group, supplemental_groups),
+        "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
     }
 
 
@@ -119,17 +138,17 @@ def _relaxed(workload: Workload, what: str) -> bool:
     return any(relaxation.what == what for relaxation in workload.relaxations)
 
 
-def _pod_security(workload: Workload) -> Manifest:
+def _pod_security(user: int, group: int, supplemental_groups: Sequence[int]) -> Manifest:
     context: Manifest = {
         "runAsNonRoot": True,
-        "runAsUser": workload.user,
-        "runAsGroup": workload.group,
-        "fsGroup": workload.group,
+        "runAsUser": user,
+        "runAsGroup": group,
+        "fsGroup": group,
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    if workload.supplemental_groups:
-        context["supplementalGroups"] = list(workload.supplemental_groups)
+    if supplemental_groups:
+        context["supplementalGroups"] = list(supplemental_groups)
     return context
 
 
@@ -149,11 +168,12 @@ def _hardened(*, writable_root: bool = False) -> Manifest:
     }
 
 
-def _container(workload: Workload, mounts: list[Manifest]) -> Manifest:
+def container(workload: Workload, mounts: list[Manifest]) -> Manifest:
+    """The container of a workload."""
     amounts = resources(workload.resources)
     if workload.gpu is not None and workload.gpu.resource is not None:
         amounts["limits"][workload.gpu.resource] = str(workload.gpu.count)
-    container: Manifest = {
+    body: Manifest = {
         "name": workload.name,
         "image": str(workload.image),
         "command": list(workload.command),
@@ -167,17 +187,17 @@ def _container(workload: Workload, mounts: list[Manifest]) -> Manifest:
     if workload.liveness is not None:
         probe = workload.liveness
         if probe.startup_budget is not None:
-            container["startupProbe"] = {
+            body["startupProbe"] = {
                 **_check(probe),
                 "periodSeconds": probe.period,
                 "timeoutSeconds": probe.timeout,
                 "failureThreshold": math.ceil(probe.startup_budget / probe.period),
             }
         if probe.restarts:
-            container["livenessProbe"] = _probe(probe)
+            body["livenessProbe"] = _probe(probe)
     if workload.readiness is not None:
-        container["readinessProbe"] = _probe(workload.readiness)
-    return {key: value for key, value in container.items() if value not in ([], {})}
+        body["readinessProbe"] = _probe(workload.readiness)
+    return {key: value for key, value in body.items() if value not in ([], {})}
 
 
 def _sidecar(sidecar: Sidecar) -> Manifest:
@@ -219,20 +239,21 @@ def _volumes(workload: Workload, context: PodContext) -> tuple[list[Manifest], l
     volumes: dict[str, Manifest] = {}
     mounts: list[Manifest] = []
     for index, mount in enumerate(workload.mounts):
-        volume, mounted = _volume(mount, index, context)
+        volume, mounted = volume_of(mount, index, context)
         volumes.setdefault(str(volume["name"]), volume)
         mounts.append({"name": volume["name"], **mounted})
     return list(volumes.values()), mounts
 
 
-def _volume_name(volume: str) -> str:
+def volume_name(volume: str) -> str:
     """A pod's names for volumes have at most 63 characters; a library's name alone may have that many."""
     if len(volume) <= _LONGEST_NAME:
         return volume
     return f"{volume[: _LONGEST_NAME - 9]}-{hashlib.sha256(volume.encode()).hexdigest()[:8]}"
 
 
-def _volume(mount: Mount, index: int, context: PodContext) -> tuple[Manifest, Manifest]:
+def volume_of(mount: Mount, index: int, context: PodContext) -> tuple[Manifest, Manifest]:
+    """The pod's volume for a mount, and the mount without the volume's name; `index` tells apart what has no name."""
     match mount:
         case Storage():
             claim: Manifest = {"claimName": context.claims[mount.volume]}
@@ -243,7 +264,7 @@ def _volume(mount: Mount, index: int, context: PodContext) -> tuple[Manifest, Ma
                 mounted["readOnly"] = True
             if mount.sub_path is not None:
                 mounted["subPath"] = mount.sub_path
-            return {"name": _volume_name(mount.volume), "persistentVolumeClaim": claim}, mounted
+            return {"name": volume_name(mount.volume), "persistentVolumeClaim": claim}, mounted
         case Scratch():
             empty: Manifest = {"sizeLimit": str(mount.size)}
             if mount.memory:

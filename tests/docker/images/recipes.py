@@ -35,7 +35,10 @@ _POSTGRES: Final = str(versions.database_images("bundled")["14", "0.4.3"])
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     "postgres": Recipe(
-        Base((*_SHELL, "postgresql")), "immich-standin/postgres:14-vectorchord0.4.3", _POSTGRES
+        # The last three are what the real one has beside PostgreSQL, and dumps and restores need.
+        Base((*_SHELL, "postgresql", "zstd", "libnss-wrapper", "util-linux")),
+        "immich-standin/postgres:14-vectorchord0.4.3",
+        _POSTGRES,
     ),
     "valkey": Recipe(
         Base((*_SHELL, "redis-server")), "immich-standin/valkey:9", str(versions.valkey_image())
@@ -62,5 +65,16 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         Base((*_SHELL, "certbot", "python3-certbot-dns-cloudflare", "openssl", "diffutils")),
         "certbot-debian:2.1",
         "docker.io/certbot/dns-cloudflare:v2.11.0",
+    ),
+    # Like the real one: busybox and no other shell, with what the time zones of schedules need.
+    "restic": Recipe(
+        Base(("busybox-static", "restic", "tzdata", "ca-certificates")),
+        "restic-debian:0.14",
+        str(versions.restic_image()),
+    ),
+    "rclone": Recipe(
+        Base(("busybox-static", "rclone", "ca-certificates")),
+        "rclone-debian:1.60",
+        str(versions.rclone_image()),
     ),
 }

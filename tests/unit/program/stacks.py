@@ -51,7 +51,12 @@ OPERATED = with_secrets(
             "podMonitor": True,
         },
         "backup": {
-            "objectStore": {"destinationPath": "s3://bucket/immich", "endpointUrl": "http://[fd00::5]:9000"}
+            "archive": {
+                "objectStore": {
+                    "destinationPath": "s3://bucket/immich",
+                    "endpointUrl": "http://[fd00::5]:9000",
+                }
+            }
         },
         "storage": {"media": {"kind": "nfs", "server": "10.0.0.9", "path": "/export/immich"}},
         "proxy": {

@@ -28,13 +28,25 @@ LINKS = {
     ("microservices", "machine-learning"),
     ("proxy", "server"),
     ("cloudflared", "proxy"),
+    ("backup-dump", "database"),
+    ("drill-database", "database"),
+    ("backup-copy", "backup-rclone"),
+    ("drill-fetch", "backup-rclone"),
+    ("drill-originals", "backup-rclone"),
 }
 """Who talks to whom in Immich."""
 
-SIDE_BY_SIDE = ("microservices", "server")
+STEPS = {"backup-dump", "backup-copy", "drill-fetch", "drill-database", "drill-originals"}
+"""Steps of tasks: they listen on nothing."""
+WRITTEN = {
+    "home": {"backup-dump", "backup-dump-files"},
+    "homelab": {"backup-dump", "backup-dump-files", "backup-copy", "backup-copy-files"},
+}
+"""Steps whose scripts write the release into what they make."""
+SIDE_BY_SIDE = {"microservices", "server", *STEPS}
 """They talk to the same others, so they meet where those are."""
 
-OUTSIDE = {"server", "microservices", "machine-learning", "cloudflared"}
+OUTSIDE = {"server", "microservices", "machine-learning", "cloudflared", "backup-rclone"}
 """Who talks to names outside; the proxy has a way out where it opens a port, certificates with an ACME server."""
 
 
@@ -86,8 +98,17 @@ def test_two_containers_meet_exactly_where_immich_needs_it(stack: str) -> None:
         for first, second in itertools.permutations(found, 2)
         if joined(found[first]) & joined(found[second])
     }
-    wanted = {link for link in (*LINKS, SIDE_BY_SIDE) if link[0] in found and link[1] in found}
-    assert meeting == wanted | {(second, first) for first, second in wanted}
+    wanted = {link for link in LINKS if link[0] in found and link[1] in found}
+    wanted |= {(second, first) for first, second in wanted}
+    assert wanted <= meeting
+    out = f"immich-{stack}-tasks-outside"
+    for first, second in meeting - wanted:
+        assert {first, second} <= SIDE_BY_SIDE
+        for where in joined(found[first]) & joined(found[second]):
+            # Two clients of one, or two that talk to nobody but the outside.
+            assert where == out or {(first, where), (second, where)} <= {
+                (client, f"immich-{stack}-{of}") for client, of in LINKS
+            }
 
 
 @pytest.mark.parametrize("stack", HOSTS)
@@ -96,7 +117,7 @@ def test_the_database_the_cache_and_who_serves_them_are_behind_networks_without_
     for name, props in made.items():
         assert props["internal"] == (not name.endswith("-outside")), name
     for workload in ("database", "cache"):
-        assert joined(containers(stack)[workload]) == {f"immich-{stack}-{workload}"}
+        assert joined(containers(stack)[workload]) == {f"immich-{stack}-{workload}"}, workload
         assert "ports" not in containers(stack)[workload]
 
 
@@ -106,7 +127,10 @@ def test_a_way_out_is_one_containers_own_and_only_for_those_who_need_it(stack: s
     for workload, props in containers(stack).items():
         out = {name for name in joined(props) if name.endswith("-outside")}
         wanted = workload in OUTSIDE or "ports" in props or (workload == "certificates" and acme)
-        assert out == ({f"immich-{stack}-{workload}-outside"} if wanted else set()), workload
+        if workload in STEPS:
+            assert out <= {f"immich-{stack}-tasks-outside"}, workload
+        else:
+            assert out == ({f"immich-{stack}-{workload}-outside"} if wanted else set()), workload
 
 
 @pytest.mark.parametrize("stack", HOSTS)
@@ -243,7 +267,8 @@ def test_every_container_that_runs_is_asked_whether_it_is_well_and_waited_for(st
         assert props["healthcheck"]["tests"][0] in (
             {"CMD", "CMD-SHELL"} if stack == "homelab" else {"CMD"}
         ), workload
-        assert props["wait"] is True, workload
+        # What waits for its time has nobody who waits for it.
+        assert props.get("wait", False) == (workload not in STEPS), workload
 
 
 @pytest.mark.parametrize("stack", HOSTS)
@@ -316,9 +341,11 @@ def changed(stack: str, **sections: Any) -> set[str]:
     return {name.removeprefix(f"immich-{stack}-") for name in before if before[name] != after[name]}
 
 
-def test_a_new_version_replaces_the_server_and_machine_learning_only() -> None:
-    assert changed("home", server={"version": "3.2.2"}) == {"server", "machine-learning"}
-    assert changed("homelab", server={"version": "3.2.2"}) == {"server", "microservices", "machine-learning"}
+def test_a_new_version_replaces_the_server_machine_learning_and_what_names_it_in_backups() -> None:
+    assert changed("home", server={"version": "3.2.2"}) == {"server", "machine-learning", *WRITTEN["home"]}
+    assert changed("homelab", server={"version": "3.2.2"}) == {
+        "server", "microservices", "machine-learning", *WRITTEN["homelab"],
+    }  # fmt: skip
 
 
 def test_a_changed_password_reaches_the_database_and_who_uses_it() -> None:
@@ -327,7 +354,9 @@ def test_a_changed_password_reaches_the_database_and_who_uses_it() -> None:
     plain = run_stack(replace(STACKS["skylab"], secrets=secrets))
     after = {one.name: unwrapped(one.props) for one in plain.of_type(CONTAINER)}
     found = {name.removeprefix("immich-skylab-") for name in before if before[name] != after[name]}
-    assert found == {"database", "database-files", "server", "server-files"}
+    # Steps of a task restart together.
+    assert found == {"database", "database-files", "server", "server-files", "backup-dump-files",
+                     "backup-copy-files", "drill-database-files", *STEPS}  # fmt: skip
 
 
 def test_another_proxy_setting_makes_the_proxy_and_its_files_anew() -> None:
@@ -338,12 +367,12 @@ def test_another_proxy_setting_makes_the_proxy_and_its_files_anew() -> None:
 
 
 EXPECTED = {
-    "home": {"RemoteImage": 6, "Network": 7, "Volume": 10, "Container": 10, "RandomPassword": 3},
-    "hwc": {"RemoteImage": 6, "Network": 7, "Volume": 10, "Container": 10, "RandomPassword": 3},
-    "heartbeat": {"RemoteImage": 7, "Network": 8, "Volume": 13, "Container": 12, "RandomPassword": 3},
-    "heartbeat-dev": {"RemoteImage": 7, "Network": 7, "Volume": 12, "Container": 12, "RandomPassword": 3},
-    "homelab": {"RemoteImage": 5, "Network": 6, "Volume": 11, "Container": 10, "RandomPassword": 3},
-    "skylab": {"RemoteImage": 7, "Network": 8, "Volume": 11, "Container": 13, "RandomPassword": 3, "DnsRecord": 1,
+    "home": {"RemoteImage": 6, "Network": 7, "Volume": 14, "Container": 12, "RandomPassword": 3},
+    "hwc": {"RemoteImage": 8, "Network": 9, "Volume": 29, "Container": 22, "RandomPassword": 4},
+    "heartbeat": {"RemoteImage": 9, "Network": 10, "Volume": 32, "Container": 24, "RandomPassword": 4},
+    "heartbeat-dev": {"RemoteImage": 7, "Network": 7, "Volume": 16, "Container": 14, "RandomPassword": 3},
+    "homelab": {"RemoteImage": 6, "Network": 6, "Volume": 28, "Container": 20, "RandomPassword": 4},
+    "skylab": {"RemoteImage": 8, "Network": 8, "Volume": 27, "Container": 23, "RandomPassword": 4, "DnsRecord": 1,
                "ZoneSetting": 4},
 }  # fmt: skip
 
@@ -355,12 +384,29 @@ def test_a_stack_is_exactly_these_objects(stack: str) -> None:
 
 
 RUNNING = {
-    "home": {"server", "database", "cache", "machine-learning", "proxy"},
-    "hwc": {"server", "database", "cache", "machine-learning", "proxy"},
-    "heartbeat": {"server", "database", "cache", "machine-learning", "proxy", "certificates"},
-    "heartbeat-dev": {"server", "database", "cache", "machine-learning", "proxy", "certificates"},
-    "homelab": {"server", "microservices", "database", "cache", "machine-learning"},
-    "skylab": {"server", "database", "cache", "machine-learning", "proxy", "cloudflared"},
+    "home": {"server", "database", "cache", "machine-learning", "proxy", "backup-dump"},
+    "hwc": {"server", "database", "cache", "machine-learning", "proxy", "backup-rclone", *STEPS},
+    "heartbeat": {
+        "server",
+        "database",
+        "cache",
+        "machine-learning",
+        "proxy",
+        "certificates",
+        "backup-rclone",
+        *STEPS,
+    },
+    "heartbeat-dev": {
+        "server",
+        "database",
+        "cache",
+        "machine-learning",
+        "proxy",
+        "certificates",
+        "backup-dump",
+    },
+    "homelab": {"server", "microservices", "database", "cache", "machine-learning", *STEPS},
+    "skylab": {"server", "database", "cache", "machine-learning", "proxy", "cloudflared", *STEPS},
 }
 
 

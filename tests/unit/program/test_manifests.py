@@ -160,8 +160,12 @@ LINKS = {
     ("immich-microservices", "immich-database", 5432),
     ("immich-microservices", "immich-machine-learning", 3003),
     ("immich-proxy", "immich-server", 2283),
+    ("immich-backup", "immich-database", 5432),
+    ("immich-drill", "immich-database", 5432),
 }
 """Who talks to whom in Immich."""
+
+TASKS = {"immich-backup", "immich-drill"}
 
 MEMBERS = {("immich-database", "immich-database", port) for port in (5432, 8000)}
 """Members of a database cluster talk to each other."""
@@ -214,10 +218,12 @@ def test_only_those_who_need_the_internet_reach_it_and_by_https_only(stack: str)
         if name == "immich-database" and not one.spec:
             continue  # a database cluster reaches its object store
         wanted = name in {"immich-server", "immich-microservices", "immich-machine-learning"}
+        # Copies of prod go to a bucket on the internet.
+        wanted = wanted or (name in TASKS and stack == "prod")
         either = [open_between(made, end(one), place, 443) for place in (public, version)]
         assert any(either) == wanted, name
         assert not open_between(made, end(one), public, 80)
-        assert open_between(made, end(one), DNS, 53, "UDP") == (wanted or name == "immich-proxy")
+        assert open_between(made, end(one), DNS, 53, "UDP") == (wanted or name in {"immich-proxy", *TASKS})
         # A plain NetworkPolicy knows no names: a sign-in server that may be on the LAN opens its port to all of it.
         for network in PRIVATE_IPV4 if stack not in {"operated", "external"} else ():
             address = network.partition("/")[0]

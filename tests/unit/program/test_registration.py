@@ -37,6 +37,8 @@ REMADE = {
     "kubernetes:cilium.io/v2:CiliumNetworkPolicy",
     "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute",
     "kubernetes:external-secrets.io/v1:ExternalSecret",
+    "kubernetes:batch/v1:CronJob",
+    "kubernetes:batch/v1:Job",
     "kubernetes:postgresql.cnpg.io/v1:ScheduledBackup",
     "kubernetes:monitoring.coreos.com/v1:PodMonitor",
     "docker:index/container:Container",
@@ -273,7 +275,7 @@ BASE = Counter(
 """What a stack of defaults has."""
 
 EXPECTED = {
-    "dev": BASE,
+    "dev": BASE + Counter({"CronJob": 1, "ConfigMap": 1, "NetworkPolicy": 1, "PersistentVolumeClaim": 1}),
     "operated": Counter(
         {
             "ServiceAccount": 1, "Namespace": 1, "PersistentVolume": 1, "PersistentVolumeClaim": 3, "Secret": 5,

@@ -15,6 +15,19 @@ from components.settings.reader import SettingsError, read_settings
 OPERATED = {"kind": "cloudnative-pg"}
 ELSEWHERE = {"kind": "external", "host": "db.lan"}
 SPLIT = {"workers": {"kind": "split", "acceptParallelRecognition": True}}
+SFTP = {
+    "targets": [
+        {
+            "name": "nas",
+            "kind": "sftp",
+            "host": "nas",
+            "user": "me",
+            "path": "p",
+            "knownHosts": "nas ssh-ed25519 AAAA",
+        }
+    ]
+}
+RCLONE = {"targets": [{"name": "cloud", "kind": "rclone", "remote": "cloud:p", "hosts": ["cloud"]}]}
 MODELS = {"cache": {"accessMode": "ReadWriteMany"}}
 
 BOUNDS: list[tuple[str, dict[str, Any], str, int, int]] = [
@@ -59,6 +72,17 @@ BOUNDS: list[tuple[str, dict[str, Any], str, int, int]] = [
     ("proxy", {}, "health.failures", 1, 20),
     ("machineLearning", {}, "niceness", -20, 19),
     ("docker", {}, "logs.maxFiles", 1, 100),
+    ("backup", {}, "dumps.keep", 1, 1000),
+    ("backup", {}, "dumps.compressionLevel", 1, 19),
+    ("backup", {}, "keep.daily", 1, 3650),
+    ("backup", {}, "keep.weekly", 0, 520),
+    ("backup", {}, "keep.monthly", 0, 240),
+    ("backup", {}, "keep.yearly", 0, 100),
+    ("backup", {}, "limits.upload", 0, 10_000_000),
+    ("backup", {}, "limits.download", 0, 10_000_000),
+    ("backup", {}, "limits.niceness", 0, 19),
+    ("backup", SFTP, "targets.0.port", 1, 65535),
+    ("backup", RCLONE, "targets.0.port", 1, 65535),
     ("cloudflare", {}, "access.serviceToken.clientSecretVersion", 1, 1_000_000),
     ("cloudflare", {}, "rateLimit.requests", 1, 10_000),
     ("cloudflare", {}, "tunnel.replicas", 1, 25),
@@ -70,7 +94,7 @@ def keys_with_problems(section: str, around: dict[str, Any], path: str, value: i
     *above, last = path.split(".")
     here = config
     for name in above:
-        here = here.setdefault(name, {})
+        here = here[int(name)] if name.isdigit() else here.setdefault(name, {})
     here[last] = value
     try:
         read_settings("test", {section: json.dumps(config)}, ())
@@ -83,7 +107,7 @@ def keys_with_problems(section: str, around: dict[str, Any], path: str, value: i
 def test_a_whole_number_has_these_bounds(
     section: str, around: dict[str, Any], path: str, least: int, most: int
 ) -> None:
-    key = f"immich:{section}.{path}"
+    key = f"immich:{section}.{path}".replace(".0.", "[0].")
     assert keys_with_problems(section, around, path, least) == []
     assert keys_with_problems(section, around, path, most) == []
     assert keys_with_problems(section, around, path, least - 1) == [key]

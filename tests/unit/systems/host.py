@@ -34,6 +34,8 @@ NETWORK = "docker:index/network:Network"
 VOLUME = "docker:index/volume:Volume"
 REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage"
 RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"
+TASKS = {"backup-dump", "backup-copy", "drill-fetch", "drill-database", "drill-originals"}
+"""Steps of backups and drills."""
 _FILES = "-files"
 
 

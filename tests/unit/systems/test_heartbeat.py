@@ -11,6 +11,7 @@ from components.values import Quantity
 from tests.unit.systems.audit import faults
 from tests.unit.systems.host import (
     NETWORK,
+    TASKS,
     VOLUME,
     Directive,
     Host,
@@ -42,7 +43,9 @@ def _map(found: Host, name: str) -> list[Directive]:
 
 
 def test_the_containers_are_those_that_immich_still_has() -> None:
-    assert _host().workloads() == {"server", "machine-learning", "database", "cache", "proxy", "certificates"}
+    assert _host().workloads() - TASKS == {
+        "server", "machine-learning", "database", "cache", "proxy", "certificates", "backup-rclone",
+    }  # fmt: skip
     assert not {one for one in _host().env("server") if "TYPESENSE" in one or "JWT" in one or "MAPBOX" in one}
 
 
@@ -74,7 +77,7 @@ def test_nginx_reaches_immich_by_a_network_and_nothing_else_does() -> None:
 
 def test_database_and_cache_are_in_networks_without_a_way_out() -> None:
     for name in ("database", "cache"):
-        assert _host().members(name) == {"server", name}
+        assert _host().members(name) - TASKS == {"server", name}
         assert _host().network(name)["internal"] is True
         assert _host().networks(name) == {name}
     assert "heartbeat-backend-net" not in {one.props["name"] for one in _host().run.of_type(NETWORK)}
@@ -117,7 +120,7 @@ def test_the_twin_has_a_certificate_of_its_own() -> None:
 
 
 def test_the_twin_is_like_production_but_for_names_data_and_certificate() -> None:
-    assert _dev().workloads() == _host().workloads()
+    assert _dev().workloads() - TASKS == _host().workloads() - TASKS - {"backup-rclone"}
     assert _dev().image("server") == _host().image("server")
     assert limits(_dev().server(HTTPS)) == limits(_host().server(HTTPS))
     assert headers(_dev().server(HTTPS), "proxy_set_header") == headers(

@@ -12,7 +12,7 @@ import yaml
 
 from tests.harness.program import ROOT
 from tests.unit.systems.audit import faults
-from tests.unit.systems.host import VOLUME, Host, believed, find, host, limits, of_uploads
+from tests.unit.systems.host import TASKS, VOLUME, Host, believed, find, host, limits, of_uploads
 
 TUNNEL = "00000000-0000-4000-8000-000000000000"
 TUNNEL_SECRET = "c2t5bGFiLXR1bm5lbC1zZWNyZXQtb2YtMzItYnl0ZXM="
@@ -81,7 +81,9 @@ def test_no_secret_is_seen_by_docker_inspect() -> None:
 
 def test_only_the_sub_folder_of_the_pictures_is_mounted_and_read_only() -> None:
     assert _host().mounts("server")["/media/immich"] == ("/media/immich", True)
-    assert _host().folders() == {"/var/lib/immich", "/media/immich"}
+    assert _host().folders() == {
+        "/var/lib/immich", "/media/immich", "/var/lib/immich-backup", "/mnt/medias/immich-backup",
+    }  # fmt: skip
     assert "/media/immich" not in _host().mounts("machine-learning")
 
 
@@ -101,7 +103,7 @@ def test_postgres_has_vectorchord_and_nobody_but_immich() -> None:
     assert re.fullmatch(
         r"ghcr\.io/immich-app/postgres:18-vectorchord1\.1\.1@sha256:[0-9a-f]{64}", _host().image("database")
     )
-    assert _host().members("database") == {"server", "database"}
+    assert _host().members("database") - TASKS == {"server", "database"}
     assert _host().network("database")["internal"] is True
 
 

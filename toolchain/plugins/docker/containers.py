@@ -148,10 +148,10 @@ def _until_ended(engine: Engine, identifier: str, given: Object) -> str:
     if given.get("logs") is not True or live is None:
         return ""
     data = engine.raw(f"/containers/{identifier}/logs", stdout=True, stderr=True)
-    return (data if given.get("tty") is True else _demultiplexed(data)).decode(errors="replace")
+    return (data if given.get("tty") is True else demultiplexed(data)).decode(errors="replace")
 
 
-def _demultiplexed(data: bytes) -> bytes:
+def demultiplexed(data: bytes) -> bytes:
     """The log without the engine's frames: a byte for the stream, three zeros, four bytes of length."""
     parts: list[bytes] = []
     while len(data) >= 8:

@@ -198,6 +198,19 @@ class Client:
             raise self._error(response.status, answer)
         return answer
 
+    def text(self, path: str, query: Mapping[str, str]) -> str:
+        """What is no JSON, such as the log of a container. Raises ApiError or UnreachableError."""
+        url = f"{self.server}{path}?{urlencode(query)}"
+        response = self._send("GET", url, _authorization(self._configuration), None)
+        body = bytes(response.data or b"").decode(errors="replace")
+        if response.status < 400:
+            return body
+        try:
+            answer = as_object(plain(json.loads(body)))
+        except ValueError:
+            answer = Object(message=body.strip())
+        raise self._error(response.status, answer)
+
     def _send(self, method: str, url: str, headers: dict[str, str], body: str | None) -> BaseHTTPResponse:
         import urllib3
         from urllib3.exceptions import HTTPError

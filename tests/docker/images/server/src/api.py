@@ -18,12 +18,16 @@ from typing import Any
 
 import echo_socket
 import media
+from accounts import Accounts, read_json
 from bodies import Body, BodyError, body, requested_range
 from environment import Environment
+from forms import FileOfForm
 from proxy_addr import client_address, compile_trust
 from stores import Cache, Database
 
 _CHUNK = 1 << 20
+_LONGEST_JSON = 10 * 1000 * 1000
+"""Bytes, as Immich's own limit."""
 _DEFAULT_PROXIES = ("linklocal", "uniquelocal")
 
 
@@ -36,6 +40,7 @@ class Application:
         self.environment, self.database, self.cache, self.log = environment, database, cache, log
         # A list replaces the defaults; loopback is always in front of it (app.common.ts).
         self.trusted = compile_trust(["loopback", *(environment.trusted_proxies or _DEFAULT_PROXIES)])
+        self.accounts = Accounts(database, allow_setup=environment.flags["IMMICH_ALLOW_SETUP"], log=log)
         self.version = os.environ.get("STANDIN_TAG", "").removeprefix("v")
         self.requests = 0
         self.stopping = False
@@ -131,6 +136,12 @@ class Handler(BaseHTTPRequestHandler):
             numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", application.version)
             major, minor, patch = (int(part) for part in numbers.groups()) if numbers else (0, 0, 0)
             self._json(200, {"major": major, "minor": minor, "patch": patch})
+        elif method == "GET" and path == "/api/server/config":
+            self._json(200, {"isInitialized": application.accounts.initialized(), "maintenanceMode": False})
+        elif method == "POST" and path in {"/api/auth/admin-sign-up", "/api/auth/login", "/api/api-keys"}:
+            self._account(path)
+        elif method == "DELETE" and path == "/api/assets":
+            self._delete()
         elif method == "GET" and path == "/.well-known/immich":
             self._json(200, {"api": {"endpoint": "/api"}})
         elif method == "GET" and path == "/api/standin/client":
@@ -170,11 +181,55 @@ class Handler(BaseHTTPRequestHandler):
         else:  # the web page, whatever the path
             self._send(200, b"<!doctype html><title>Immich (stand-in)</title>", "text/html; charset=utf-8")
 
+    def _account(self, path: str) -> None:
+        accounts = self._application.accounts
+        try:
+            given = read_json(self._small_body())
+        except ValueError:
+            self._json(400, {"message": "Bad request", "statusCode": 400})
+            return
+        if path == "/api/auth/admin-sign-up":
+            self._json(*accounts.sign_up(given))
+        elif path == "/api/auth/login":
+            self._json(*accounts.login(given, self._client()))
+        else:
+            self._json(*accounts.make_key(self.headers.get("Authorization", "").removeprefix("Bearer ")))
+
+    def _delete(self) -> None:
+        """Of uploads for ever, as with `force`; there is no trash."""
+        application = self._application
+        if not application.accounts.knows(self.headers.get("x-api-key")):
+            self._json(401, {"message": "Invalid API key", "statusCode": 401})
+            return
+        for asset in read_json(self._small_body()).get("ids", []):
+            if not application.database.forget(str(asset)):
+                self._json(400, {"message": "Not found or no asset.delete access", "statusCode": 400})
+                return
+            media.remove(application.environment.media, str(asset))
+        self._head(204, {"Content-Length": "0"})
+
+    def _small_body(self) -> bytes:
+        content, buffer = b"", memoryview(bytearray(_CHUNK))
+        while count := self._body.read_into(buffer):
+            content += bytes(buffer[:count])
+            if len(content) > _LONGEST_JSON:
+                raise BodyError("the body is too long for JSON")
+        return content
+
     def _upload(self) -> None:
         application = self._application
         application.database.check()  # as Immich looks its session up before it reads a body
+        read = self._body.read_into
+        kind = self.headers.get("Content-Type", "")
+        if kind.startswith("multipart/form-data"):
+            if not application.accounts.knows(self.headers.get("x-api-key")):
+                # Before the body is read, as Immich's guard does.
+                self.close_connection = True
+                self._head(401, {"Content-Length": "0"})
+                return
+            read = FileOfForm(self._body, kind).read_into
         try:
-            asset, size, checksum = media.receive(application.environment.media, self._body.read_into)
+            asset, size, checksum = media.receive(application.environment.media, read)
         except media.NoSpaceError as error:
             application.log(f"upload refused: {error}", level="error")
             self._json(500, {"message": str(error), "error": "ENOSPC", "statusCode": 500})

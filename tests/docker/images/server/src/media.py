@@ -98,3 +98,8 @@ def receive(media: Path, read: ReadInto) -> tuple[str, int, str]:
             raise NoSpaceError(f"no space left on the media volume after {size} bytes") from error
         raise
     return asset, size, digest.hexdigest()
+
+
+def remove(media: Path, asset: str) -> None:
+    """Delete an original; one that is gone already is fine. ValueError when that is no id."""
+    path_of(media, asset).unlink(missing_ok=True)

@@ -17,6 +17,8 @@ CREATE TABLE IF NOT EXISTS system_metadata (key text PRIMARY KEY, value jsonb NO
 CREATE TABLE IF NOT EXISTS standin_asset (
     id uuid PRIMARY KEY, name text NOT NULL, size bigint NOT NULL, checksum text NOT NULL,
     created timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS standin_account (email text PRIMARY KEY, salt text NOT NULL, password text NOT NULL);
+CREATE TABLE IF NOT EXISTS standin_key (sha256 text PRIMARY KEY);
 """
 _MARKERS_MADE = """
 INSERT INTO system_metadata VALUES ('system-flags', '{"mountChecks": true}') ON CONFLICT (key) DO NOTHING
@@ -93,6 +95,38 @@ class Database:
                 "INSERT INTO standin_asset (id, name, size, checksum) VALUES (%s, %s, %s, %s)",
                 (asset, name, size, checksum),
             )
+
+    def forget(self, asset: str) -> bool:
+        """Take an upload out again; whether there was one."""
+        with self._cursor() as cursor:
+            cursor.execute("DELETE FROM standin_asset WHERE id = %s", (asset,))
+            return bool(cursor.rowcount)
+
+    def account(self, email: str | None) -> tuple[str, str] | None:
+        """Salt and hash of an account's password, or of any one's for None; None where there is none."""
+        with self._cursor() as cursor:
+            cursor.execute(
+                "SELECT salt, password FROM standin_account WHERE %s::text IS NULL OR email = %s LIMIT 1",
+                (email, email),
+            )
+            row = cursor.fetchone()
+            return None if row is None else (str(row[0]), str(row[1]))
+
+    def add_account(self, email: str, salt: str, password: str) -> None:
+        """Keep an account."""
+        with self._cursor() as cursor:
+            cursor.execute("INSERT INTO standin_account VALUES (%s, %s, %s)", (email, salt, password))
+
+    def add_key(self, sha256: str) -> None:
+        """Keep the hash of a key."""
+        with self._cursor() as cursor:
+            cursor.execute("INSERT INTO standin_key VALUES (%s)", (sha256,))
+
+    def knows_key(self, sha256: str) -> bool:
+        """Whether there is a key with this hash."""
+        with self._cursor() as cursor:
+            cursor.execute("SELECT 1 FROM standin_key WHERE sha256 = %s", (sha256,))
+            return cursor.fetchone() is not None
 
     def assets(self) -> list[dict[str, Any]]:
         """Every accepted upload, oldest first."""

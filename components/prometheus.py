@@ -1,0 +1,304 @@
+"""Prometheus, Alertmanager and Grafana of our own: configuration and workloads, provisioned by files. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from components import versions
+from components.exporters import NETWORK, NOBODY, ScrapeTarget, reader
+from components.monitoring_plan import JOBS
+from components.secret_text import SecretPart, SecretText
+from components.settings.monitoring import BundledMonitoring, Grafana, Notify
+from components.sizing import resources
+from components.values import Quantity
+from components.ways import PublishedPortSpec
+from components.workload import (
+    ConfigFiles,
+    Egress,
+    HttpCheck,
+    Link,
+    Port,
+    Probe,
+    Scratch,
+    SecretFiles,
+    Workload,
+)
+from components.workload import Storage as Mounted
+
+PROMETHEUS = "prometheus"
+ALERTMANAGER = "alertmanager"
+GRAFANA = "grafana"
+GRAFANA_PASSWORD = "grafanaPassword"
+WEBHOOK = "alertWebhookUrl"
+WAY_OUT = "monitoring-outside"
+_CONFIG = "/etc/immich-prometheus"
+_SECRET = "/run/secrets/monitoring"
+_GRAFANA_UID = 472
+_PORTS: Mapping[str, int] = {PROMETHEUS: 9090, ALERTMANAGER: 9093, GRAFANA: 3000}
+
+Address = Callable[[str], str]
+"""Host name of a workload."""
+
+
+def scrape_configs(
+    targets: Sequence[ScrapeTarget],
+    doors: Sequence[str],
+    address: Address,
+    *,
+    stack: str,
+    interval: str,
+) -> list[dict[str, Any]]:
+    """`scrape_configs`: one job for each kind, and one that asks the doors through their exporter."""
+    found: list[dict[str, Any]] = []
+    by_job: dict[str, list[ScrapeTarget]] = {}
+    for target in targets:
+        if target.job != "doors":
+            by_job.setdefault(target.job, []).append(target)
+    for job, several in by_job.items():
+        found.append(
+            {
+                "job_name": JOBS[job],  # pyright: ignore[reportArgumentType] - jobs of targets are those of the plan
+                "metrics_path": several[0].path,
+                "static_configs": [
+                    {
+                        "targets": [f"{address(one.workload)}:{one.port.number}" for one in several],
+                        "labels": {"stack": stack},
+                    }
+                ],
+            }
+        )
+    asker = next((target for target in targets if target.job == "doors"), None)
+    if asker is not None and doors:
+        found.append(
+            {
+                "job_name": JOBS["doors"],
+                "metrics_path": "/probe",
+                "params": {"module": ["immich"]},
+                "static_configs": [{"targets": list(doors), "labels": {"stack": stack}}],
+                "relabel_configs": [
+                    {"source_labels": ["__address__"], "target_label": "__param_target"},
+                    {"source_labels": ["__param_target"], "target_label": "instance"},
+                    {
+                        "target_label": "__address__",
+                        "replacement": f"{address(asker.workload)}:{asker.port.number}",
+                    },
+                ],
+            }
+        )
+    for one in found:
+        one["scrape_interval"] = interval
+    return found
+
+
+def prometheus_files(
+    scrapes: Sequence[Mapping[str, Any]], rules: str, alertmanager: str, interval: str
+) -> dict[str, str]:
+    """prometheus.yml and the rules."""
+    document: dict[str, Any] = {
+        "global": {"scrape_interval": interval, "evaluation_interval": interval},
+        "rule_files": [f"{_CONFIG}/rules.yml"],
+        "alerting": {
+            "alertmanagers": [{"static_configs": [{"targets": [f"{alertmanager}:{_PORTS[ALERTMANAGER]}"]}]}]
+        },
+        "scrape_configs": [dict(one) for one in scrapes],
+    }
+    return {"prometheus.yml": yaml.safe_dump(document, sort_keys=False, width=120), "rules.yml": rules}
+
+
+def prometheus_workload(
+    settings: BundledMonitoring, files: Mapping[str, str], targets: Sequence[ScrapeTarget]
+) -> Workload:
+    """Prometheus; its numbers are worth keeping, and can be lost without losing a photo."""
+    most = int(settings.size.amount * 4 / 5)
+    return Workload(
+        name=PROMETHEUS,
+        image=settings.prometheus_image or versions.monitoring_image(PROMETHEUS),
+        resources=resources(PROMETHEUS, settings.resources),
+        user=NOBODY,
+        group=NOBODY,
+        args=(
+            f"--config.file={_CONFIG}/prometheus.yml",
+            "--storage.tsdb.path=/prometheus",
+            f"--storage.tsdb.retention.time={settings.retention}",
+            f"--storage.tsdb.retention.size={most}B",
+        ),
+        ports=(Port(name="web", number=_PORTS[PROMETHEUS]),),
+        readiness=Probe(
+            check=HttpCheck(port="web", path="/-/ready", inside=_wget("9090/-/ready")), startup_budget=300
+        ),
+        mounts=(
+            Mounted(volume=PROMETHEUS, path="/prometheus"),
+            ConfigFiles(name=PROMETHEUS, path=_CONFIG, files=files),
+            Scratch(path="/tmp", size=Quantity("64Mi")),
+        ),
+        links=(
+            *dict.fromkeys(reader(target) for target in targets),
+            Link(to=ALERTMANAGER, port=_PORTS[ALERTMANAGER], at=NETWORK),
+        ),
+        meets=(NETWORK,),
+        stateful=True,
+        exclusive=True,
+        termination_grace=60,
+        start_timeout=420,
+    )
+
+
+def alertmanager_configuration(notify: Notify | None) -> SecretText:
+    """alertmanager.yml; the address of a webhook is often a password in itself."""
+    route: dict[str, Any] = {
+        "receiver": "person",
+        "group_by": ["alertname", "stack"],
+        "group_wait": "30s",
+        "group_interval": "5m",
+        "repeat_interval": str(notify.repeat) if notify is not None else "12h",
+    }
+    quiet = {
+        "source_matchers": ['severity="critical"'],
+        "target_matchers": ['severity=~"warning|info"'],
+        "equal": ["alertname", "stack", "instance"],
+    }
+    head: dict[str, Any] = {"route": route, "inhibit_rules": [quiet]}
+    text = yaml.safe_dump(head, sort_keys=False)
+    if notify is None:
+        return SecretText.plain(text + "receivers:\n- name: person\n")
+    before = text + "receivers:\n- name: person\n  webhook_configs:\n  - send_resolved: true\n    url: "
+    return SecretText(parts=(before, SecretPart(key=WEBHOOK, quoted=True), "\n"))
+
+
+def alertmanager_workload(settings: BundledMonitoring) -> Workload:
+    """Alertmanager: groups messages, and sends them where `notify` says."""
+    notify = settings.notify
+    egress = (
+        tuple(Egress.to_host("messages", str(host), notify.port) for host in notify.hosts) if notify else ()
+    )
+    return Workload(
+        name=ALERTMANAGER,
+        image=settings.alertmanager_image or versions.monitoring_image(ALERTMANAGER),
+        resources=resources(ALERTMANAGER, settings.exporter_resources),
+        user=NOBODY,
+        group=NOBODY,
+        args=(
+            f"--config.file={_SECRET}/alertmanager.yml",
+            "--storage.path=/alertmanager",
+            # One of it has nobody to talk to.
+            "--cluster.listen-address=",
+        ),
+        ports=(Port(name="web", number=_PORTS[ALERTMANAGER]),),
+        readiness=Probe(
+            check=HttpCheck(port="web", path="/-/ready", inside=_wget("9093/-/ready")), startup_budget=60
+        ),
+        mounts=(
+            SecretFiles(secret=ALERTMANAGER, path=_SECRET, items={"alertmanager.yml": "alertmanager.yml"}),
+            Scratch(path="/alertmanager", size=Quantity("64Mi")),
+        ),
+        egress=egress,
+        meets=(NETWORK,),
+        way_out=WAY_OUT,
+        exclusive=True,
+        termination_grace=10,
+        start_timeout=120,
+    )
+
+
+def grafana_files(prometheus: str, dashboards: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Folder below Grafana's provisioning -> its files: the source, where dashboards are, the dashboards."""
+    sources = {
+        "apiVersion": 1,
+        "datasources": [
+            {
+                "name": "Prometheus",
+                "uid": "prometheus",
+                "type": "prometheus",
+                "access": "proxy",
+                "url": f"http://{prometheus}:{_PORTS[PROMETHEUS]}",
+                "isDefault": True,
+                "editable": False,
+            }
+        ],
+    }
+    providers = {
+        "apiVersion": 1,
+        "providers": [
+            {
+                "name": "immich",
+                "folder": "Immich",
+                "type": "file",
+                "options": {"path": "/var/lib/immich-dashboards"},
+            }
+        ],
+    }
+    return {
+        "datasources": {"prometheus.yaml": yaml.safe_dump(sources, sort_keys=False)},
+        "dashboards": {"immich.yaml": yaml.safe_dump(providers, sort_keys=False)},
+        "files": dict(dashboards),
+    }
+
+
+def grafana_workload(
+    settings: Grafana, files: Mapping[str, Mapping[str, str]], *, published: bool
+) -> Workload:
+    """Grafana: dashboards come from files and are the same after every start. `published`: at a port of the host."""
+    folder = "/etc/grafana/provisioning"
+    ways = (
+        (
+            PublishedPortSpec(
+                name=GRAFANA, to=GRAFANA, port=3000, address=str(settings.address), listen=settings.port
+            ),
+        )
+        if published
+        else ()
+    )
+    return Workload(
+        name=GRAFANA,
+        image=settings.image or versions.monitoring_image(GRAFANA),
+        resources=resources(GRAFANA, settings.resources),
+        user=_GRAFANA_UID,
+        group=_GRAFANA_UID,
+        env={
+            "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+            "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+            "GF_ANALYTICS_REPORTING_ENABLED": "false",
+            "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+            "GF_SECURITY_ADMIN_PASSWORD__FILE": f"{_SECRET}/password",
+            "GF_SECURITY_COOKIE_SAMESITE": "strict",
+            "GF_USERS_ALLOW_SIGN_UP": "false",
+            "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": "/var/lib/immich-dashboards/overview.json",
+        },
+        ports=(Port(name="web", number=_PORTS[GRAFANA]),),
+        readiness=Probe(
+            check=HttpCheck(port="web", path="/api/health", inside=_wget("3000/api/health")),
+            startup_budget=180,
+        ),
+        mounts=(
+            SecretFiles(secret=GRAFANA, path=_SECRET, items={"password": "password"}),
+            ConfigFiles(name="grafana-sources", path=f"{folder}/datasources", files=files["datasources"]),
+            ConfigFiles(name="grafana-providers", path=f"{folder}/dashboards", files=files["dashboards"]),
+            ConfigFiles(name="grafana-dashboards", path="/var/lib/immich-dashboards", files=files["files"]),
+            # Its own database has nothing that the files do not bring again.
+            Scratch(path="/var/lib/grafana", size=Quantity("512Mi")),
+            Scratch(path="/tmp", size=Quantity("64Mi")),
+        ),
+        links=(Link(to=PROMETHEUS, port=_PORTS[PROMETHEUS], at=NETWORK),),
+        ways=ways,
+        meets=(NETWORK,),
+        way_out=WAY_OUT,
+        exclusive=True,
+        termination_grace=30,
+        start_timeout=300,
+    )
+
+
+def scrape_file(scrapes: Sequence[Mapping[str, Any]]) -> str:
+    """`scrape_configs` for a Prometheus elsewhere, as YAML."""
+    return yaml.safe_dump(
+        {"scrape_configs": json.loads(json.dumps(list(scrapes)))}, sort_keys=False, width=120
+    )
+
+
+def _wget(rest: str) -> tuple[str, ...]:
+    """The images of Prometheus and Grafana have busybox."""
+    return ("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{rest}")

@@ -1,0 +1,164 @@
+"""Rules about backups and restores: what they need of the other sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from components.settings.backup_targets import LocalTarget
+from components.settings.database import CloudNativePg, ExternalDatabase
+from components.settings.finding import Finding, Rule
+from components.settings.storage import HostPath, Smb
+
+if TYPE_CHECKING:
+    from components.settings.backup import Backup, Restore
+    from components.settings.database import Database
+    from components.settings.docker import Docker
+    from components.settings.server import Server
+    from components.settings.storage import Storage, VolumeSource
+
+
+def takes_dumps(backup: Backup | None, database: Database) -> bool:
+    """Whether the database is dumped: always, but where an archive has it and no copy goes anywhere else."""
+    return backup is not None and (not isinstance(database, CloudNativePg) or bool(backup.targets))
+
+
+def archive_has_an_operator(backup: Backup | None, database: Database) -> Iterator[Finding]:
+    """Archiving to an object store is the operator's work."""
+    if backup is None:
+        return
+    if backup.archive is not None and not isinstance(database, CloudNativePg):
+        yield Finding(
+            key="backup.archive",
+            given=f"database.kind {database.kind}",
+            reason="archiving to an object store needs database.kind cloudnative-pg",
+            hint="leave it out: this database is dumped every night; give backup.targets for copies elsewhere",
+        )
+    if isinstance(database, CloudNativePg) and backup.archive is None and not backup.targets:
+        yield Finding(
+            key="backup",
+            reason="makes no backup: a CloudNativePG database needs an archive, or targets for its dumps",
+            hint="give backup.archive.objectStore.destinationPath, backup.targets, or both",
+        )
+
+
+def dumps_know_the_release(backup: Backup | None, database: Database) -> Iterator[Finding]:
+    """`pg_dump` must not be older than the server."""
+    if takes_dumps(backup, database) and isinstance(database, ExternalDatabase) and database.postgres is None:
+        yield Finding(
+            key="database.postgres",
+            reason="is needed for backups: the program that dumps must be of the server's major version",
+            hint="ask the server: psql -c 'show server_version'",
+        )
+
+
+def libraries_exist(backup: Backup | None, storage: Storage) -> Iterator[Finding]:
+    """Only libraries of this stack can be copied."""
+    if backup is None:
+        return
+    known = [str(library.name) for library in storage.external_libraries]
+    for index, name in enumerate(backup.files.external_libraries):
+        if str(name) not in known:
+            yield Finding(
+                key=f"backup.files.externalLibraries[{index}]",
+                given=str(name),
+                reason=f"is no external library of this stack; there are {', '.join(known) or 'none'}",
+                hint="give a name of storage.externalLibraries",
+            )
+
+
+def restores_come_from_somewhere(
+    restore: Restore | None, backup: Backup | None, database: Database
+) -> Iterator[Finding]:
+    """A restore reads what a backup wrote."""
+    if restore is None:
+        return
+    if backup is None:
+        yield Finding(
+            key="restore",
+            reason="there is no immich:backup to say where copies are",
+            hint="give immich:backup with the targets that the copies are in",
+        )
+        return
+    names = [str(target.name) for target in backup.targets]
+    if restore.target is not None and str(restore.target) not in names:
+        yield Finding(
+            key="restore.target",
+            given=str(restore.target),
+            reason=f"is no target of immich:backup; there are {', '.join(names) or 'none'}",
+        )
+    if not names:
+        yield Finding(
+            key="restore",
+            reason="there are no backup.targets that it could read from",
+            hint="give the target that the copies are in",
+        )
+    if isinstance(database, CloudNativePg) and restore.what != "files":
+        yield Finding(
+            key="restore.what",
+            given=restore.what,
+            reason="a CloudNativePG database comes back from its archive, to any second",
+            hint="use files, and raise database.lineage.generation for the database",
+        )
+
+
+def steps_share_volumes(
+    backup: Backup | None, server: Server, storage: Storage, docker: Docker | None
+) -> Iterator[Finding]:
+    """On a cluster a run mounts what the server has mounted."""
+    if backup is None or docker is not None:
+        return
+    for name, source in _sources(backup, storage):
+        if getattr(source, "access_mode", None) == "ReadWriteOncePod":
+            yield Finding(
+                key=f"{name}.accessMode",
+                given="ReadWriteOncePod",
+                reason="a backup reads it while the server has it",
+                hint="use ReadWriteOnce: the run is then put on the server's node",
+            )
+        elif isinstance(source, HostPath) and not server.placement.node_selector:
+            yield Finding(
+                key=f"{name}.kind",
+                given="hostPath",
+                reason="a folder of one node: the run has to be on that node",
+                hint="give server.placement.nodeSelector for the node that has it; a backup runs where the server does",
+            )
+
+
+def hosts_mount_no_smb(backup: Backup | None, docker: Docker | None) -> Iterator[Finding]:
+    """A volume's options can be read by everybody who reaches the engine."""
+    if backup is None or docker is None:
+        return
+    named = [("backup.volume", backup.volume)]
+    named += [
+        (f"backup.targets[{index}].source", target.source)
+        for index, target in enumerate(backup.targets)
+        if isinstance(target, LocalTarget)
+    ]
+    for key, source in named:
+        if isinstance(source, Smb):
+            yield Finding(
+                key=f"{key}.kind",
+                given="smb",
+                reason="the password would stand in the volume's options",
+                hint="mount the share on the host (/etc/fstab) and use hostPath",
+            )
+
+
+def _sources(backup: Backup, storage: Storage) -> Iterator[tuple[str, VolumeSource]]:
+    yield "backup.volume", backup.volume
+    for index, target in enumerate(backup.targets):
+        if isinstance(target, LocalTarget):
+            yield f"backup.targets[{index}].source", target.source
+    if backup.targets:
+        yield "storage.media", storage.media
+
+
+BACKUP_RULES = [
+    Rule(("backup", "database"), archive_has_an_operator),
+    Rule(("backup", "database"), dumps_know_the_release),
+    Rule(("backup", "storage"), libraries_exist),
+    Rule(("restore", "backup", "database"), restores_come_from_somewhere),
+    Rule(("backup", "server", "storage", "docker"), steps_share_volumes),
+    Rule(("backup", "docker"), hosts_mount_no_smb),
+]

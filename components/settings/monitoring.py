@@ -1,0 +1,138 @@
+"""Who watches a deployment: a cluster's Prometheus operator, a Prometheus of our own, somebody else's, or nobody."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.settings.base import AUTO, Section, TextValue, WholeNumber, default_kind
+from components.settings.resources import Resources
+from components.values import Duration, Hostname, ImageRef, IpAddress, Quantity
+
+LabelValue = Annotated[TextValue, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
+
+
+class AlertThresholds(Section):
+    """From where a number is worth a message."""
+
+    storage_percent: WholeNumber = Field(default=85, ge=1, le=98)
+    """How full a volume may be."""
+    machine_learning_queue: WholeNumber = Field(default=100, ge=1, le=10_000_000)
+    """Waiting jobs of machine learning."""
+    down: Duration = Duration("5m")
+    """How long something may be away."""
+    gpu_celsius: WholeNumber = Field(default=80, ge=30, le=110)
+    """Temperature of a GPU."""
+    deleted_photos: WholeNumber = Field(default=50, ge=1, le=10_000_000)
+    """Photos that may go within an hour."""
+    certificate_days: WholeNumber = Field(default=14, ge=1, le=90)
+    """Days that a certificate is to be valid for at least."""
+
+
+class _Watched(Section):
+    """What every kind that watches has."""
+
+    interval: Duration = Duration("30s")
+    """How often numbers are read."""
+    thresholds: AlertThresholds = AlertThresholds()
+    """From where a number is worth a message."""
+    gpu: bool | None = None
+    """Whether an exporter for NVIDIA GPUs runs; none is: on a host whose settings use one."""
+    doors: bool = True
+    """Whether every https name is asked from here, which also sees its certificate."""
+    runbooks: str = Field(default="docs/alerts.md", pattern=r"^[^\s]+$")
+    """Where docs/alerts.md is found; an https address makes the links in messages work."""
+    exporter_resources: Resources = Resources()
+    """CPU and memory of each exporter."""
+
+    @model_validator(mode="after")
+    def _interval_is_sensible(self) -> Self:
+        if not Duration("5s").seconds <= self.interval.seconds <= Duration("5m").seconds:
+            raise ValueError("interval must be between 5s and 5m")
+        return self
+
+
+class NoMonitoring(Section):
+    """Nothing watches."""
+
+    kind: Literal["none"] = "none"
+    """`none`."""
+
+
+class ScrapeOnly(_Watched):
+    """Exporters run, and a Prometheus elsewhere reads them; the output `scrape` has its configuration."""
+
+    kind: Literal["scrape-only"]
+    """`scrape-only`."""
+    address: Annotated[IpAddress | None, AUTO] = None
+    """On one host: the address that the ports with numbers are published at, such as that of a tailnet; auto publishes
+    none, for a Prometheus in a container of the same host."""
+
+
+class OperatorMonitoring(_Watched):
+    """The Prometheus operator of the cluster: ServiceMonitor, PrometheusRule, and dashboards as ConfigMaps."""
+
+    kind: Literal["operator"]
+    """`operator`."""
+    labels: dict[str, LabelValue] = Field(default_factory=dict)
+    """Labels that its Prometheus selects by, such as `release: kube-prometheus-stack`."""
+    dashboards: bool = True
+    """Whether there are ConfigMaps for Grafana's sidecar."""
+    dashboard_labels: dict[str, LabelValue] = Field(default_factory=lambda: {"grafana_dashboard": "1"})
+    """Labels that the sidecar selects by."""
+
+
+class Grafana(Section):
+    """Dashboards in a browser; its password for `admin` is `immich:grafanaPassword`."""
+
+    address: IpAddress = IpAddress("127.0.0.1")
+    """On one host: where its port is published; never an address that the internet reaches."""
+    port: WholeNumber = Field(default=3000, ge=1024, le=65535)
+    """That port."""
+    image: ImageRef | None = None
+    """Another image than the table's."""
+    resources: Resources = Resources()
+    """CPU and memory."""
+
+
+class Notify(Section):
+    """Where messages go: an address that takes Alertmanager's webhook; it is `immich:alertWebhookUrl`."""
+
+    hosts: tuple[Hostname, ...] = Field(min_length=1, examples=[["ntfy.sh"]])
+    """Names that Alertmanager talks to for it: nothing else is opened."""
+    port: WholeNumber = Field(default=443, ge=1, le=65535)
+    """Port of them."""
+    repeat: Duration = Duration("12h")
+    """How often a message that is still true comes again."""
+
+
+class BundledMonitoring(_Watched):
+    """Prometheus, Alertmanager and Grafana of our own. No public door leads to them."""
+
+    kind: Literal["bundled"]
+    """`bundled`."""
+    retention: TextValue = Field(default="30d", pattern=r"^[1-9][0-9]{0,3}[dwy]$", examples=["30d", "1y"])
+    """How long numbers are kept."""
+    size: Quantity = Quantity("10Gi")
+    """Size of their volume; what exceeds four fifths of it goes, the oldest first."""
+    storage_class: str | None = None
+    """StorageClass of the volume."""
+    grafana: Grafana | None = Grafana()
+    """Dashboards; null runs none."""
+    notify: Notify | None = None
+    """Where messages go; none shows them in Grafana alone."""
+    resources: Resources = Resources()
+    """CPU and memory of Prometheus."""
+    prometheus_image: ImageRef | None = None
+    """Another image than the table's."""
+    alertmanager_image: ImageRef | None = None
+    """Another image than the table's."""
+
+
+Monitoring = Annotated[
+    NoMonitoring | ScrapeOnly | OperatorMonitoring | BundledMonitoring,
+    Field(discriminator="kind"),
+    default_kind("none"),
+]
+Watched = ScrapeOnly | OperatorMonitoring | BundledMonitoring

@@ -1,0 +1,202 @@
+"""Dumps of a database that is a container of the stack itself: who takes them, when, and where they end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from immich_policy.config import Config
+from immich_policy.containers import DOCKER, Container, Role, containers, having
+from immich_policy.model import (
+    UNKNOWN,
+    Finding,
+    Judgement,
+    Plain,
+    Registered,
+    Rule,
+    Severity,
+    Stack,
+    Unjudged,
+    dig,
+    flag,
+    mapping,
+    mappings,
+    text,
+)
+
+_DUMPS = re.compile(r"\b(?:pg_dump|pg_dumpall|pg_basebackup|pgbackrest|wal-g|barman)\b")
+_TOOLS = re.compile(r"postgres-backup|pg-?backup|db-backup|volume-backup|pgbackrest|wal-g|barman|backrest")
+"""Parts of names of images that are made to back databases up."""
+_LEAVES = re.compile(
+    r"\b(?:s3|rest|sftp|rclone|gs|azure|b2|swift):|\b(?:rsync|scp|rclone|mc|aws|s3cmd) |\bsftp\b|\b[a-z0-9.-]+:/[a-z/]"
+)
+"""Words of a script, or of a repository's address, that say that something is copied to another machine."""
+_SETTING = "backup"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dumper:
+    """A container that runs by the clock, or all the time, and dumps a database."""
+
+    container: Container
+    texts: tuple[str, ...]
+    known: bool
+    """Whether every text that it runs is known."""
+
+
+def single_databases(stack: Stack) -> list[Registered]:
+    """What runs PostgreSQL as a container of the stack itself."""
+    return [one.resource for one in having(stack, Role.DATABASE)]
+
+
+def judge_single(stack: Stack) -> Iterable[Judgement]:
+    """Whether what is a container of the stack is dumped at all."""
+    databases = single_databases(stack)
+    if not databases:
+        return
+    found = _dumpers(stack)
+    if [one for one in found if not _suspended(one.container.resource)]:
+        return
+    for database in databases:
+        if any(not one.known for one in _candidates(stack)):
+            yield Unjudged(resource=database, path="", what="some scripts of the stack are not known yet")
+            continue
+        for one in found:
+            message = "the only dump of the database is suspended"
+            yield Finding(
+                resource=one.container.resource, path="spec.suspend", message=message, setting=_SETTING
+            )
+        if not found:
+            message = "nothing of the stack dumps this database"
+            yield Finding(resource=database, path="", message=message, setting=_SETTING)
+
+
+def _leaves(stack: Stack, config: Config) -> Iterable[Judgement]:
+    """Whether dumps, or what is made of them, go anywhere else."""
+    del config
+    if not single_databases(stack):
+        return
+    dumpers = _dumpers(stack)
+    if not dumpers:
+        return
+    places = {source for one in dumpers for source in _places(one.container)}
+    beside = [one for one in _candidates(stack) if places & set(_places(one.container))]
+    if any(_TOOLS.search(_image(one.container)) for one in beside):
+        return  # where such a tool copies to is told to it in ways of its own
+    if any(_LEAVES.search(line) for one in beside for line in one.texts):
+        return
+    if any(_elsewhere(stack, one.container) for one in beside):
+        return
+    for one in dumpers:
+        if all(other.known for other in beside):
+            message = "its dumps stay on the machine that has the database"
+            yield Finding(resource=one.container.resource, path="", message=message, setting="backup.targets")
+        else:
+            yield Unjudged(resource=one.container.resource, path="")
+
+
+def _dumpers(stack: Stack) -> list[_Dumper]:
+    return [
+        one
+        for one in _candidates(stack)
+        if any(_DUMPS.search(line) for line in one.texts) or _TOOLS.search(_image(one.container))
+    ]
+
+
+def _candidates(stack: Stack) -> list[_Dumper]:
+    """Every container but the databases themselves and what runs once."""
+    return stack.once(_all_candidates)
+
+
+def _all_candidates(stack: Stack) -> list[_Dumper]:
+    found: list[_Dumper] = []
+    for one in stack.once(containers):
+        if Role.DATABASE in one.roles or one.resource.kind == "Job" or (one.docker and one.init):
+            continue
+        texts, known = list(one.arguments()), True
+        for line in _mounted(stack, one):
+            if isinstance(line, str):
+                texts.append(line)
+            else:
+                known = False
+        found.append(_Dumper(container=one, texts=tuple(texts), known=known))
+    return found
+
+
+def _mounted(stack: Stack, one: Container) -> Iterator[Plain]:
+    """Texts of files that a container reads: those of ConfigMaps, or those that a loader puts into the same volume."""
+    if one.docker:
+        volumes = {mount.source for mount in one.mounts() if mount.kind == "volume" and mount.read_only}
+        for other in stack.of_type(DOCKER):
+            loaded = [upload for _, upload in mappings(other.props, "uploads")]
+            if loaded and volumes & {dig(mount, "source") for _, mount in mappings(other.props, "mounts")}:
+                yield from (_shown(dig(upload, "content")) for upload in loaded)
+        return
+    mounted = {text(mount, "name") for _, mount in mappings(one.props, "volumeMounts")}
+    names = {
+        text(volume, "configMap", "name")
+        for _, volume in mappings(one.pod, "volumes")
+        if text(volume, "name") in mounted and "configMap" in volume
+    }
+    for config_map in stack.of_kind("ConfigMap"):
+        if text(config_map.props, "metadata", "name") in names:
+            yield from (_shown(value) for value in mapping(config_map.props, "data").values())
+
+
+def _shown(value: Plain) -> Plain:
+    """A text, UNKNOWN where it is not known yet; a secret's text is none of a script."""
+    return value if isinstance(value, str) or value is UNKNOWN else ""
+
+
+def _places(one: Container) -> list[str]:
+    """What it writes to, by name."""
+    return [
+        str(mount.source) for mount in one.mounts() if not mount.read_only and mount.source is not UNKNOWN
+    ]
+
+
+def _elsewhere(stack: Stack, one: Container) -> bool:
+    """Whether it writes to a share of another machine, or to a folder of the host, which may be another disk."""
+    shares = {
+        text(volume.props, "metadata", "name"): mapping(volume.props, "spec")
+        for volume in stack.of_kind("PersistentVolumeClaim")
+    }
+    for mount in one.mounts():
+        if mount.read_only:
+            continue
+        if mount.kind == "nfs" or (mount.kind == "host" and not str(mount.source).endswith(".sock")):
+            return True
+        if mount.kind == "claim" and _is_share(stack, shares.get(str(mount.source), {})):
+            return True
+    return False
+
+
+def _is_share(stack: Stack, claim: dict[str, Plain]) -> bool:
+    name = text(claim, "volumeName")
+    for volume in stack.of_kind("PersistentVolume"):
+        if name and text(volume.props, "metadata", "name") == name:
+            spec = mapping(volume.props, "spec")
+            return bool(spec.keys() & {"nfs", "csi"})
+    return False
+
+
+def _image(one: Container) -> str:
+    return one.parsed.name.lower() if one.parsed else ""
+
+
+def _suspended(one: Registered) -> bool:
+    return one.kind == "CronJob" and flag(one.props, "spec", "suspend")
+
+
+RULES = (
+    Rule(
+        name="data-backups-leave",
+        family="data",
+        severity=Severity.MEDIUM,
+        title="Dumps of the database are copied to another disk or machine.",
+        why="A dump beside its database is gone with the disk, and readable by whoever takes the machine.",
+        remediation="Give `immich:backup.targets`: a disk, a NAS, a bucket. Copies are encrypted.",
+        judge=_leaves,
+    ),
+)

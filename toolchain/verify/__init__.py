@@ -1,0 +1,1 @@
+"""`make verify`: whether a deployment really works, asked from outside and from inside (docs/verify.md)."""
