@@ -17,7 +17,7 @@ export KUBECONFIG
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview refresh destroy render doors pr-report env cluster cluster-stop test lint format lock crds bench bench-edge clean
+.PHONY: help setup setup-dev up preview refresh destroy render backup drill restore runbook rollback-plan status verify baseline doors pr-report env cluster cluster-stop test lint format lock crds bench bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,31 @@ destroy: setup ## remove everything but what holds data, and say what stays
 
 render: setup ## write the whole tree rendered/STACK again
 	@$(RUN) toolchain.render $(STACK)
+
+backup: setup ## a backup now, followed to its verdict
+	@$(RUN) toolchain.tasks run $(STACK) backup
+
+drill: setup ## restore the newest backup to nowhere and compare it, now
+	@$(RUN) toolchain.tasks run $(STACK) drill
+
+restore: setup ## one photo or folder back from the copies (FILE=..., FROM=latest, TARGET=...)
+	@$(RUN) toolchain.restore $(STACK) $(if $(FILE),--file "$(FILE)") $(if $(FROM),--from "$(FROM)") $(if $(TARGET),--target "$(TARGET)")
+
+runbook: ## what to do when something is lost, with this stack's names (OUTPUT=folder)
+	@$(NEED_PYTHON) test -x $(VENV_PYTHON) || $(PYTHON) -c 'from toolchain import venv; venv.ensure("runtime")' >&2
+	@$(RUN) toolchain.runbook $(STACK) $(OUTPUT)
+
+rollback-plan: setup ## what going back to the release before needs (ARGS=--json)
+	@$(RUN) toolchain.rollback_plan $(STACK) $(ARGS)
+
+status: setup ## components, queues, backups, volumes, certificates (ARGS="--watch --json")
+	@$(RUN) toolchain.status $(STACK) $(ARGS)
+
+verify: setup ## does it really work: doors, uploads, addresses, GPU, backups (ARGS="--json --size 1G")
+	@$(RUN) toolchain.verify $(STACK) $(ARGS)
+
+baseline: setup ## measure uploads, thumbnails, search and faces, and compare with the last time
+	@$(RUN) toolchain.baseline $(STACK) $(ARGS)
 
 doors: ## every way in, the largest upload that comes through, and what limits it (ARGS=--json)
 	@$(NEED_PYTHON) test -x $(VENV_PYTHON) || $(PYTHON) -c 'from toolchain import venv; venv.ensure("runtime")' >&2

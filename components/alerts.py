@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from components.alerts_backup import backups
-from components.alerts_data import cache, database, library
+from components.alerts_data import base_backups, cache, database, library
 from components.alerts_edge import edge
 from components.alerts_host import gpus, processes, storage
 from components.alerts_records import records
@@ -21,7 +21,7 @@ INTERVAL = "30s"
 
 def alerts(plan: MonitoringPlan) -> tuple[Alert, ...]:
     """Every alert whose sources the plan has, in the order of docs/alerts.md."""
-    tables = (server, queues, library, database, cache, edge, storage, processes, gpus, backups)
+    tables = (server, queues, library, database, base_backups, cache, edge, storage, processes, gpus, backups)
     found = [alert for table in tables for alert in table(plan) if alert.fits(plan)]
     if plan.instances < 2:
         found = [

@@ -155,6 +155,28 @@ def database(plan: MonitoringPlan) -> list[Alert]:
     ]
 
 
+def base_backups(plan: MonitoringPlan) -> list[Alert]:
+    """The archive of an operator's database."""
+    if not plan.base_backup_age:
+        return []
+    here = plan.database()
+    last = f"max(barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{here})"
+    failed = f"max(barman_cloud_cloudnative_pg_io_last_failed_backup_timestamp{here})"
+    return [
+        Alert(
+            name="ImmichBaseBackupStale",
+            group="database",
+            expr=f"time() - {last} > {plan.base_backup_age} or {failed} > {last}",
+            for_="1h",
+            severity="critical",
+            summary="The database's archive has no new base backup",
+            description="The last one failed, or is too old. A restore then replays the log of all that time, if it "
+            "is whole. `kubectl get backups` shows the reason of the last failure.",
+            needs=needs("cloudnative-pg"),
+        )
+    ]
+
+
 def cache(plan: MonitoringPlan) -> list[Alert]:
     """Valkey, which holds the queues."""
     here = plan.select("valkey")

@@ -56,9 +56,7 @@ def reach(settings: Backup, rclone_host: str) -> Reach:
     """Every target as restic takes it; `rclone_host` is the name of the rclone workload."""
     found = [_repository(target, rclone_host) for target in settings.targets]
     egress = tuple(
-        _egress(target, host, port)
-        for target in settings.targets
-        for host, port in _outside(target)
+        _egress(target, host, port) for target in settings.targets for host, port in _outside(target)
     )
     return Reach(
         repositories=tuple(found),

@@ -32,7 +32,7 @@ def copy_script(plan: Plan) -> str:
 
 
 def values(plan: Plan) -> dict[str, object]:
-    """What templates that include `backup-common.sh.j2` are rendered with: the plan, and functions for words of a shell.
+    """What templates that include `backup-common.sh.j2` are rendered with.
 
     Raises ValueError for names that would be more than words in a script.
     """

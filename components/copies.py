@@ -71,7 +71,7 @@ def copies(settings: Settings, stack: str, statuses: Statuses | None = None, now
         volume = there[BACKUP_VOLUME]
         found.append(
         Copy(
-            name="dumps", holds=("database",), where=volume.where, medium=volume.storage, status="dump",
+            name="dumps", holds=("database",), where=volume.where, medium=volume.medium, status="dump",
             machine=volume.machine, offsite=False, age=_age(statuses, "dump", now),
         )
     )  # fmt: skip
@@ -80,7 +80,7 @@ def copies(settings: Settings, stack: str, statuses: Statuses | None = None, now
         age = _age(statuses, status, now)
         if isinstance(target, LocalTarget):
             place = there[f"target-{target.name}"]
-            where, medium, machine = place.where, place.storage, place.machine
+            where, medium, machine = place.where, place.medium, place.machine
         else:
             where, machine = repository(target), _machine(target)
             medium = f"disks of {machine}"
@@ -109,7 +109,7 @@ def _live(settings: Settings, there: dict[str, Place]) -> list[Copy]:
     media = there["media"]
     live = [
         Copy(
-            name="live", holds=("photos",), where=media.where, medium=media.storage, machine=media.machine,
+            name="live", holds=("photos",), where=media.where, medium=media.medium, machine=media.machine,
             offsite=False,
         )
     ]  # fmt: skip
@@ -119,7 +119,7 @@ def _live(settings: Settings, there: dict[str, Place]) -> list[Copy]:
         place = ("live", host, f"disks of {host}", host)
     else:
         found = there["database"]
-        place = ("live", found.where, found.storage, found.machine)
+        place = ("live", found.where, found.medium, found.machine)
     name, where, medium, machine = place
     live.append(
         Copy(name=name, holds=("database",), where=where, medium=medium, machine=machine, offsite=False)

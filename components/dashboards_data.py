@@ -114,7 +114,20 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
     hits, reads = f"cnpg_pg_stat_database_blks_hit{here}", f"cnpg_pg_stat_database_blks_read{here}"
     full = plan.thresholds.connections_percent / 100
     followed = plan.instances > 1
+    base = f"max(barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{here})"
+    archived = Panel(
+        title="Last base backup",
+        kind="stat",
+        unit="s",
+        queries=(Query(expr=f"time() - {base}"),),
+        alert="ImmichBaseBackupStale",
+        description="Ago.",
+        thresholds=((0.8 * plan.base_backup_age, "yellow"), (plan.base_backup_age, "red")),
+        width=4,
+        needs=needed,
+    )
     return (
+        *([archived] if plan.base_backup_age else []),
         Panel(
             title="Instances",
             kind="stat",

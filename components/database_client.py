@@ -44,7 +44,7 @@ def database_client(
         ssl_mode=env.get("DB_SSL_MODE", "prefer"),
         ca_file=ca_file,
     )
-    image, major = _programs(settings)
+    image, major = programs(settings)
     return DatabaseClient(
         image=image,
         postgres=major,
@@ -56,7 +56,8 @@ def database_client(
     )
 
 
-def _programs(settings: BundledDatabase | CloudNativePg | ExternalDatabase) -> tuple[ImageRef, int]:
+def programs(settings: BundledDatabase | CloudNativePg | ExternalDatabase) -> tuple[ImageRef, int]:
+    """Image with PostgreSQL's programs, and their major version. Raises `ValueError` as `database_client`."""
     match settings:
         case BundledDatabase():
             table = versions.database_images("bundled")

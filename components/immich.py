@@ -131,6 +131,12 @@ class Immich(pulumi.ComponentResource):
         )
         if backup is not None:
             backup.schedule((server.ready,))
+            if (
+                backup.tasks
+                and settings.backup is not None
+                and "backupPassword" in settings.backup.secret_keys
+            ):
+                self.outputs = _escrow(settings, secrets)
         cloudflare = settings.cloudflare
         proxy = Proxy(
             ProxyArgs(
@@ -161,8 +167,16 @@ class Immich(pulumi.ComponentResource):
                 ),
                 child,
             )
-            self.outputs = made.outputs
+            self.outputs = {**self.outputs, **made.outputs}
         self.register_outputs({})
+
+
+def _escrow(settings: Settings, secrets: Secrets) -> dict[str, pulumi.Output[str]]:
+    """The password of the copies, for the person who has to keep it elsewhere; an external store has it already."""
+    if isinstance(settings.secrets, ExternalSecrets):
+        return {}
+    values = secrets.values(("backupPassword",))
+    return {"backupPassword": pulumi.Output.secret(values.apply(lambda found: found["backupPassword"]))}
 
 
 def _backup(

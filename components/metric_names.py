@@ -172,21 +172,19 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         read_in="cloudnative-pg: config/manager/default-monitoring.yaml, docs/src/monitoring.md; plugin-barman-cloud",
         names=_names(
             "cnpg_collector_up cnpg_backends_total cnpg_pg_settings_setting cnpg_pg_replication_lag "
-            "cnpg_pg_replication_in_recovery cnpg_pg_replication_is_wal_receiver_up "
             "cnpg_pg_replication_streaming_replicas cnpg_collector_pg_wal_archive_status "
             "cnpg_pg_stat_archiver_last_archived_time cnpg_pg_stat_archiver_last_failed_time "
-            "cnpg_pg_database_size_bytes cnpg_pg_stat_database_xact_commit cnpg_pg_stat_database_xact_rollback "
-            "cnpg_pg_stat_database_blks_hit cnpg_pg_stat_database_blks_read cnpg_pg_stat_database_deadlocks "
-            "cnpg_backends_max_tx_duration_seconds"
+            "cnpg_pg_database_size_bytes cnpg_pg_stat_database_blks_hit cnpg_pg_stat_database_blks_read "
+            "cnpg_backends_max_tx_duration_seconds barman_cloud_cloudnative_pg_io_last_available_backup_timestamp "
+            "barman_cloud_cloudnative_pg_io_last_failed_backup_timestamp"
         ),
-        patterns=("cnpg_immich_(assets|library|version)_[a-z]+",),
     ),
     "valkey": Family(
         read_in="redis_exporter 1.45.0 (Debian) and 1.88.0 (exporter/info.go, exporter/keys.go)",
         names=_names(
             "redis_up redis_key_size redis_memory_used_bytes redis_memory_max_bytes redis_instance_info "
             "redis_evicted_keys_total redis_rdb_last_bgsave_status redis_aof_last_write_status redis_aof_enabled "
-            "redis_connected_clients redis_commands_processed_total"
+            "redis_commands_processed_total"
         ),
         scraped=True,
     ),
@@ -194,7 +192,7 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         read_in="nginx-prometheus-exporter 0.11.0 (Debian) and 1.5.1: stub_status knows connections, no status codes",
         names=_names(
             "nginx_up nginx_connections_active nginx_connections_reading nginx_connections_waiting "
-            "nginx_connections_writing nginx_connections_accepted nginx_connections_handled nginx_http_requests_total"
+            "nginx_connections_writing nginx_http_requests_total"
         ),
         scraped=True,
     ),
@@ -204,23 +202,17 @@ FAMILIES: Final[Mapping[Source, Family]] = {
     ),
     "traefik": Family(
         read_in="Traefik 3: docs, observability, metrics; needs addRoutersLabels",
-        names=_names(
-            "traefik_router_requests_total traefik_router_request_duration_seconds_bucket traefik_tls_certs_not_after "
-            "traefik_open_connections traefik_config_last_reload_success"
-        ),
+        names=_names("traefik_router_requests_total traefik_tls_certs_not_after"),
     ),
     "cloudflared": Family(
         read_in="cloudflared: proxy/metrics.go, connection/metrics.go, supervisor/metrics.go",
         names=_names(
-            "cloudflared_tunnel_ha_connections cloudflared_tunnel_response_by_code cloudflared_tunnel_request_errors "
-            "cloudflared_tunnel_total_requests cloudflared_tunnel_concurrent_requests_per_tunnel"
+            "cloudflared_tunnel_ha_connections cloudflared_tunnel_response_by_code cloudflared_tunnel_request_errors"
         ),
     ),
     "dcgm": Family(
         read_in="dcgm-exporter: etc/default-counters.csv",
-        names=_names(
-            "DCGM_FI_DEV_GPU_TEMP DCGM_FI_DEV_GPU_UTIL DCGM_FI_DEV_FB_USED DCGM_FI_DEV_FB_FREE DCGM_FI_DEV_ENC_UTIL"
-        ),
+        names=_names("DCGM_FI_DEV_GPU_TEMP DCGM_FI_DEV_GPU_UTIL DCGM_FI_DEV_FB_USED DCGM_FI_DEV_FB_FREE"),
     ),
     "nvidia": Family(
         read_in="nvidia_gpu_exporter: docs/METRICS.md",
@@ -240,7 +232,7 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         read_in="node_exporter 1.5.0 (Debian)",
         names=_names(
             "node_filesystem_avail_bytes node_filesystem_size_bytes node_filesystem_files node_filesystem_files_free "
-            "node_vmstat_oom_kill node_load1 node_memory_MemAvailable_bytes node_memory_MemTotal_bytes "
+            "node_vmstat_oom_kill node_memory_MemAvailable_bytes node_memory_MemTotal_bytes "
             "node_cpu_seconds_total"
         ),
         scraped=True,
@@ -269,9 +261,7 @@ FAMILIES: Final[Mapping[Source, Family]] = {
     ),
     "blackbox": Family(
         read_in="blackbox_exporter 0.23.0 (Debian)",
-        names=_names(
-            "probe_success probe_duration_seconds probe_http_status_code probe_ssl_earliest_cert_expiry"
-        ),
+        names=_names("probe_success probe_duration_seconds probe_ssl_earliest_cert_expiry"),
         scraped=True,
     ),
     "backup": Family(

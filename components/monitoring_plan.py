@@ -159,6 +159,8 @@ class MonitoringPlan:
     """On one host: RE2 for the names of the containers, as cAdvisor's `name` has them."""
     instances: int = 1
     """Instances of the database."""
+    base_backup_age: int = 0
+    """With CloudNativePG's archive: seconds after which its last base backup is too old; 0 without an archive."""
     tunnel_connectors: int = 0
     """Replicas of cloudflared; 0 without a tunnel."""
     backups: Mapping[str, int] = field(default_factory=dict[str, int])

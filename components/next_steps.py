@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
+from components.settings.secret_source import ExternalSecrets
 
 
 def steps(settings: Settings, stack: str) -> list[str]:
@@ -19,4 +21,20 @@ def steps(settings: Settings, stack: str) -> list[str]:
         )
     if settings.server.acceleration != "disabled" and settings.app is None:
         found.append(f"Administration > Settings > Video Transcoding: choose {settings.server.acceleration}")
+    backup = settings.backup
+    if backup is not None and backup.targets:
+        found.append(_password(settings, stack))
+    if backup is not None and takes_dumps(backup, settings.database) and settings.app is None:
+        found.append(
+            "Administration > Settings > Backup: switch the database dump off; this stack has its own, which is checked"
+        )
     return found
+
+
+def _password(settings: Settings, stack: str) -> str:
+    where = (
+        f"it is the item {settings.secrets.values['backupPassword'].key} of your secret store"
+        if isinstance(settings.secrets, ExternalSecrets)
+        else f"pulumi stack output backupPassword --show-secrets -s {stack}"
+    )
+    return f"write the password of the backups down, on paper, elsewhere: without it nobody can read a copy ({where})"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from components import database, machine_learning, server, versions, ways_in
+from components.database_client import programs
 from components.door_advice import mobile_app, preconditions, split_horizon
 from components.listeners import TUNNEL_PORT
 from components.naming import object_name
+from components.recovery_outputs import recovery_outputs
+from components.settings.backup import Backup
+from components.settings.backup_rules import takes_dumps
 from components.settings.cache import BundledCache
 from components.settings.database import BundledDatabase, CloudNativePg
 from components.settings.machine_learning import BundledMachineLearning
@@ -21,6 +25,7 @@ def outputs(settings: Settings, stack: str, manifests: str | None) -> dict[str, 
         "version": settings.server.version,
         **_doors(settings),
         **_place(settings, stack, manifests),
+        **recovery_outputs(settings, stack, capacity=settings.capacity),
     }
     unpinned = [str(image) for image in images(settings) if image.digest is None]
     if unpinned:
@@ -56,6 +61,8 @@ def images(settings: Settings) -> list[ImageRef]:
         found.append(database.cluster_spec(settings.database, "", None).image)
     if isinstance(settings.cache, BundledCache):
         found.append(settings.cache.image or versions.valkey_image())
+    if settings.backup is not None:
+        found += _backup_images(settings, settings.backup)
     if settings.proxy.kind == "nginx":
         found.append(settings.proxy.image or versions.nginx_image())
     if settings.docker is not None:
@@ -97,6 +104,17 @@ def _doors(settings: Settings) -> dict[str, object]:
     if needed:
         told["preconditions"] = needed
     return told
+
+
+def _backup_images(settings: Settings, backup: Backup) -> list[ImageRef]:
+    found: list[ImageRef] = []
+    if takes_dumps(backup, settings.database):
+        found.append(programs(settings.database)[0])
+    if backup.targets:
+        found.append(backup.restic_image or versions.restic_image())
+    if backup.needs_rclone:
+        found.append(backup.rclone_image or versions.rclone_image())
+    return found
 
 
 def _names(settings: Settings) -> list[str]:

@@ -22,6 +22,8 @@ from components.values import Quantity
 Kind = Literal["volume", "folder", "nfs", "smb", "existing"]
 ENGINE_DISK: Final = "the engine's own folder"
 """Where named volumes of one host are."""
+_ENGINE_MEDIUM: Final = "the disk of /var"
+"""Docker's folder is /var/lib/docker where nobody has moved it."""
 HERE: Final = "this host"
 CLUSTER: Final = "the cluster"
 
@@ -40,7 +42,9 @@ class Place:
     key: str
     """The setting of its size; empty where there is none."""
     storage: str
-    """What the bytes are on, as far as the settings tell: places with the same text are lost together."""
+    """What the bytes are on, in words."""
+    medium: str
+    """The disk below, as far as it can be told: places with the same text are taken to be lost together."""
     machine: str
     """Which machine that is in: `this host`, `the cluster`, or an address."""
     claim: str = ""
@@ -105,28 +109,35 @@ def _of_source(settings: Settings, stack: str, name: str, source: VolumeSource, 
                 name=name, kind="volume", where=claim, claim=claim, machine=here,
                 size=None if host else source.size, key="" if host else f"immich:{key}.size",
                 storage=ENGINE_DISK if host else by_class,
+                medium=by_class if not host else ENGINE_DISK if _rootless(settings) else _ENGINE_MEDIUM,
             )  # fmt: skip
         case HostPath():
             return Place(
                 name=name, kind="folder", where=str(source.path), claim="" if host else claim, machine=here,
-                size=None, key="", storage=_disk(str(source.path)),
+                size=None, key="", storage=_disk(str(source.path)), medium=_disk(str(source.path)),
             )  # fmt: skip
         case Nfs():
             return Place(
                 name=name, kind="nfs", where=f"{source.server}:{source.path}", claim=claim,
                 machine=str(source.server), size=None, key="", storage=f"disks of {source.server}",
+                medium=f"disks of {source.server}",
             )  # fmt: skip
         case Smb():
             server = source.source.removeprefix("//").partition("/")[0]
             return Place(
                 name=name, kind="smb", where=source.source, claim=claim, machine=server, size=None, key="",
-                storage=f"disks of {server}",
+                storage=f"disks of {server}", medium=f"disks of {server}",
             )  # fmt: skip
         case ExistingClaim():
             return Place(
                 name=name, kind="existing", where=claim, claim=claim, machine=here, size=None, key="",
-                storage=f"the volume {claim}",
+                storage=f"the volume {claim}", medium=f"the volume {claim}",
             )  # fmt: skip
+
+
+def _rootless(settings: Settings) -> bool:
+    """Podman of a user, which keeps its volumes in the user's home."""
+    return settings.docker is not None and settings.docker.engine == "podman"
 
 
 def _disk(path: str) -> str:
@@ -144,12 +155,12 @@ def _of_cluster(database: CloudNativePg) -> Iterator[Place]:
     on = f"storage class {database.storage_class}" if database.storage_class else "the default storage class"
     yield Place(
         name="database", kind="volume", where=f"{name}-1", claim=f"{name}-1", size=database.size,
-        key="immich:database.size", storage=on, machine=CLUSTER,
+        key="immich:database.size", storage=on, medium=on, machine=CLUSTER,
     )  # fmt: skip
     if database.wal_size is not None:
         yield Place(
             name="wal", kind="volume", where=f"{name}-1-wal", claim=f"{name}-1-wal", size=database.wal_size,
-            key="immich:database.walSize", storage=on, machine=CLUSTER,
+            key="immich:database.walSize", storage=on, medium=on, machine=CLUSTER,
         )  # fmt: skip
 
 

@@ -20,8 +20,8 @@ class RestoreChoice:
 
     what: What = "both"
     from_: str = "latest"
-    """`latest`; a snapshot's id, 8 to 64 hexadecimal digits; or a time, `2026-11-21T10:00:00Z` or `2026-11-21` (the end of
-    that day), UTC where it has no offset: the newest snapshot at or before it."""
+    """`latest`; a snapshot's id, 8 to 64 hexadecimal digits; or a time, `2026-11-21T10:00:00Z` or `2026-11-21` (the end
+    of that day), UTC where it has no offset: the newest snapshot at or before it."""
     target: str | None = None
     """Name of the repository; None is the first of the plan."""
     database_wait: int = 600
@@ -33,7 +33,8 @@ class RestoreChoice:
                 _ = self.before
             except ValueError:
                 raise ValueError(
-                    f"from {self.from_!r}: give latest, a snapshot (8 to 64 of 0-9a-f) or a time such as 2026-11-21T10:00:00Z"
+                    f"from {self.from_!r}: give latest, a snapshot (8 to 64 of 0-9a-f) or a time such as "
+                    "2026-11-21T10:00:00Z"
                 ) from None
         _judge_target(self.target)
 

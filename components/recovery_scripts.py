@@ -10,7 +10,7 @@ from components.recovery_plan import DrillPlan, RestoreChoice
 from components.templates import render
 
 _STRANGE = re.compile(r"[\x00-\x1f\x7f\"\\<>&]")
-"""What restic's JSON writes differently from how it is, or what would be a line of its own."""
+"""What restic's JSON writes differently from how it is, and what would be a line of its own."""
 
 
 def restore_files_script(plan: Plan, choice: RestoreChoice) -> str:
@@ -24,7 +24,7 @@ def restore_files_script(plan: Plan, choice: RestoreChoice) -> str:
 
 
 def restore_database_script(plan: Plan, choice: RestoreChoice) -> str:
-    """Bash for the database's image, after `restore_files_script`: loads its dump into a database without Immich's rows.
+    """Bash for the database's image, after the files: loads their dump into a database without rows of Immich.
 
     All in one transaction; exit code 0 also where the database has rows, which are left alone. A dump of a newer Immich
     or of a newer major version of PostgreSQL is refused. Raises ValueError as `restore_files_script`.
@@ -33,17 +33,17 @@ def restore_database_script(plan: Plan, choice: RestoreChoice) -> str:
 
 
 def restore_one_script(plan: Plan) -> str:
-    """POSIX sh for restic's image: one file or folder back to its place, or beside what is there; nothing is overwritten.
+    """POSIX sh for restic's image: one file or folder back to its place, or beside what is there, never over it.
 
     Arguments: the path, the end of a path or a name; optionally a snapshot's id, `latest` (the newest that has it) or
-    a time in UTC; optionally the target. Exit code 2 where the arguments are wrong, 3 where several paths match, 1 where
-    none does or restic fails. Raises ValueError as `restore_files_script`.
+    a time in UTC; optionally the target. Exit code 2 where the arguments are wrong, 3 where several paths match, 1
+    where none does or restic fails. Raises ValueError as `restore_files_script`.
     """
     return render("backup-file.sh.j2", _values(plan, None))
 
 
 def drill_fetch_script(plan: Plan, drill: DrillPlan) -> str:
-    """POSIX sh for restic's image, first step of a drill: the age of the newest snapshot, and its dump into the scratch folder.
+    """POSIX sh for restic's image, first step of a drill: the age of the newest snapshot, and its dump.
 
     Raises ValueError as `restore_files_script`.
     """
@@ -53,14 +53,14 @@ def drill_fetch_script(plan: Plan, drill: DrillPlan) -> str:
 def drill_database_script(plan: Plan, drill: DrillPlan) -> str:
     """Bash for the database's image, second step: the dump in a throw-away database, compared with the live one.
 
-    Reads the live database in a read-only transaction, and leaves a list of originals with their SHA-1 to the third step.
-    Raises ValueError as `restore_files_script`.
+    Reads the live database in read-only transactions, and leaves a list of originals with their SHA-1 to the third
+    step. Runs as any user but root. Raises ValueError as `restore_files_script`.
     """
     return render("backup-drill-database.sh.j2", _values(plan, drill.target, drill=drill))
 
 
 def drill_files_script(plan: Plan, drill: DrillPlan) -> str:
-    """POSIX sh for restic's image, last step: the listed originals against their SHA-1, and the verdict of the drill.
+    """POSIX sh for restic's image, last step: the originals of the list against their SHA-1, and the verdict.
 
     Raises ValueError as `restore_files_script`.
     """

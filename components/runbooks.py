@@ -139,6 +139,7 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
         "external_secrets": isinstance(settings.secrets, ExternalSecrets),
         "password_place": _password_place(settings, stack),
         "target_places": [name for name in there if name.startswith("target-")],
+        "library_places": [name for name in there if name.startswith("library-")],
         "secret_keys": _secret_keys(settings),
         "database_namespace": database_namespace(settings),
         **_platform(settings, stack),
@@ -183,9 +184,11 @@ def _disks(settings: Settings, there: Mapping[str, Place]) -> list[dict[str, obj
     for (storage, _), lost in found.items():
         held = {place.name for place in lost}
         files, database = "media" in held, bool(held & {"database", "wal"})
-        copied = any(target not in held for target in targets)
+        # What is on the same disk does not count, whatever it is called here.
+        gone = {place.name for place in there.values() if place.medium == lost[0].medium}
+        copied = any(target not in gone for target in targets)
         archived = backup is not None and backup.archive is not None
-        dumped = takes_dumps(backup, settings.database) and (copied or "backup" not in held)
+        dumped = takes_dumps(backup, settings.database) and (copied or "backup" not in gone)
         disks.append(
             {
                 "storage": storage,

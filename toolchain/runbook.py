@@ -16,7 +16,7 @@ from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import RENDERED, ROOT
 from toolchain.stack import settings_file
 
-EXAMPLE: Final = "home"
+EXAMPLE: Final = "hwc"
 """The stack whose pages are in docs/."""
 DOCS: Final = ROOT / "docs" / "runbooks"
 _USAGE: Final = "usage: python -m toolchain.runbook STACK [FOLDER]   (make runbook STACK=... OUTPUT=folder)"
@@ -25,7 +25,7 @@ _USAGE: Final = "usage: python -m toolchain.runbook STACK [FOLDER]   (make runbo
 def stack_pages(stack: str) -> dict[str, str]:
     """File name -> text for a stack of this folder. Raises `ToolchainError` for an unknown stack or wrong settings."""
     settings, _ = settings_without_secrets(stack, *stack_texts(settings_file(stack)))
-    return pages(settings, stack)
+    return pages(settings, stack, capacity=settings.capacity)
 
 
 def write(folder: Path, texts: Mapping[str, str]) -> None:

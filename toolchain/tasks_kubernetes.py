@@ -27,6 +27,9 @@ from toolchain.progress import say, warn
 STATUS_PREFIX: Final = "immich-status: "
 """What stands before a step's status in its log."""
 
+RUN_PREFIX: Final = "run-"
+"""What stands before a task's name where its last run as a whole is meant."""
+
 _CRON_JOB: Final = GroupKind("batch/v1", "CronJob")
 _JOB: Final = GroupKind("batch/v1", "Job")
 _POD: Final = GroupKind("v1", "Pod")
@@ -101,16 +104,22 @@ def run(
 ) -> int:
     """Run a task now and follow it to its end: 0 when it succeeded, 1 when it failed, with the end of its log.
 
-    A run that is under way already is followed instead. Ctrl-C ends the following and not the run. Raises
+    A run that goes on already is waited for first. Ctrl-C ends the following and not the run. Raises
     `ToolchainError` when there is no such task or no cluster answers.
     """
     try:
+        for before in cluster.jobs(task):
+            if _ended(before) is None:
+                since = as_text(metadata(before).get("creationTimestamp"))
+                tell(f"{task}: a run goes on since {since} (Job {name_of(before)}); this one comes after it")
+                _follow(cluster, task, before, pause, tell)
         job = _begin(cluster, task, tell, now)
         try:
-            return _follow(cluster, task, job, pause, tell)
+            job = _follow(cluster, task, job, pause, tell)
         except KeyboardInterrupt:
             tell(f"{task}: the run goes on in the cluster (Job {cluster.namespace}/{name_of(job)})")
             raise
+        return _report(cluster, task, job, tell)
     except ProviderError as error:
         raise ToolchainError(str(error)) from None
 
@@ -118,27 +127,22 @@ def run(
 def read_status(cluster: Cluster, *, complain: Callable[[str], None] = warn) -> dict[str, Json]:
     """What is known of every task of the stack, by status name: `dump`, `copy-<target>`, `drill` ...
 
-    The newest status line of each name, as far as logs are kept; a run of which no step said anything is told by its
-    Job alone, under the task's name. Raises `ToolchainError` when no cluster answers.
+    The newest status line of each name, as far as logs are kept; `run-<task>` is how each task ended last, as its Job
+    says. Raises `ToolchainError` when no cluster answers.
     """
     found: dict[str, Json] = {}
-    seen: set[str] = set()
     complete: set[str] = set()
     try:
         for job in cluster.jobs():
             task = as_text(dig(job, "metadata", "labels", _COMPONENT))
+            # A step that was killed says nothing, so the Job is heard as well.
+            found.setdefault(f"{RUN_PREFIX}{task}", _status_of_job(job, task))
             if task in complete:
                 continue
-            lines = list(_status_lines(cluster, job, complain))
-            for status in lines:
+            for status in _status_lines(cluster, job, complain):
                 found.setdefault(_text(status["name"]), status)
-            unexplained = _ended(job) is False and all(one.get("result") != "failed" for one in lines)
-            if task not in seen and (unexplained or not lines):
-                # A step that was killed says nothing.
-                found.setdefault(task, _status_of_job(job, task))
-            seen.add(task)
-            if lines and _ended(job):
-                complete.add(task)
+                if _ended(job):
+                    complete.add(task)
         for cron_job in cluster.client.list(_CRON_JOB, cluster.namespace, labelSelector=cluster.selector):
             _last_success(found, cron_job)
     except ProviderError as error:
@@ -164,11 +168,6 @@ def parse_status(line: str) -> Json | None:
 
 
 def _begin(cluster: Cluster, task: str, tell: Callable[[str], None], now: Callable[[], float]) -> Object:
-    for job in cluster.jobs(task):
-        if _ended(job) is None:
-            since = as_text(metadata(job).get("creationTimestamp"))
-            tell(f"{task}: a run is under way since {since} (Job {name_of(job)}): following it")
-            return job
     cron_job = cluster.client.get(_CRON_JOB, cluster.namespace, f"immich-{task}")
     if cron_job is None:
         listed = cluster.client.list(_CRON_JOB, cluster.namespace, labelSelector=cluster.selector)
@@ -223,7 +222,8 @@ def _ended(job: Object) -> bool | None:
     return False if condition(job, "Failed").get("status") == "True" else None
 
 
-def _follow(cluster: Cluster, task: str, job: Object, pause: float, tell: Callable[[str], None]) -> int:
+def _follow(cluster: Cluster, task: str, job: Object, pause: float, tell: Callable[[str], None]) -> Object:
+    """The Job once it has ended."""
     name, said, spoken = name_of(job), "", time.monotonic()
     started = time.monotonic()
     while True:
@@ -235,9 +235,8 @@ def _follow(cluster: Cluster, task: str, job: Object, pause: float, tell: Callab
         elif time.monotonic() - spoken >= _HEARTBEAT:
             spoken = time.monotonic()
             tell(f"{task}: {news}, {time.monotonic() - started:.0f} s so far")
-        ended = _ended(job)
-        if ended is not None:
-            return _report(cluster, task, job, ended, tell)
+        if _ended(job) is not None:
+            return job
         time.sleep(pause)
         current = cluster.client.get(_JOB, cluster.namespace, name)
         if current is None:
@@ -266,8 +265,11 @@ def _progress(pod: Object) -> str:
     return "every step is done"
 
 
-def _report(cluster: Cluster, task: str, job: Object, ended: bool, tell: Callable[[str], None]) -> int:
-    if ended:
+def _report(cluster: Cluster, task: str, job: Object, tell: Callable[[str], None]) -> int:
+    for status in _status_lines(cluster, job, warn):
+        said = (status.get(key) for key in ("name", "result", "verdict", "message"))
+        tell("{}: {}, {}: {}".format(*said))
+    if _ended(job):
         tell(f"{task}: succeeded")
         return 0
     failed = condition(job, "Failed")
@@ -352,11 +354,11 @@ def _status_of_job(job: Object, task: str) -> Json:
     verdict = {"running": "running", "success": "ok"}.get(result) or _kebab(as_text(failed.get("reason")))
     message = {
         "running": f"the Job {name_of(job)} is under way",
-        "success": f"the Job {name_of(job)} succeeded; its log is not there any more",
+        "success": f"the Job {name_of(job)} succeeded",
     }.get(result, f"the Job {name_of(job)} failed: {as_text(failed.get('message'))}")
     return {
         "version": 1,
-        "name": task,
+        "name": f"{RUN_PREFIX}{task}",
         "run": name_of(job),
         "started": _epoch(status.get("startTime")),
         "finished": finished,
@@ -368,10 +370,10 @@ def _status_of_job(job: Object, task: str) -> Json:
 
 
 def _last_success(found: dict[str, Json], cron_job: Object) -> None:
-    """What the CronJob remembers longer than its Jobs, for a task of which only a Job speaks."""
+    """What the CronJob remembers longer than its Jobs."""
     task = as_text(dig(cron_job, "metadata", "labels", _COMPONENT))
     last = _epoch(dig(cron_job, "status", "lastSuccessfulTime"))
-    status = found.get(task)
+    status = found.get(f"{RUN_PREFIX}{task}")
     if status is not None and not status.get("lastSuccess"):
         status["lastSuccess"] = last
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from components.settings.app import AppConfig
     from components.settings.backup import Backup, Restore
     from components.settings.cache import Cache
+    from components.settings.capacity import Capacity
     from components.settings.cloudflare import Cloudflare
     from components.settings.database import Database
     from components.settings.docker import Docker
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from components.settings.secret_source import SecretSource
     from components.settings.server import Server
     from components.settings.storage import Storage
+    from components.settings.upgrade import Upgrade
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,12 +46,16 @@ class Settings:
     """The cluster."""
     secrets: SecretSource
     """Where secrets come from."""
+    upgrade: Upgrade
+    """What a person says about an upgrade."""
     docker: Docker | None = None
     """One host with a container engine, instead of a cluster."""
     backup: Backup | None = None
     """Backups of database and files, and their drill; none makes none."""
     restore: Restore | None = None
     """What a new deployment starts from; none starts empty."""
+    capacity: Capacity | None = None
+    """How much photos and videos are expected; none judges no sizes."""
     cloudflare: Cloudflare | None = None
     """Tunnel, DNS and Access at Cloudflare; none uses nothing of it."""
     app: AppConfig | None = None
@@ -85,6 +91,8 @@ SECTIONS: Mapping[str, SectionSpec] = {
     "secrets": SectionSpec("secret_source", "SecretSource"),
     "backup": SectionSpec("backup", "Backup", optional=True),
     "restore": SectionSpec("backup", "Restore", optional=True),
+    "upgrade": SectionSpec("upgrade", "Upgrade"),
+    "capacity": SectionSpec("capacity", "Capacity", optional=True),
     "cloudflare": SectionSpec("cloudflare", "Cloudflare", optional=True),
     "app": SectionSpec("app", "AppConfig", optional=True),
 }

@@ -29,10 +29,12 @@ _DUMPS = re.compile(r"\b(?:pg_dump|pg_dumpall|pg_basebackup|pgbackrest|wal-g|bar
 _TOOLS = re.compile(r"postgres-backup|pg-?backup|db-backup|volume-backup|pgbackrest|wal-g|barman|backrest")
 """Parts of names of images that are made to back databases up."""
 _LEAVES = re.compile(
-    r"\b(?:s3|rest|sftp|rclone|gs|azure|b2|swift):|\b(?:rsync|scp|rclone|mc|aws|s3cmd) |\bsftp\b|\b[a-z0-9.-]+:/[a-z/]"
+    r"\b(?:s3|rest|sftp|rclone|gs|azure|b2|swift):|\b(?:rsync|scp|rclone|mc|aws|s3cmd) |\bsftp\b|\brsync\b[^\n]*:/"
 )
 """Words of a script, or of a repository's address, that say that something is copied to another machine."""
 _SETTING = "backup"
+_PASSING = {"tmpfs", "emptyDir", "secret"}
+"""Kinds of mounts that no other container has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,9 @@ def _shown(value: Plain) -> Plain:
 def _places(one: Container) -> list[str]:
     """What it writes to, by name."""
     return [
-        str(mount.source) for mount in one.mounts() if not mount.read_only and mount.source is not UNKNOWN
+        mount.source
+        for mount in one.mounts()
+        if not mount.read_only and mount.kind not in _PASSING and isinstance(mount.source, str)
     ]
 
 

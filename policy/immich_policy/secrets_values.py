@@ -60,8 +60,10 @@ _FORMS: Final = (
     ),
     (
         re.compile(
-            r"(?:^|[\s;,&?\"'])(?:--?)?(?P<name>[\w.-]*(?:requirepass|masterauth|password|passwd|passphrase|secret|token|"
-            r"api[_-]?key|access[_-]?key))\"?(?:\s*[=:]\s*|\s+)(?P<value>\"[^\"\n]+\"|'[^'\n]+'|[^\s\"',;&]+)",
+            # Prose has such words before others, so only an option, or Valkey's own word, has a space behind it.
+            r"(?:^|[\s;,&?\"'])(?P<option>--?)?(?P<name>[\w.-]*(?:(?P<valkey>requirepass|masterauth)|password|passwd|"
+            r"passphrase|secret|token|api[_-]?key|access[_-]?key))\"?(?:\s*[=:]\s*|(?(option)\s+|(?(valkey)\s+|(?!))))"
+            r"(?P<value>\"[^\"\n]+\"|'[^'\n]+'|[^\s\"',;&]+)",
             re.IGNORECASE,
         ),
         "a password in a command or a file",

@@ -143,7 +143,7 @@ def test_a_scheduled_task_waits_for_its_time_and_runs_at_once_when_asked(lab: La
 
     (status,) = tasks_kubernetes.read_status(lab.cluster).values()
     assert (status["name"], status["run"], status["result"], status["verdict"]) == (
-        "backup",
+        "run-backup",
         name,
         "success",
         "ok",
@@ -160,10 +160,10 @@ def test_the_clock_starts_runs_on_the_servers_node(lab: Lab) -> None:
     while not (found := lab.cluster.jobs("backup")):
         assert time.monotonic() < deadline, "no run within a minute and a half"
         time.sleep(1)
-    while tasks_kubernetes.read_status(lab.cluster)["backup"]["result"] == "running":
+    while tasks_kubernetes.read_status(lab.cluster)["run-backup"]["result"] == "running":
         assert time.monotonic() < deadline + 30
         time.sleep(1)
-    assert tasks_kubernetes.read_status(lab.cluster)["backup"]["result"] == "success"
+    assert tasks_kubernetes.read_status(lab.cluster)["run-backup"]["result"] == "success"
     assert at(found[0], "metadata", "labels", "app.kubernetes.io/instance") == "test"
     assert lab.node_of("backup") == lab.node_of("server")
 
@@ -183,7 +183,7 @@ def test_a_run_that_must_succeed_stops_the_up_and_is_made_anew_by_the_next(lab: 
     assert "Traceback" not in failed.text
     deployments = "/apis/apps/v1/namespaces/{}/deployments"
     assert items(lab.get(deployments), "items") == [], "the server does not start after a restore that failed"
-    status = tasks_kubernetes.read_status(lab.cluster)["restore"]
+    status = tasks_kubernetes.read_status(lab.cluster)["run-restore"]
     assert (status["result"], status["verdict"]) == ("failed", "deadline-exceeded")
     uid = at(lab.get("/apis/batch/v1/namespaces/{}/jobs/immich-restore"), "metadata", "uid")
 

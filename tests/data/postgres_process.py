@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,7 +148,7 @@ class Postgres:
         return done.stdout.rstrip("\n")
 
     @contextmanager
-    def database(self) -> Iterator[Database]:
+    def database(self) -> Generator[Database]:
         """A new empty one, dropped in the end."""
         name = f"immich_{secrets.token_hex(6)}"
         self.psql(f"CREATE DATABASE {name} OWNER {ROLE}")

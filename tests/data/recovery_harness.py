@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,12 +24,20 @@ from components.recovery_scripts import (
 )
 from tests.data.immich_library import Asset, add_unknown_files, fill, make_folders, make_tables
 from tests.data.place import Place, Ran, Started
-from tests.data.postgres_process import Database, Postgres
+from tests.data.postgres_process import ROLE, Database, Postgres
 
 NAMELESS = 64123
 """A user that the system has no name for, as containers have."""
 ROWS = "SELECT t::text FROM {table} t ORDER BY t::text"
-TABLES = ('"user"', "asset", "system_metadata", "version_history", "album")
+PLACES = f"""SET ROLE {ROLE};
+CREATE FUNCTION ll_to_earth_public(latitude double precision, longitude double precision) RETURNS public.earth
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS 'SELECT ll_to_earth(latitude, longitude)';
+INSERT INTO asset_exif SELECT id, 'camera', 'a description', 52.5, 13.4, 1000 FROM asset;
+CREATE INDEX "IDX_geodata_gist_earthcoord" ON asset_exif USING gist (ll_to_earth_public(latitude, longitude));
+"""
+"""Immich's function and index of places: what they call is found only with `public` on the search path."""
+TABLES = ('"user"', "asset", "asset_exif", "system_metadata", "version_history", "album")
 
 
 @dataclass(kw_only=True)
@@ -85,7 +94,7 @@ class Deployment:
         return str(self.place.root / "database")
 
     @contextmanager
-    def new_database(self) -> Iterator[Database]:
+    def new_database(self) -> Generator[Database]:
         """An empty one in the place of the lost one, with what only a superuser can make in it."""
         with self.postgres.database() as found:
             found.psql("CREATE EXTENSION earthdistance CASCADE")
@@ -130,26 +139,28 @@ class Deployment:
         plan = replace(self.plan, database=access, **changes)
         return self.place.start(restore_database_script(plan, choice or RestoreChoice()), "bash", path=path)
 
-    def restore_one(self, *arguments: str, shell: str = "ash") -> Ran:
+    def restore_one(self, *arguments: str, interpreter: str = "busybox sh") -> Ran:
         """`make restore` as it runs in the container."""
         file = self.place.folder / "one.sh"
         file.write_text(restore_one_script(self.plan))
-        interpreter = "busybox sh" if shell == "ash" else shell
         words = " ".join(quoted(argument) for argument in arguments)
-        ran = self.place.start(f"exec {interpreter} {file} {words}\n", shell).ended()
+        ran = self.place.start(f"exec {interpreter} {file} {words}\n", "ash").ended()
         self.place.assert_no_secret(ran.output)
         return ran
 
-    def drill_plan(self, **changes: Any) -> DrillPlan:
-        """All originals, with folders of this place."""
+    def drill_plan(self, *, sample: int | None = None, batch_files: int = 300) -> DrillPlan:
+        """Of all originals, with folders of this place."""
         return DrillPlan(
-            **{
-                "sample": None,
-                "scratch": str(self.place.root / "drill"),
-                "sockets": f"/tmp/immich-drill-{self.place.folder.name}",
-                **changes,
-            }
+            sample=sample,
+            batch_files=batch_files,
+            scratch=str(self.place.root / "drill"),
+            sockets=str(self.sockets),
         )
+
+    @property
+    def sockets(self) -> Path:
+        """Folder of the throw-away database's socket: those of the place may have too long a path."""
+        return Path(tempfile.gettempdir()) / f"drill-{self.place.folder.name}"
 
     def drill_steps(self, drill: DrillPlan, **changes: Any) -> list[tuple[str, str, list[str]]]:
         """Script, shell and prefix of each step."""
@@ -190,10 +201,7 @@ class Deployment:
     def scratch_is_empty(self) -> bool:
         """Nothing is left of a drill."""
         scratch = self.place.root / "drill"
-        return (
-            not (scratch.exists() and list(scratch.iterdir()))
-            and not Path(f"/tmp/immich-drill-{self.place.folder.name}").exists()
-        )
+        return not (scratch.exists() and list(scratch.iterdir())) and not self.sockets.exists()
 
 
 def deployment(place: Place, postgres: Postgres, database: Database, count: int = 40) -> Deployment:
@@ -202,6 +210,7 @@ def deployment(place: Place, postgres: Postgres, database: Database, count: int 
     make_tables(database)
     found = Deployment(place=place, postgres=postgres, database=database, plan=place.plan(database))
     found.add(count)
+    database.psql(PLACES)
     add_unknown_files(place.media)
     (place.media / "library" / "a").mkdir()
     (place.media / "library" / "a" / "link").symlink_to("../../upload/.immich")
@@ -213,24 +222,22 @@ def deployment(place: Place, postgres: Postgres, database: Database, count: int 
 def contents(media: Path) -> dict[bytes, bytes]:
     """Of upload, library and profile, and of all markers: relative path -> kind, mode and checksum."""
     found: dict[bytes, bytes] = {}
-    top = os.fsencode(media)
-    for directory, folders, files in os.walk(top):
+    for directory, folders, files in os.walk(media):
         for name in (*folders, *files):
-            path = os.path.join(directory, name)
-            relative = os.path.relpath(path, top)
-            if relative.split(b"/")[0] in {b"thumbs", b"encoded-video", b"backups"} and name != b".immich":
+            path = Path(directory, name)
+            relative = path.relative_to(media)
+            if relative.parts[0] in {"thumbs", "encoded-video", "backups"} and name != ".immich":
                 continue
-            if os.path.islink(path):
-                found[relative] = b"link " + os.readlink(path)
-            elif os.path.isdir(path):
-                found[relative] = b"folder"
+            if path.is_symlink():
+                value = f"link {path.readlink()}"
+            elif path.is_dir():
+                value = "folder"
             else:
-                status = os.stat(path)
-                with open(path, "rb") as file:
-                    digest = hashlib.sha256(file.read()).hexdigest()
+                status = path.stat()
                 # Markers are written anew at each start of Immich.
-                times = "" if name == b".immich" else f"{status.st_mode:o} {status.st_mtime_ns}"
-                found[relative] = f"{times} {digest}".encode()
+                times = "" if name == ".immich" else f"{status.st_mode:o} {status.st_mtime_ns} "
+                value = times + hashlib.sha256(path.read_bytes()).hexdigest()
+            found[os.fsencode(relative)] = value.encode()
     found.pop(b".immich-restore", None)
     return found
 

@@ -136,11 +136,13 @@ def test_fewer_files_keep_all_older_snapshots_until_somebody_agrees(place: Place
     for name in NAMES:
         (place.media / "upload" / os.fsdecode(name)).unlink()
     forge(place, 3)
-    for _ in range(2):  # the second run does not take the first one's number for the right one
-        ran = place.copy(plan)
-        assert ran.code == 0, ran.output
-        status = place.status("copy-local")
-        assert (status["result"], status["verdict"]) == ("success", "fewer-files")
+    place.copy(plan)
+    assert place.status("copy-local")["verdict"] == "fewer-files"
+    # The second run does not take the first one's number for the right one.
+    ran = place.copy(plan)
+    assert ran.code == 0, ran.output
+    status = place.status("copy-local")
+    assert (status["result"], status["verdict"]) == ("success", "fewer-files")
     assert len(place.snapshots()) == 4
     Path(status["message"].rpartition("delete ")[2]).unlink()
     assert place.copy(plan).code == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,6 @@ from tests.data.postgres_process import Postgres
 from tests.data.recovery_harness import Deployment, deployment, full_disk, stand_in
 
 LIBRARY = "22222222-2222-4222-8222-222222222222"
-ROW = (
-    'INSERT INTO asset (id, "ownerId", type, "originalPath", "fileCreatedAt", "fileModifiedAt", checksum, "checksumAlgorithm",'
-    ' "originalFileName", "localDateTime", "createdAt", "libraryId", "isExternal", status)'
-    " VALUES ('{id}', '"
-    + str(OWNER)
-    + "', 'IMAGE', '{path}', now(), now(), decode(md5('{id}') || '00112233', 'hex'),"
-    " '{algorithm}', 'x.jpg', now(), {created}, {library}, {external}, '{status}')"
-)
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +25,8 @@ def backed_up(applets: Path, postgres: Postgres) -> Iterator[Deployment]:
     """One with a dump; each test makes the snapshot that it drills."""
     with Place(applets) as place, postgres.database() as database:
         live = deployment(place, postgres, database, 40)
-        live.database.psql(
-            f"INSERT INTO library (id, name, \"ownerId\") VALUES ('{LIBRARY}', 'old disk', '{OWNER}')"
-        )
+        row = f"{LIBRARY}\told disk\t{OWNER}"
+        database.psql(f'COPY library (id, name, "ownerId") FROM stdin;\n{row}\n\\.\n')
         media = place.media
         # None of these is a file that has to be in the copy with that checksum.
         add(
@@ -41,7 +34,7 @@ def backed_up(applets: Path, postgres: Postgres) -> Iterator[Deployment]:
             1,
             f"{media}/upload/external.jpg",
             algorithm="sha1-path",
-            library=f"'{LIBRARY}'",
+            library=LIBRARY,
             external=True,
         )
         add(live, 2, "/elsewhere/x.jpg")
@@ -51,10 +44,8 @@ def backed_up(applets: Path, postgres: Postgres) -> Iterator[Deployment]:
         add(live, 6, f"{media}/upload/moved since.jpg")
         ran = place.dump(live.plan)
         assert ran.code == 0, ran.output
-        database.psql(f"DELETE FROM asset WHERE id = '{identity(5)}'")
-        database.psql(
-            f"UPDATE asset SET \"originalPath\" = '{media}/library/moved.jpg' WHERE id = '{identity(6)}'"
-        )
+        forget(live, 5)
+        move(live, 6, f"{media}/library/moved.jpg")
         yield live
 
 
@@ -68,27 +59,49 @@ def add(
     path: str,
     *,
     algorithm: str = "sha1",
-    library: str = "NULL",
+    library: str = "\\N",
     external: bool = False,
     status: str = "active",
-    created: str = "now()",
+    created: datetime | None = None,
 ) -> None:
     """A row without a file."""
+    checksum = hashlib.sha256(path.encode()).hexdigest()[:40]
+    at = created.isoformat() if created else "now"
+    values = (
+        identity(number),
+        str(OWNER),
+        "IMAGE",
+        path,
+        "now",
+        "now",
+        f"\\\\x{checksum}",
+        algorithm,
+        "x.jpg",
+        "now",
+    )
+    row = "\t".join((*values, at, library, str(external), status))
     live.database.psql(
-        ROW.format(
-            id=identity(number),
-            path=path,
-            algorithm=algorithm,
-            library=library,
-            external=external,
-            status=status,
-            created=created,
-        )
+        'COPY asset (id, "ownerId", type, "originalPath", "fileCreatedAt", "fileModifiedAt", checksum,'
+        ' "checksumAlgorithm", "originalFileName", "localDateTime", "createdAt", "libraryId", "isExternal", status)'
+        f" FROM stdin;\n{row}\n\\.\n"
+    )
+
+
+def forget(live: Deployment, number: int) -> None:
+    """Delete the row."""
+    live.database.psql(f"\\set id {identity(number)}\nDELETE FROM asset WHERE id = :'id';")
+
+
+def move(live: Deployment, number: int, path: str) -> None:
+    """As the storage template moves a file."""
+    live.database.psql(
+        f"\\set id {identity(number)}\n\\set path {path}\n"
+        "UPDATE asset SET \"originalPath\" = :'path' WHERE id = :'id';"
     )
 
 
 @contextmanager
-def changed(live: Deployment, name: str) -> Iterator[None]:
+def changed(live: Deployment, name: str) -> Generator[None]:
     """One byte of the first file of this name is another one for a while."""
     path = next(asset for asset in live.assets if asset.path.name == name).path
     content = path.read_bytes()
@@ -126,7 +139,7 @@ def test_a_drill_that_was_killed_leaves_nothing_to_the_next_which_proves_every_f
     assert alive(postmaster)
 
     # Two assets that came after the dump are no loss.
-    add(live, 7, f"{place.media}/upload/new.jpg", created="now() + interval '1 hour'")
+    add(live, 7, f"{place.media}/upload/new.jpg", created=datetime.now(UTC) + timedelta(hours=1))
     before = live.rows()
     ran = live.drill(live.drill_plan(batch_files=13))
     assert ran.code == 0, ran.output
@@ -144,7 +157,7 @@ def test_a_drill_that_was_killed_leaves_nothing_to_the_next_which_proves_every_f
     assert status["lastSuccess"] >= status["started"]
     gauges = place.gauges("drill")
     assert (gauges["immich_backup_success"], gauges["immich_drill_assets"]) == (1, 46)
-    live.database.psql(f"DELETE FROM asset WHERE id = '{identity(7)}'")
+    forget(live, 7)
 
 
 def test_a_drill_fails_when_one_byte_of_one_file_differs(backed_up: Deployment) -> None:
@@ -177,10 +190,10 @@ def test_a_drill_fails_when_one_file_is_missing(backed_up: Deployment) -> None:
 def test_a_drill_fails_when_the_dump_lacks_what_is_older_than_it(backed_up: Deployment) -> None:
     live = backed_up
     live.snapshot()
-    add(live, 8, "/elsewhere/old.jpg", created="now() - interval '1 day'")
+    add(live, 8, "/elsewhere/old.jpg", created=datetime.now(UTC) - timedelta(days=1))
     ran = live.drill()
     status = live.place.status("drill")
-    live.database.psql(f"DELETE FROM asset WHERE id = '{identity(8)}'")
+    forget(live, 8)
     assert ran.code == 1
     assert (status["verdict"], status["absentAssets"]) == ("fewer-assets", 1)
     assert live.scratch_is_empty()
@@ -214,14 +227,14 @@ def test_a_password_that_opens_nothing_no_space_an_old_snapshot_and_none_have_a_
     other.write_text("not the password\n")
     place.secrets.append("not the password")
     live.snapshot("--time", "2026-01-01 00:00:00", "--host", "immich-old")
-    cases = [
+    cases: list[tuple[str, dict[str, str], Path | None]] = [
         ("wrong-password", {"password_file": str(other)}, None),
         ("too-little-space", {}, full),
         ("no-backup", {"stack": "other"}, None),
         ("stale-backup", {"stack": "old"}, None),
     ]
     for verdict, changes, path in cases:
-        ran = live.drill(path=path, **changes)
+        ran = live.drill(None, path=path, **changes)
         assert ran.code == 1, verdict
         status = place.status("drill")
         assert (status["result"], status["verdict"]) == ("failed", verdict), status

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +40,7 @@ def load(dump: Path, server: Postgres) -> dict[str, str]:
 
 
 @contextmanager
-def locked(database: Database, table: str) -> Iterator[None]:
+def locked(database: Database, table: str) -> Generator[None]:
     """A table that nobody can read, so that pg_dump waits for it; the lock ends with the block."""
     tools = programs()
     assert tools is not None

@@ -1,4 +1,4 @@
-"""A deployment that lost something gets it back: with real restic and PostgreSQL, from backups that the real scripts made."""
+"""A deployment that lost something gets it back: with real restic and PostgreSQL, from backups of the real scripts."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_one_deleted_file_comes_back_to_its_place_from_the_newest_snapshot_that_
 
     # What is there is never written over.
     gone.write_text("another one")
-    ran = live.restore_one(str(gone), "latest", "local", shell="bash")
+    ran = live.restore_one(str(gone), "latest", "local", interpreter="bash")
     assert ran.code == 0, ran.output
     assert gone.read_text() == "another one"
     (beside,) = gone.parent.glob("plain.jpg.restored-*")
@@ -244,7 +244,7 @@ def test_a_file_of_any_name_comes_back(lost: Copied, name: str) -> None:
 
 
 def test_a_folder_comes_back_whole_and_a_name_that_several_have_is_asked_about(lost: Copied) -> None:
-    live, place = lost.live, lost.live.place
+    live = lost.live
     ran = live.restore_one("with space.jpg", lost.first.snapshot[:8])
     assert ran.code == 3
     assert ran.output.count("with space.jpg") == 2

@@ -166,9 +166,7 @@ def sign_up(stack: HostStack) -> str:
 
 def target_of(stack: HostStack, key: str | None) -> Target:
     """The stack as `make verify` sees it, from a client's address."""
-    settings, missing = settings_without_secrets(
-        stack.name, *stack_texts(stack.deployment.settings_file)
-    )
+    settings, missing = settings_without_secrets(stack.name, *stack_texts(stack.deployment.settings_file))
     assert not missing
     assert settings.docker is not None
     address, port, redirect = stack.ways()[0]

@@ -150,6 +150,19 @@ def test_an_upgrade_is_backup_mark_database_reindex_server_and_the_next_up_chang
     assert again.changes == {}
 
 
+def test_each_step_is_waited_for_by_the_next(stack: Stack) -> None:
+    stack.up("3.2.4", vectorchord="0.5.3")
+    stack.up("3.3.1")
+    listed = stack.engine.resources()
+    waits = {
+        name: {urn.rsplit("::", 1)[-1] for urn in one.get("dependencies", [])} for name, one in listed.items()
+    }
+    assert waits["reached"] == {"backup-3-2-4-to-3-3-1"}
+    assert waits["database"] == waits["machine-learning"] == {"reached"}
+    assert waits["reindex-0-5-3-to-1-1-1"] == {"reached", "database"}
+    assert waits["server"] == {"database", "machine-learning", "reindex-0-5-3-to-1-1-1"}
+
+
 def test_a_downgrade_is_refused_at_preview_and_at_up_and_nothing_changes(stack: Stack) -> None:
     stack.up("3.3.1")
     state = stack.resources()

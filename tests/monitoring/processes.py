@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -48,10 +48,10 @@ def missing() -> list[str]:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], log: Path, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[str], log: Path, **more: Any) -> Generator[subprocess.Popen[bytes]]:
     """A process until the end of the block."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **more)
+        process = subprocess.Popen[bytes](command, stdout=output, stderr=subprocess.STDOUT, **more)
         try:
             yield process
         finally:
@@ -113,7 +113,7 @@ class Postgres:
             os.chown(directory, user.pw_uid, user.pw_gid)
 
     @contextlib.contextmanager
-    def started(self) -> Iterator[Postgres]:
+    def started(self) -> Generator[Postgres]:
         """Runs until the end of the block."""
         data = self.directory / "data"
         subprocess.run(
@@ -204,7 +204,7 @@ def immich_database(postgres: Postgres) -> None:
 
 
 @contextlib.contextmanager
-def postgres_exporter(postgres: Postgres, directory: Path) -> Iterator[str]:
+def postgres_exporter(postgres: Postgres, directory: Path) -> Generator[str]:
     """Its page."""
     (directory / "queries.yaml").write_text(monitoring_queries.queries("postgres_exporter"), encoding="utf-8")
     (directory / "password").write_text(PASSWORD, encoding="utf-8")
@@ -224,7 +224,7 @@ def postgres_exporter(postgres: Postgres, directory: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def redis(directory: Path) -> Iterator[int]:
+def redis(directory: Path) -> Generator[int]:
     """redis-server with jobs in the shape of BullMQ's, and its port."""
     port, log = free_ports(1)[0], directory / "redis.log"
     command = [
@@ -248,7 +248,7 @@ def redis_cli(port: int, *words: str, check: bool = True) -> str:
 
 
 @contextlib.contextmanager
-def redis_exporter(port: int, directory: Path) -> Iterator[str]:
+def redis_exporter(port: int, directory: Path) -> Generator[str]:
     """Its page, with the lengths of the queues."""
     own, log = free_ports(1)[0], directory / "redis-exporter.log"
     command = [
@@ -260,7 +260,7 @@ def redis_exporter(port: int, directory: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def nginx(directory: Path) -> Iterator[tuple[int, int]]:
+def nginx(directory: Path) -> Generator[tuple[int, int]]:
     """nginx with `stub_status`, and TLS with a certificate of its own; its two ports."""
     plain, tls = free_ports(2)
     subprocess.run(
@@ -287,7 +287,7 @@ def nginx(directory: Path) -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def nginx_exporter(port: int, directory: Path) -> Iterator[str]:
+def nginx_exporter(port: int, directory: Path) -> Generator[str]:
     """Its page."""
     own, log = free_ports(1)[0], directory / "nginx-exporter.log"
     command = [
@@ -312,7 +312,7 @@ immich_drill_assets{name="drill"} 47
 
 
 @contextlib.contextmanager
-def node_exporter(directory: Path) -> Iterator[str]:
+def node_exporter(directory: Path) -> Generator[str]:
     """Its page, with the status files."""
     folder = directory / "status"
     folder.mkdir()
@@ -327,7 +327,7 @@ def node_exporter(directory: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def blackbox_exporter(tls: int, directory: Path) -> Iterator[str]:
+def blackbox_exporter(tls: int, directory: Path) -> Generator[str]:
     """Its page about the TLS port."""
     module = {
         "modules": {
@@ -345,3 +345,17 @@ def blackbox_exporter(tls: int, directory: Path) -> Iterator[str]:
     ]  # fmt: skip
     with running(command, log) as process:
         yield fetch(f"http://127.0.0.1:{own}/probe?module=door&target=https://127.0.0.1:{tls}/", process, log)
+
+
+@contextlib.contextmanager
+def prometheus(configuration: str, data: Path, directory: Path) -> Generator[str]:
+    """Prometheus, when it is ready, and its address. It deletes nothing that is younger than a month."""
+    (directory / "prometheus.yml").write_text(configuration, encoding="utf-8")
+    port, log = free_ports(1)[0], directory / "prometheus.log"
+    command = [
+        "prometheus", f"--config.file={directory / 'prometheus.yml'}", f"--storage.tsdb.path={data}",
+        f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=30d", "--log.level=warn",
+    ]  # fmt: skip
+    with running(command, log, cwd=directory) as process:
+        fetch(f"http://127.0.0.1:{port}/-/ready", process, log)
+        yield f"http://127.0.0.1:{port}"

@@ -19,7 +19,7 @@ def names(expr: str) -> set[str]:
     bare = re.sub(r"\{[^}]*\}", "", bare)
     bare = re.sub(r"\[[^\]]*\]", "", bare)
     bare = _LABELS.sub(" ", bare)
-    bare = re.sub(r"(?<![a-zA-Z_:])[0-9][0-9.]*(?:e[+-]?[0-9]+)?[smhdwy]?", " ", bare)
+    bare = re.sub(r"(?<![a-zA-Z0-9_:.])[0-9][0-9.]*(?:e[+-]?[0-9]+)?[smhdwy]?(?![a-zA-Z0-9_:])", " ", bare)
     return found | {word for word in _WORD.findall(bare) if word.lower() not in _KEYWORDS}
 
 

@@ -309,6 +309,22 @@ DATA = (
         quiet={"wal-failed": "-1x10 660x{n}"},
     ),
     Scenario(
+        alert="ImmichBaseBackupStale",
+        plan=KUBERNETES,
+        fires={"base-backup": "60x{n}"},
+        quiet={"base-backup": "60x30 54000x{n}"},
+        at="28h",
+        step="30m",
+    ),
+    Scenario(
+        alert="ImmichBaseBackupStale",
+        plan=replace(KUBERNETES, stack="failing"),
+        fires={"base-backup": "60x{n}", "base-backup-failed": "90x{n}"},
+        quiet={"base-backup-failed": "30x{n}"},
+        at="2h",
+        step="5m",
+    ),
+    Scenario(
         alert="ImmichCacheDown",
         plan=DOCKER,
         fires={"redis-up": "0x{n}"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from components.dashboards import dashboards
 from components.metric_names import FAMILIES, OF_PROMETHEUS
 from components.monitoring_plan import MonitoringPlan, Source
 from tests.monitoring.promql import names
-from tests.monitoring.worlds import PLANS
+from tests.monitoring.worlds import DOCKER, KUBERNETES, PLANS
 
 
 def _known(sources: frozenset[Source]) -> tuple[set[str], list[re.Pattern[str]]]:
@@ -29,6 +30,7 @@ def _unknown(expr: str, plan: MonitoringPlan, sources: frozenset[Source]) -> set
     return {
         name
         for name in names(expr) - pinned - recorded
+        if name.removeprefix(plan.library_prefix) not in FAMILIES["library"].names or "library" not in sources
         if not any(pattern.fullmatch(name) for pattern in patterns)
     }
 
@@ -54,9 +56,10 @@ def test_a_panel_asks_only_for_what_its_sources_give(plan: MonitoringPlan) -> No
 
 
 def test_every_pinned_name_is_used() -> None:
+    plans = [*PLANS.values(), replace(DOCKER, repository_metrics=True)]
     used = {
         name
-        for plan in PLANS.values()
+        for plan in plans
         for expr in (
             *(record.expr for record in records(plan)),
             *(alert.expr for alert in alerts(plan)),
@@ -64,17 +67,25 @@ def test_every_pinned_name_is_used() -> None:
         )
         for name in names(expr)
     }
+    used |= {name.removeprefix(KUBERNETES.library_prefix) for name in used}
     assert {name for family in FAMILIES.values() for name in family.names} - used == set()
 
 
 @pytest.mark.parametrize(
     ("expr", "asked"),
     [
-        ('sum by (a, b) (rate(one_total{job="x",le=~"1([.]0)?"}[5m])) / 2e3 > on (q) group_left (z) two', {"one_total", "two"}),
+        (
+            'sum by (a, b) (rate(one_total{job="x",le=~"1([.]0)?"}[5m])) / 2e3 > on (q) group_left (z) two',
+            {"one_total", "two"},
+        ),
         ('max(a:b:c{stack="s"} offset 5m) or vector(0) unless absent(up)', {"a:b:c", "up"}),
-        ('sum({__name__=~"j_(a|b.*)_(ok|bad)_total",job="m"})', {"j_a_ok_total", "j_a_bad_total", "j_bx_ok_total", "j_bx_bad_total"}),
+        (
+            'sum({__name__=~"j_(a|b.*)_(ok|bad)_total",job="m"})',
+            {"j_a_ok_total", "j_a_bad_total", "j_bx_ok_total", "j_bx_bad_total"},
+        ),
+        ("a:b:p95_5m > 30m", {"a:b:p95_5m"}),
         ("changes(x[30m]) == 0 and time() - y < 86400", {"x", "y"}),
     ],
-)  # fmt: skip
+)
 def test_the_names_of_an_expression_are_found(expr: str, asked: set[str]) -> None:
     assert names(expr) == asked

@@ -19,6 +19,7 @@ KUBERNETES = MonitoringPlan(
     matchers={"namespace": "immich"},
     library_prefix="cnpg_",
     instances=3,
+    base_backup_age=26 * 3600,
     tunnel_connectors=2,
     backups={"dump": 26 * 3600, "copy-nas": 26 * 3600},
     drill_days=35,
@@ -156,6 +157,9 @@ def _cnpg(plan: MonitoringPlan, series: _Series) -> None:
     primary = {"pod": "immich-database-1"}
     series("wal-ready", "cnpg_collector_pg_wal_archive_status", "0x{n}", value="ready", **primary)
     series("wal-archived", "cnpg_pg_stat_archiver_last_archived_time", "0+{s}x{n}", **primary)
+    base = "barman_cloud_cloudnative_pg_io_last"
+    series("base-backup", f"{base}_available_backup_timestamp", "1+{s}x{n}", **primary)
+    series("base-backup-failed", f"{base}_failed_backup_timestamp", "0x{n}", **primary)
     series("wal-failed", "cnpg_pg_stat_archiver_last_failed_time", "-1x{n}", **primary)
 
 
@@ -236,6 +240,8 @@ def _hwmon(plan: MonitoringPlan, series: _Series) -> None:
     series("disk-temperature", "node_hwmon_temp_celsius", "85x{n}", job="node", chip=disk, sensor="temp1")
     series("disk-name", "node_hwmon_chip_names", "1x{n}", job="node", chip=disk, chip_name="nvme")
     series("gpu-use", "node_drm_gpu_busy_percent", "30x{n}", job="node", card="card0")
+    series("gpu-memory", "node_drm_memory_vram_used_bytes", "1e9x{n}", job="node", card="card0")
+    series("gpu-total", "node_drm_memory_vram_size_bytes", "8e9x{n}", job="node", card="card0")
 
 
 def _node(plan: MonitoringPlan, series: _Series) -> None:

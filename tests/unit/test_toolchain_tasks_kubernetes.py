@@ -185,7 +185,8 @@ def test_each_step_says_its_status_and_the_last_line_counts(
     )
     api.logs["immich-backup-1-abcde", "copy-nas"] = f"{status('copy-nas')}\n{status('check-nas')}\n"
     found = tasks_kubernetes.read_status(cluster)
-    assert sorted(found) == ["check-nas", "copy-nas", "dump"]
+    assert sorted(found) == ["check-nas", "copy-nas", "dump", "run-backup"]
+    assert found["run-backup"]["result"] == "success"
     assert (found["dump"]["result"], found["dump"]["bytes"]) == ("success", 7)
 
 
@@ -208,7 +209,11 @@ def test_what_the_newest_run_did_not_come_to_is_told_by_the_one_before(
     api.logs["immich-backup-1-abcde", "copy-nas"] = status("copy-nas", run="1")
     api.logs["immich-backup-0-abcde", "copy-nas"] = status("copy-nas", run="0")
     found = tasks_kubernetes.read_status(cluster)
-    assert {name: one["result"] for name, one in found.items()} == {"dump": "failed", "copy-nas": "success"}
+    assert {name: one["result"] for name, one in found.items()} == {
+        "run-backup": "failed",
+        "dump": "failed",
+        "copy-nas": "success",
+    }
     assert found["copy-nas"]["run"] == "1"
     assert ("immich-backup-2-abcde", "copy-nas") not in api.asked_logs, "it did not begin"
     assert not any(name.startswith("immich-backup-0") for name, _ in api.asked_logs), "all is known by then"
@@ -233,9 +238,9 @@ def test_a_step_that_was_killed_is_no_success_although_nothing_says_so(
     api.logs["immich-backup-1-abcde", "copy-nas"] = status("copy-nas")
     api.cron_jobs = [cron_job("backup", status={"lastSuccessfulTime": "2026-11-20T02:10:00Z"})]
     found = tasks_kubernetes.read_status(cluster)
-    assert found["backup"] == {
+    assert found["run-backup"] == {
         "version": 1,
-        "name": "backup",
+        "name": "run-backup",
         "run": "immich-backup-2",
         "started": 0,
         "finished": 1795227000,
@@ -254,13 +259,13 @@ def test_a_run_without_logs_is_told_by_its_job(api: StandInApi, cluster: tasks_k
         job("immich-backup-1", "backup", "2026-11-21T02:00:00Z", startTime="2026-11-21T02:00:00Z"),
     ]
     found = tasks_kubernetes.read_status(cluster)
-    assert (found["drill"]["result"], found["drill"]["started"], found["drill"]["finished"]) == (
+    assert (found["run-drill"]["result"], found["run-drill"]["started"], found["run-drill"]["finished"]) == (
         "success",
         1795226400,
         1795226700,
     )
-    assert found["drill"]["lastSuccess"] == 1795226700
-    assert (found["backup"]["result"], found["backup"]["lastSuccess"]) == ("running", 0)
+    assert found["run-drill"]["lastSuccess"] == 1795226700
+    assert (found["run-backup"]["result"], found["run-backup"]["lastSuccess"]) == ("running", 0)
 
 
 def test_a_status_that_cannot_be_read_is_told_and_the_others_count(
@@ -271,7 +276,7 @@ def test_a_status_that_cannot_be_read_is_told_and_the_others_count(
     wrong = ["immich-status: {", "immich-status: []", 'immich-status: {"name": 1}', "immich-status: {}"]
     api.logs["immich-backup-1-abcde", "dump"] = "\n".join([*wrong, status("dump")])
     said: list[str] = []
-    assert list(tasks_kubernetes.read_status(cluster, complain=said.append)) == ["dump"]
+    assert list(tasks_kubernetes.read_status(cluster, complain=said.append)) == ["run-backup", "dump"]
     assert len(said) == len(wrong)
     assert all(one.startswith("immich-backup-1-abcde, dump: its log has a status") for one in said)
 
@@ -297,24 +302,30 @@ def test_a_run_is_made_from_the_cron_job_and_belongs_to_it(
     assert made["spec"] == {"backoffLimit": 0}
 
 
-def test_a_run_that_is_under_way_is_followed_and_not_doubled(
-    api: StandInApi, cluster: tasks_kubernetes.Cluster
-) -> None:
+def test_a_run_that_goes_on_is_waited_for_first(api: StandInApi, cluster: tasks_kubernetes.Cluster) -> None:
     running = job("immich-backup-1", "backup", "2026-11-21T02:00:00Z")
     api.jobs, api.cron_jobs = [running], [cron_job("backup")]
-    api.pods = [pod("immich-backup-1", ("dump", ended()), ("copy", {"running": {}}))]
+    api.pods = [
+        pod("immich-backup-1", ("dump", ended()), ("copy", {"running": {}})),
+        pod("immich-backup-20261121020000", ("dump", ended()), ("copy", ended())),
+    ]
+    api.logs["immich-backup-20261121020000-abcde", "dump"] = status("dump", verdict="ok", message="7 bytes")
+    api.on_create = lambda made: made.update(status=done("Complete"))
     said: list[str] = []
 
     def tell(line: str) -> None:
         said.append(line)
         if "copy: running" in line:
-            running["status"] = done("Complete")
+            assert api.made == []
+            running["status"] = done("Failed")
 
-    assert tasks_kubernetes.run(cluster, "backup", pause=0, tell=tell) == 0
-    assert api.made == []
+    assert tasks_kubernetes.run(cluster, "backup", pause=0, tell=tell, now=lambda: 1795226400) == 0
     assert said == [
-        "backup: a run is under way since 2026-11-21T02:00:00Z (Job immich-backup-1): following it",
+        "backup: a run goes on since 2026-11-21T02:00:00Z (Job immich-backup-1); this one comes after it",
         "backup: step 2 of 2, copy: running",
+        "backup: started (Job immich/immich-backup-20261121020000)",
+        "backup: every step is done",
+        "dump: success, ok: 7 bytes",
         "backup: succeeded",
     ]
 
@@ -342,21 +353,21 @@ def test_a_failed_run_shows_the_end_of_the_failed_steps_log_and_nothing_else(
     assert "backup: failed: too often" in said
     assert said[-1] == "    line 99"
     assert "    line 50" not in said
-    assert api.asked_logs == [(name, "dump")]
+    assert set(api.asked_logs) == {(name, "dump")}
 
 
 def test_a_step_whose_image_cannot_be_had_is_told(api: StandInApi, cluster: tasks_kubernetes.Cluster) -> None:
-    running = job("immich-backup-1", "backup", "2026-11-21T02:00:00Z")
-    api.jobs = [running]
+    api.cron_jobs = [cron_job("backup")]
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
-    api.pods = [pod("immich-backup-1", ("dump", waiting), ("copy", {}))]
+    api.pods = [pod("immich-backup-20261121020000", ("dump", waiting), ("copy", {}))]
     said: list[str] = []
 
     def tell(line: str) -> None:
         said.append(line)
-        running["status"] = done("Failed", reason="DeadlineExceeded", message="was active longer")
+        late = done("Failed", reason="DeadlineExceeded", message="was active longer")
+        api.jobs[0].update(status=late, spec={"activeDeadlineSeconds": 600})
 
-    assert tasks_kubernetes.run(cluster, "backup", pause=0, tell=tell) == 1
+    assert tasks_kubernetes.run(cluster, "backup", pause=0, tell=tell, now=lambda: 1795226400) == 1
     assert "backup: step 1 of 2, dump: ImagePullBackOff no such image" in said
     assert said[-1] == "backup: failed: it took longer than 600 s"
 
@@ -364,20 +375,20 @@ def test_a_step_whose_image_cannot_be_had_is_told(api: StandInApi, cluster: task
 def test_a_job_that_somebody_deletes_ends_the_following(
     api: StandInApi, cluster: tasks_kubernetes.Cluster
 ) -> None:
-    api.jobs = [job("immich-backup-1", "backup", "2026-11-21T02:00:00Z")]
+    api.cron_jobs = [cron_job("backup")]
 
     def tell(line: str) -> None:
         if "waiting for its pod" in line:
             api.jobs.clear()
 
-    with pytest.raises(ToolchainError, match="immich/immich-backup-1 was deleted by somebody else"):
+    with pytest.raises(ToolchainError, match=r"immich/immich-backup-\d+ was deleted by somebody else"):
         tasks_kubernetes.run(cluster, "backup", pause=0, tell=tell)
 
 
 def test_interrupting_ends_the_following_and_not_the_run(
     api: StandInApi, cluster: tasks_kubernetes.Cluster
 ) -> None:
-    api.jobs = [job("immich-backup-1", "backup", "2026-11-21T02:00:00Z")]
+    api.cron_jobs = [cron_job("backup")]
     said: list[str] = []
 
     def tell(line: str) -> None:
@@ -386,8 +397,8 @@ def test_interrupting_ends_the_following_and_not_the_run(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tasks_kubernetes.run(cluster, "backup", pause=0, tell=tell)
-    assert said[-1] == "backup: the run goes on in the cluster (Job immich/immich-backup-1)"
+        tasks_kubernetes.run(cluster, "backup", pause=0, tell=tell, now=lambda: 1795226400)
+    assert said[-1] == "backup: the run goes on in the cluster (Job immich/immich-backup-20261121020000)"
 
 
 def test_a_cluster_that_does_not_answer_is_a_sentence() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import io
 import select
 import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 SECONDS: Final = 10.0
@@ -134,7 +135,9 @@ class Wire:
         opened = self._open(site, trust=trust)
         host, port = place(site.url)
         connection = http.client.HTTPConnection(host, port)
-        connection.sock = opened
+        line = _Line(opened)
+        # It has the methods of a socket that the connection uses.
+        connection.sock = cast("socket.socket", line)
         try:
             local, remote = str(opened.getsockname()[0]), str(opened.getpeername()[0])
             opened.settimeout(seconds or self.seconds)
@@ -150,15 +153,13 @@ class Wire:
             for name, value in sent_headers.items():
                 connection.putheader(name, value)
             connection.endheaders()
-            sent = _stream(connection, opened, body, until)
+            sent = _stream(connection, line, body, until)
             answer = connection.getresponse()
             found = answer.read(_LONGEST) if answer.status != 101 else b""
             told = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(
                 status=answer.status, headers=told, body=found, local=local, remote=remote, sent=sent
             )
-        except SendingTimeout:
-            raise
         except TimeoutError:
             raise WireError(f"no answer within {seconds or self.seconds:.0f} s") from None
         except (OSError, http.client.HTTPException) as error:
@@ -192,12 +193,72 @@ class SendingTimeout(Exception):  # noqa: N818  as TimeoutError
         self.sent = sent
 
 
+class _Line:
+    """A socket on which one can see whether an answer has begun, which TLS hides: its own messages come as well."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self.opened = opened
+        self._read = b""
+        self._ended = False
+
+    def sendall(self, content: bytes) -> None:
+        self.opened.sendall(content)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Rest(self._read, self.opened))
+
+    def close(self) -> None:
+        self.opened.close()
+
+    def answered(self, seconds: float = 0) -> bool:
+        """Whether there is something of an answer, or its end, within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while not self._read and not self._ended:
+            self._look()
+            left = deadline - time.monotonic()
+            if self._read or self._ended or left <= 0:
+                break
+            select.select([self.opened], [], [], left)
+        return bool(self._read) or self._ended
+
+    def _look(self) -> None:
+        usual = self.opened.gettimeout()
+        self.opened.settimeout(0)
+        try:
+            self._read = self.opened.recv(1 << 16)
+            self._ended = not self._read
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        except OSError:
+            self._ended = True
+        finally:
+            self.opened.settimeout(usual)
+
+
+class _Rest(io.RawIOBase):
+    """What was read already, then the socket."""
+
+    def __init__(self, first: bytes, opened: socket.socket) -> None:
+        self._first, self._opened = first, opened
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  any writable buffer, as the base class has it
+        view = memoryview(buffer)
+        if self._first:
+            count = min(len(view), len(self._first))
+            view[:count], self._first = self._first[:count], self._first[count:]
+            return count
+        return self._opened.recv_into(view)
+
+
 def _stream(
-    connection: http.client.HTTPConnection, opened: socket.socket, body: Iterator[bytes], until: float | None
+    connection: http.client.HTTPConnection, line: _Line, body: Iterator[bytes], until: float | None
 ) -> int:
     sent = 0
     for piece in body:
-        if _readable(opened, 0):
+        if line.answered():
             return sent
         if until is not None and time.monotonic() > until:
             raise SendingTimeout(sent)
@@ -205,17 +266,11 @@ def _stream(
             connection.send(piece)
         except (BrokenPipeError, ConnectionResetError):
             # Who wants no more of it may have answered before closing.
-            if _readable(opened, _EARLY):
+            if line.answered(_EARLY):
                 return sent
             raise
         sent += len(piece)
     return sent
-
-
-def _readable(opened: socket.socket, seconds: float) -> bool:
-    if isinstance(opened, ssl.SSLSocket) and opened.pending():
-        return True
-    return bool(select.select([opened], [], [], seconds)[0])
 
 
 def place(url: str) -> tuple[str, int]:

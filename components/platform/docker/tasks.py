@@ -150,10 +150,15 @@ def judge(task: Task, container: str) -> Callable[[Sequence[Any]], str]:
 
 
 def failure(task: Task, container: str, code: int | None) -> str:
-    """What to say of a step that ran once and failed."""
-    ended = "has not ended" if code is None else f"ended with exit code {code}"
+    """What to say of a step that runs once and has not succeeded."""
+    if code is None:
+        return (
+            f"the task {task.name} goes on: its step {container} has not ended. Wait for it "
+            f"(`docker wait {container}`), then `make up` again"
+        )
     return (
-        f"the task {task.name} failed: its step {container} {ended}. `docker logs {container}` says why. "
-        f"What waits for the task was not touched. Put right what the log says, then `make up` again: that runs "
-        f"this step anew (without make: `docker rm {container}` before `pulumi up --refresh`)"
+        f"the task {task.name} failed: its step {container} ended with exit code {code}. "
+        f"`docker logs {container}` says why. What waits for the task was not touched. Put right what the log says, "
+        f"then `make up` again: that runs this step anew (without make: `docker rm {container}` before "
+        "`pulumi up --refresh`)"
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from components.cron import FIELDS
 from components.naming import object_name
 from components.platform.kubernetes.pods import (
     Manifest,
@@ -41,7 +41,6 @@ _LATEST_START = 3600
 starts never runs again (Kubernetes documentation, CronJob limitations)."""
 _KEPT_RUNS = 3
 _Found = TypeVar("_Found")
-_WEEKDAY = re.compile(r"(\*|[0-7](?:-[0-7])?)(?:/([0-9]+))?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,25 +156,16 @@ def job(task: Task, context: PodContext, beside: Sequence[str]) -> Manifest:
 
 
 def kubernetes_schedule(text: str) -> str:
-    """Five cron fields as Kubernetes takes them: Sunday is 0 and never 7."""
+    """Five cron fields as Kubernetes takes them: Sunday is 0 and never 7. Raises `ValueError` for what is none."""
     fields = text.split()
-    if len(fields) != 5:
+    if len(fields) != len(FIELDS):
         raise ValueError(
             f"{text!r} is no schedule: expected minute hour day month weekday, such as '0 2 * * *'"
         )
     weekday = fields.pop()
     if not any("7" in item.partition("/")[0] for item in weekday.split(",")):
         return text
-    days: set[int] = set()
-    for item in weekday.split(","):
-        found = _WEEKDAY.fullmatch(item)
-        if found is None:
-            raise ValueError(
-                f"{text!r}: {item!r} is no day of the week: expected numbers 0-7 and ranges of them"
-            )
-        first, _, last = found[1].replace("*", "0-6").partition("-")
-        end = int(last or ("6" if found[2] else first))
-        days |= {day % 7 for day in range(int(first), end + 1, int(found[2] or 1))}
+    days = {day % 7 for day in FIELDS[-1].values(weekday)}
     return " ".join([*fields, ",".join(str(day) for day in sorted(days))])
 
 

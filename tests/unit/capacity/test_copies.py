@@ -8,7 +8,7 @@ import pytest
 
 from components.copies import Copy, copies, notes, verdicts
 from components.settings.model import Settings
-from tests.unit.capacity.stacks import AWAY, BUCKET, STACKS, USB, cluster, host, of_stack
+from tests.unit.capacity.stacks import AWAY, BUCKET, STACKS, USB, cluster, described, host, of_stack
 
 OPERATED = {"kind": "cloudnative-pg"}
 
@@ -63,6 +63,18 @@ def test_dumps_beside_the_database_are_no_copy_that_survives_its_disk() -> None:
     assert (found.copies, found.media) == (2, 2)
 
 
+def test_a_folder_beside_docker_s_own_is_on_the_same_disk_and_one_beside_podman_s_is_not() -> None:
+    beside = {"volume": {"kind": "hostPath", "path": "/var/backup/dumps"}}
+    assert verdicts(copies(host(beside), "some"))[1].copies == 1
+    podman = described(
+        docker={"engine": "podman"},
+        host={"name": "localhost", "https": False, "port": 2283},
+        proxy={"expose": [{"kind": "publishedPort", "address": "127.0.0.1"}]},
+        backup=beside,
+    )
+    assert verdicts(copies(podman, "some"))[1].copies == 2
+
+
 def test_a_folder_of_the_photos_disk_is_none_either() -> None:
     inside = {**USB, "source": {"kind": "hostPath", "path": "/mnt/photos/backup"}}
     storage = {"media": {"kind": "hostPath", "path": "/mnt/photos/immich"}}
@@ -109,5 +121,5 @@ def test_ages_come_from_the_last_success() -> None:
 
 def test_what_the_settings_cannot_know_is_said() -> None:
     (note,) = notes(copies(host({"targets": [USB]}), "some"))
-    assert "the disk of /mnt/usb must be another one than the engine's own folder" in note
+    assert "the disk of /mnt/usb must be another one than the disk of /var" in note
     assert notes(copies(host({"targets": [AWAY]}), "some")) == []

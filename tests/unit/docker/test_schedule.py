@@ -277,6 +277,20 @@ def test_the_last_step_failing_is_the_runs_failure(make: Callable[..., Host]) ->
     assert (result["result"], result["step"], result["exitCode"]) == ("failed", "step-2", 3)
 
 
+def test_a_step_does_not_begin_between_the_failure_before_it_and_the_end_of_the_run(
+    make: Callable[..., Host],
+) -> None:
+    host = make(commands=[FIRST, SECOND])
+    host.runs.mkdir(parents=True)
+    (host.runs / "run").write_text(f"20261121T110000Z {host.now} 0 - request -\n")
+    (host.runs / "step-1").write_text("20261121T110000Z 7 step\n")
+    host.start(2)
+    host.looked(2)
+    assert host.ended() == []
+    (host.runs / "step-1").write_text("20261121T110000Z 0 step\n")
+    until(lambda: host.ended() == [(2, "20261121T110000Z")], "the second step after a success")
+
+
 def test_a_request_is_a_run_of_its_own_and_its_text_comes_back(make: Callable[..., Host]) -> None:
     host = make(commands=[FIRST, SECOND])
     host.start_all()

@@ -155,6 +155,9 @@ def test_steps_that_run_once_come_one_after_the_other_and_then_what_waits_for_th
     (done,) = run.of_type(STASH)
     assert done.name == "immich-home-restore-done"
     assert found["backup-copy"].urn in done.dependencies
+    assert done.props == {"input": "immich-home-backup-copy-id"}, (
+        "it is there only when the last step succeeded"
+    )
     assert done.urn in found["server"].dependencies
 
 

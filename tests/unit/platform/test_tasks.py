@@ -307,6 +307,8 @@ def test_a_task_that_no_pod_can_run_is_refused(wrong: Task, message: str) -> Non
         ("0 2 * * 7", "0 2 * * 0"),
         ("0 2 * * 5-7", "0 2 * * 0,5,6"),
         ("0 2 * * 1,7", "0 2 * * 0,1"),
+        ("0 2 * * sat,7", "0 2 * * 0,6"),
+        ("0 2 * * fri-7", "0 2 * * 0,5,6"),
         ("0 2 * * 1-7/2", "0 2 * * 0,1,3,5"),
     ],
 )
@@ -334,9 +336,9 @@ def _days(schedule: str) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize("wrong", ["0 0 2 * * *", "@daily", "", "0 2 * * mon-7"])
+@pytest.mark.parametrize("wrong", ["0 0 2 * * *", "@daily", "", "0 2 * * 7,8"])
 def test_what_is_no_schedule_is_refused(wrong: str) -> None:
-    with pytest.raises(ValueError, match=r"minute hour day month weekday|numbers 0-7"):
+    with pytest.raises(ValueError, match=r"minute hour day month weekday|day of the week: expected 0-7"):
         tasks.kubernetes_schedule(wrong)
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from components.naming import object_name
 from components.places import places
-from components.runbooks import PAGES
+from components.runbooks import PAGES, pages
 from components.settings.database import CloudNativePg
 from tests.harness.program import manifests
-from tests.unit.capacity.stacks import STACKS, of_stack
+from tests.unit.capacity.stacks import STACKS, host, of_stack
 from tests.unit.program.stacks import RUNS
 from tests.unit.runbooks.pages import EVERY, MADE, pages_of
 
@@ -150,6 +150,19 @@ def test_a_stack_without_backups_is_told_so_on_every_page_that_needs_one() -> No
         assert "**This stack makes no backups.**" in pages_of("bare")[f"{page}.md"], page
         assert "This stack makes no backups" not in pages_of("two")[f"{page}.md"], page
     assert "immich:restore.what" not in pages_of("bare")["disk-lost.md"]
+
+
+def test_a_dump_on_the_lost_disk_is_not_promised() -> None:
+    beside = pages(host({"volume": {"kind": "hostPath", "path": "/var/backup"}}), "some")["disk-lost.md"]
+    assert "**No copy of the database is anywhere else**" in beside
+    apart = pages(host({"volume": {"kind": "hostPath", "path": "/mnt/usb/dumps"}}), "some")["disk-lost.md"]
+    assert "**No copy of the database is anywhere else**" not in apart
+    assert "cat /mnt/usb/dumps/database/immich.sql.zst" in apart
+
+
+def test_a_library_is_never_made_or_given_away() -> None:
+    for page, text in pages_of("two").items():
+        assert not re.findall(r"^ .*/mnt/old", text, flags=re.MULTILINE), page
 
 
 def test_what_comes_back_differs_by_what_makes_the_copies() -> None:

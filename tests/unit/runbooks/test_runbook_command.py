@@ -1,4 +1,4 @@
-"""`make runbook`: writes the pages of a stack from its settings alone; docs/runbooks has those of `home`."""
+"""`make runbook`: writes the pages of a stack from its settings alone; docs/runbooks has those of one stack."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""`make baseline`: how long a deployment takes for what people wait for, and whether that changed (docs/verify.md)."""

@@ -1,0 +1,1 @@
+"""`make status`: how a deployment is now (docs/verify.md)."""

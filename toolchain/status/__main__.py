@@ -1,0 +1,68 @@
+"""`python -m toolchain.status STACK [--watch] [--json]`: how a deployment is now."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from toolchain.failure import ToolchainError, exit_with
+from toolchain.status.report import gather
+from toolchain.status.text import text
+from toolchain.verify.__main__ import connections
+from toolchain.verify.opening import open_target
+from toolchain.verify.running import RunningError
+from toolchain.verify.target import Options, Target
+
+_PAUSE: Final = 5.0
+"""Seconds between two looks."""
+_CLEAR: Final = "\x1b[H\x1b[2J"
+
+
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    """The command line. It ends the process with 2 for a mistake."""
+    parser = argparse.ArgumentParser(
+        prog="python -m toolchain.status", description="How a deployment is now."
+    )
+    parser.add_argument("stack", help="its settings are in Pulumi.STACK.yaml")
+    parser.add_argument("--json", action="store_true", help="for programs; one object a line with --watch")
+    parser.add_argument("--watch", action="store_true", help=f"look again every {_PAUSE:.0f} s until Ctrl-C")
+    parser.add_argument(
+        "--connect", action="append", default=[], metavar="HOST:PORT=HOST:PORT",
+        help="connect elsewhere than a door's address says; may be repeated",
+    )  # fmt: skip
+    return parser.parse_args(given)
+
+
+def shown(target: Target, *, as_json: bool, lines: bool) -> str:
+    """One look. ToolchainError where the platform does not answer."""
+    try:
+        report = gather(target)
+    except RunningError as error:
+        raise ToolchainError(str(error)) from None
+    if as_json:
+        return json.dumps(report.data(), indent=None if lines else 2)
+    return text(report)
+
+
+def main() -> int:
+    """`python -m toolchain.status STACK`."""
+    given = arguments(sys.argv[1:])
+    target = open_target(given.stack, Options(), connections(given.connect))
+    while True:
+        told = shown(target, as_json=given.json, lines=given.watch)
+        clear = given.watch and not given.json and sys.stdout.isatty()
+        print(f"{_CLEAR if clear else ''}{told}", flush=True)
+        if not given.watch:
+            return 0
+        time.sleep(_PAUSE)
+
+
+if __name__ == "__main__":
+    # `make status | head` ends quietly.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    exit_with(main)
