@@ -6,15 +6,18 @@ import pulumi
 
 from components.configuration import load_settings, stack_file
 from components.immich import Immich, ImmichArgs
+from components.judgement import judged_update
 from components.outputs import outputs
 from components.providers import platform, providers, render_directory
 
 stack = pulumi.get_stack()
 settings = load_settings()
+judged = judged_update(settings, stack)
 with_providers = pulumi.ResourceOptions(providers=providers(settings, stack))
 target = platform(settings, stack, with_providers)
 immich = Immich(
-    ImmichArgs(platform=target, settings=settings, stack=stack, stack_file=stack_file()), with_providers
+    ImmichArgs(platform=target, settings=settings, stack=stack, judged=judged, stack_file=stack_file()),
+    with_providers,
 )
 target.finish()
 for name, value in outputs(settings, stack, render_directory(settings, stack)).items():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from components.alerts_rule import Alert, Severity, needs
 from components.metric_names import MACHINE_LEARNING_QUEUES, QUEUES
-from components.monitoring_plan import EXPORTERS, Job, MonitoringPlan
+from components.monitoring_plan import EXPORTERS, Job, MonitoringPlan, Source
 
 
 def server(plan: MonitoringPlan) -> list[Alert]:
@@ -42,7 +42,7 @@ def server(plan: MonitoringPlan) -> list[Alert]:
             "lines of log of the microservices, and whether the machine ended it for want of memory.",
             needs=needs("immich"),
         ),
-        _exporters(plan),
+        *_exporters(plan),
         Alert(
             name="ImmichMachineLearningDown",
             group="server",
@@ -96,24 +96,29 @@ def server(plan: MonitoringPlan) -> list[Alert]:
 _IMMICH = 'service_name="immich"'
 
 
-def _exporters(plan: MonitoringPlan) -> Alert:
+def _exporters(plan: MonitoringPlan) -> list[Alert]:
     jobs: list[Job] = [
         job for job, sources in EXPORTERS.items() if job != "microservices" and plan.sources & sources
     ]
+    if not jobs:
+        return []
     names = "|".join(plan.jobs[job] for job in jobs)
     watching = plan.select(None, f'job=~"{names}"')
+    # DCGM is scraped by the cluster's own job.
     gone = [f"absent(up{plan.select(job)})" for job in jobs if job != "gpu"]
-    return Alert(
-        name="ImmichExporterDown",
-        group="server",
-        expr=" or ".join([f"up{watching} == 0", *gone]),
-        for_="15m",
-        severity="warning",
-        summary="Nothing is known any more about {{ $labels.job }}",
-        description="Its exporter does not answer, or is no longer asked: alerts that need it cannot ring. Look at "
-        "the page of targets in Prometheus for the reason.",
-        needs=needs("immich"),
-    )
+    return [
+        Alert(
+            name="ImmichExporterDown",
+            group="server",
+            expr=" or ".join([f"up{watching} == 0", *gone]),
+            for_="15m",
+            severity="warning",
+            summary="Nothing is known any more about {{ $labels.job }}",
+            description="Its exporter does not answer, or is no longer asked: alerts that need it cannot ring. Look "
+            "at the page of targets in Prometheus for the reason.",
+            any_of=frozenset[Source]().union(*EXPORTERS.values()),
+        )
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

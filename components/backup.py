@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pulumi
 
 from components import backup_repositories, versions
+from components.backup_key import key_script
 from components.backup_plan import Keep, Plan
 from components.backup_repositories import Reach
 from components.backup_scripts import copy_script, dump_script
@@ -36,6 +37,9 @@ from components.values import ImageRef, Quantity
 from components.workload import ConfigFiles, Mount, Placement, Scratch, SecretFiles, Workload
 from components.workload import Storage as Mounted
 
+if TYPE_CHECKING:
+    from components.deployed import Deployed
+
 BACKUP = "backup"
 DRILL = "drill"
 RESTORE = "restore"
@@ -58,6 +62,7 @@ class BackupArgs:
     dumps: bool
     """Whether the database is dumped; a database with an archive alone is not."""
     stack: str
+    """Of small letters, digits and hyphens."""
     version: str
     """Immich's release."""
     timezone: str
@@ -69,6 +74,8 @@ class BackupArgs:
     """The stack's settings, without secrets, for whoever has nothing but a copy."""
     app: bool
     """Whether there is a file with Immich's configuration, published as `app`."""
+    old_password: bool
+    """Whether the password before this one is given as well, so that repositories change over."""
     secrets: Secrets
 
 
@@ -88,11 +95,23 @@ class Backup(pulumi.ComponentResource):
         for request in backup_repositories.volumes(settings):
             platform.volume(request, parent=self)
         if settings.targets:
-            platform.publish(backup_repositories.secret(settings), args.secrets.values, parent=self)
+            platform.publish(
+                backup_repositories.secret(settings, old_password=args.old_password),
+                args.secrets.values,
+                parent=self,
+            )
         if settings.needs_rclone:
             self._ready.append(self._rclone())
         self.tasks = tasks(args)
         self.register_outputs({})
+
+    def steps_of(self, leaves: Deployed) -> tuple[Workload, ...]:
+        """The steps of a backup of a deployment with these versions, before an upgrade leaves them."""
+        args = replace(self._args, version=leaves.immich)
+        if leaves.postgres is not None and leaves.postgres != args.database.postgres:
+            image = versions.client_image(leaves.postgres, leaves.vectorchord)
+            args = replace(args, database=replace(args.database, image=image, postgres=leaves.postgres))
+        return _Steps(args).backup()
 
     def restore(self, after: Sequence[pulumi.Resource]) -> tuple[pulumi.Resource, ...]:
         """Run the restore, once; gives what the server waits for."""
@@ -107,7 +126,7 @@ class Backup(pulumi.ComponentResource):
         if name not in self.tasks:
             return ()
         args = self._args
-        keys = (*args.database.secrets, *args.settings.secret_keys)
+        keys = (*args.database.secrets, *args.settings.secret_keys, "backupPasswordOld")
         made = args.platform.task(
             self.tasks[name],
             parent=self,
@@ -137,7 +156,7 @@ def plan(args: BackupArgs, reach: Reach) -> Plan:
     others = [folder for folder in ("thumbs", "encoded-video", "backups") if folder not in copied]
     libraries = {str(name) for name in settings.files.external_libraries}
     return Plan(
-        stack=_slug(args.stack),
+        stack=args.stack,
         immich_version=args.version,
         database=args.database.access,
         postgres=args.database.postgres,
@@ -186,13 +205,10 @@ def tasks(args: BackupArgs) -> dict[str, Task]:
             deadline=24 * 3600,
         )
     if args.restore is not None:
-        found[RESTORE] = Task(name=RESTORE, steps=steps.restore(args.restore), deadline=72 * 3600)
+        found[RESTORE] = Task(
+            name=RESTORE, steps=steps.restore(args.restore), deadline=72 * 3600, repeats=False
+        )
     return found
-
-
-def _slug(stack: str) -> str:
-    """The stack's name as repositories have it: small letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", stack.lower()).strip("-") or "stack"
 
 
 class _Steps:
@@ -217,6 +233,8 @@ class _Steps:
         if self._args.settings.targets:
             # The second script is for whoever asks for a single photo.
             scripts = {"run.sh": copy_script(self._plan), "restore-one.sh": restore_one_script(self._plan)}
+            if self._args.old_password:
+                found.append(self._of_restic("backup-key", {"run.sh": key_script(self._plan)}))
             found.append(self._of_restic("backup-copy", scripts, self._media, self._extra()))
         return tuple(found)
 
@@ -275,7 +293,8 @@ class _Steps:
         media: tuple[Mounted, ...] = (),
         extra: tuple[Mount, ...] = (),
     ) -> Workload:
-        items = {key: key for key in backup_repositories.secret(self._args.settings).items}
+        published = backup_repositories.secret(self._args.settings, old_password=self._args.old_password)
+        items = {key: key for key in published.items}
         secret = SecretFiles(secret=backup_repositories.SECRET, path=backup_repositories.FOLDER, items=items)
         image = self._args.settings.restic_image or versions.restic_image()
         step = self._step(name, image, scripts, (*media, *self._reach.mounts, secret, *extra))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +39,7 @@ _PORT = 8080
 SECRET = "backup-files"
 FOLDER = "/run/secrets/backup"
 _RCLONE_FOLDER = "/run/secrets/rclone"
+_WORK = "/tmp"
 _START_FOLDER = "/etc/immich-backup-rclone"
 
 
@@ -54,7 +56,7 @@ class Reach:
 
 def reach(settings: Backup, rclone_host: str) -> Reach:
     """Every target as restic takes it; `rclone_host` is the name of the rclone workload."""
-    found = [_repository(target, rclone_host) for target in settings.targets]
+    found = [_repository(settings, target, rclone_host) for target in settings.targets]
     egress = tuple(
         _egress(target, host, port) for target in settings.targets for host, port in _outside(target)
     )
@@ -65,7 +67,7 @@ def reach(settings: Backup, rclone_host: str) -> Reach:
             for target in settings.targets
             if isinstance(target, LocalTarget)
         ),
-        links=(Link(to=RCLONE, port=_PORT),) if settings.needs_rclone else (),
+        links=tuple(Link(to=RCLONE, port=port) for port in rclone_ports(settings).values()),
         egress=egress,
     )
 
@@ -79,9 +81,11 @@ def volumes(settings: Backup) -> list[VolumeRequest]:
     ]
 
 
-def secret(settings: Backup) -> PublishedSecret:
-    """What restic is told in secret."""
+def secret(settings: Backup, *, old_password: bool = False) -> PublishedSecret:
+    """What restic is told in secret; `old_password`: the one before as well."""
     items = {"password": SecretText.of("backupPassword")}
+    if old_password:
+        items["password-old"] = SecretText.of("backupPasswordOld")
     if any(isinstance(target, S3Target) for target in settings.targets):
         items["access-key-id"] = SecretText.of("backupAccessKeyId")
         items["secret-access-key"] = SecretText.of("backupSecretAccessKey")
@@ -116,7 +120,7 @@ def rclone_workload(settings: Backup, *, user: int, group: int) -> Workload:
     mounts: list[Mount] = [
         SecretFiles(secret=RCLONE, path=_RCLONE_FOLDER, items=secret_items),
         ConfigFiles(name=RCLONE, path=_START_FOLDER, files=rclone_files(settings)),
-        Scratch(path="/tmp", size=Quantity("256Mi")),
+        Scratch(path=_WORK, size=Quantity("256Mi")),
     ]
     return Workload(
         name=RCLONE,
@@ -125,9 +129,13 @@ def rclone_workload(settings: Backup, *, user: int, group: int) -> Workload:
         user=user,
         group=group,
         command=("/bin/sh", f"{_START_FOLDER}/start.sh"),
-        ports=(Port(name="restic", number=_PORT),),
+        ports=tuple(
+            Port(name=f"restic-{number}", number=port)
+            for number, port in enumerate(rclone_ports(settings).values(), 1)
+        ),
+        # A target that is away is no fault of this container.
         readiness=Probe(
-            check=CommandCheck(command=("nc", "-z", "127.0.0.1", str(_PORT))), period=15, startup_budget=120
+            check=CommandCheck(command=("test", "-e", f"{_WORK}/started")), period=15, startup_budget=120
         ),
         mounts=tuple(mounts),
         egress=tuple(hosts),
@@ -141,27 +149,29 @@ def rclone_files(settings: Backup) -> dict[str, str]:
     """What rclone is told in the open: remotes without secrets, the servers' public keys."""
     targets = [target for target in settings.targets if isinstance(target, SftpTarget | RcloneTarget)]
     sftp = [target for target in targets if isinstance(target, SftpTarget)]
-    upstreams = [
-        f"{target.name}=sftp-{target.name}:{target.path}"
-        if isinstance(target, SftpTarget)
-        else f"{target.name}={target.remote}"
-        for target in targets
-    ]
+    ports = rclone_ports(settings)
     values: dict[str, Any] = {
         "sftp": sftp,
         "given": any(isinstance(target, RcloneTarget) for target in targets),
-        "upstreams": " ".join(f'"{one}"' if " " in one else one for one in upstreams),
+        "served": [
+            (str(target.name), ports[str(target.name)], shlex.quote(_remote(target))) for target in targets
+        ],
         "secrets": _RCLONE_FOLDER,
         "folder": _START_FOLDER,
-        "work": "/tmp",
-        "port": _PORT,
+        "work": _WORK,
     }
     files = {"start.sh": render("backup-rclone.sh.j2", values)}
     files |= {f"known-hosts-{target.name}": f"{target.known_hosts.strip()}\n" for target in sftp}
     return files
 
 
-def _repository(target: Any, rclone_host: str) -> Repository:
+def rclone_ports(settings: Backup) -> dict[str, int]:
+    """Port of rclone by target: each has a server of its own, so that one that is away takes no other with it."""
+    names = [str(target.name) for target in settings.targets if isinstance(target, SftpTarget | RcloneTarget)]
+    return {name: _PORT + number for number, name in enumerate(names)}
+
+
+def _repository(settings: Backup, target: Any, rclone_host: str) -> Repository:
     name = str(target.name)
     base = Repository(name=name, url="", offsite=target.offsite)
     match target:
@@ -185,7 +195,12 @@ def _repository(target: Any, rclone_host: str) -> Repository:
                 base, url=f"rest:{target.url}", credentials=credentials if target.user is not None else {}
             )
         case _:
-            return replace(base, url=f"rest:http://{rclone_host}:{_PORT}/{name}/")
+            port = rclone_ports(settings)[name]
+            return replace(base, url=f"rest:http://{rclone_host}:{port}/")
+
+
+def _remote(target: SftpTarget | RcloneTarget) -> str:
+    return f"sftp-{target.name}:{target.path}" if isinstance(target, SftpTarget) else target.remote
 
 
 def _egress(target: Any, host: str, port: int) -> Egress:

@@ -12,6 +12,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
+from components.dashboards_panel import COLUMNS
+
 if TYPE_CHECKING:
     from components.dashboards_panel import Dashboard, Panel
     from components.monitoring_plan import MonitoringPlan
@@ -56,11 +58,19 @@ def json_of(dashboard: Dashboard, plan: MonitoringPlan) -> str:
             .keep_time(True)
         )
     )
-    numbers = count(1)
+    numbers, top = count(1), 0
     for row in dashboard.rows:
-        built = built.with_row(builders.Row(row.title).id(next(numbers)))
-        for panel in row.panels:
-            built = built.with_panel(_panel(panel, plan, next(numbers)))
+        # Places are given: the library lets a panel reach over the right edge.
+        heading = models.GridPos(x=0, y=top, w=COLUMNS, h=1)
+        built = built.with_row(builders.Row(row.title).id(next(numbers)).grid_pos(heading))
+        top += 1
+        for line in row.lines():
+            left, height = 0, max(_HEIGHTS[panel.kind] for panel in line)
+            for panel in line:
+                place = models.GridPos(x=left, y=top, w=panel.width, h=height)
+                built = built.with_panel(_panel(panel, plan, next(numbers)).grid_pos(place))
+                left += panel.width
+            top += height
     return JSONEncoder(sort_keys=True, indent=2).encode(built.build()) + "\n"
 
 
@@ -110,8 +120,6 @@ def _common(built: _Built, panel: Panel, plan: MonitoringPlan) -> _Built:
         built.title(panel.title)
         .description(panel.description)
         .datasource(source)
-        .height(_HEIGHTS[panel.kind])
-        .span(panel.width)
         .unit(panel.unit)
         .no_value("nothing is known")
         .links([_runbook(panel, plan)])

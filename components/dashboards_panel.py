@@ -28,6 +28,10 @@ Unit = Literal[
 """Units of Grafana: `percentunit` is 0 to 1, `s` seconds, `d` days, `reqps` and `ops` are in a second."""
 
 
+COLUMNS = 24
+"""Of a dashboard of Grafana."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
     """One expression of a panel."""
@@ -73,6 +77,15 @@ class Row:
 
     title: str
     panels: tuple[Panel, ...]
+
+    def lines(self) -> list[list[Panel]]:
+        """Panels that lie beside each other, as many as there is room for."""
+        found: list[list[Panel]] = []
+        for panel in self.panels:
+            if not found or sum(one.width for one in found[-1]) + panel.width > COLUMNS:
+                found.append([])
+            found[-1].append(panel)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 
 from components import versions
 from components.connection import Connection
+from components.database_lineage import archive_base, cluster_name, lineage
 from components.platform.base import Platform
 from components.platform.specs import Archive, DatabaseCluster, PublishedSecret
 from components.secret_text import SecretText
@@ -51,6 +52,8 @@ class DatabaseArgs:
     secrets: Secrets
     backup: ArchiveSettings | None
     """Continuous archive; with CloudNativePG only."""
+    first: Callable[[Connection], Sequence[pulumi.Resource]]
+    """Given how the database is reached: what comes before a change of it, such as a backup of the one that runs."""
     monitoring_namespace: str | None = None
     """Where whoever reads the metrics runs."""
 
@@ -70,16 +73,24 @@ class Database(pulumi.ComponentResource):
             args.secrets.values,
             parent=self,
         )
+        self.connection = connection(args.settings, args.platform)
+        before = args.first(self.connection)
         match args.settings:
             case BundledDatabase():
-                self._bundled(args.platform, args.settings, args.secrets)
+                self._bundled(args.platform, args.settings, args.secrets, before)
             case CloudNativePg():
-                self._cluster(args, args.settings)
+                self._cluster(args, args.settings, before)
             case ExternalDatabase():
-                self.connection, self.ready = _external(args.settings), ()
+                self.ready = tuple(before)
         self.register_outputs({})
 
-    def _bundled(self, platform: Platform, settings: BundledDatabase, secrets: Secrets) -> None:
+    def _bundled(
+        self,
+        platform: Platform,
+        settings: BundledDatabase,
+        secrets: Secrets,
+        before: Sequence[pulumi.Resource],
+    ) -> None:
         platform.volume(
             VolumeRequest(
                 name=NAME,
@@ -90,14 +101,16 @@ class Database(pulumi.ComponentResource):
             parent=self,
         )
         ready = platform.workload(
-            bundled_workload(settings), parent=self, fingerprints=secrets.fingerprints((PASSWORD,))
+            bundled_workload(settings),
+            parent=self,
+            after=before,
+            fingerprints=secrets.fingerprints((PASSWORD,)),
         )
         self.ready = (ready,)
-        self.connection = _connection(
-            platform.address(NAME), 5432, settings.name, settings.user, link=Link(to=NAME, port=5432)
-        )
 
-    def _cluster(self, args: DatabaseArgs, settings: CloudNativePg) -> None:
+    def _cluster(
+        self, args: DatabaseArgs, settings: CloudNativePg, before: Sequence[pulumi.Resource]
+    ) -> None:
         platform, secrets, backup = args.platform, args.secrets, args.backup
         owner = "database-owner"
         platform.publish(
@@ -127,13 +140,25 @@ class Database(pulumi.ComponentResource):
                 secrets.values,
                 parent=self,
             )
-        host, ready = platform.database_cluster(
-            cluster_spec(settings, owner, archive, args.monitoring_namespace), parent=self
-        )
+        base = archive_base(settings, backup) if backup is not None else ""
+        spec = cluster_spec(settings, owner, archive, args.monitoring_namespace, base)
+        _, ready = platform.database_cluster(spec, parent=self, after=before)
         self.ready = (ready,)
-        self.connection = _connection(
-            host, 5432, settings.name, settings.user, link=Link(to=settings.cluster_name, port=5432)
-        )
+
+
+def connection(
+    settings: BundledDatabase | CloudNativePg | ExternalDatabase, platform: Platform
+) -> Connection:
+    """How it is reached, whether or not it was made already."""
+    match settings:
+        case BundledDatabase():
+            host, link = platform.address(NAME), Link(to=NAME, port=5432)
+        case CloudNativePg():
+            name = cluster_name(settings)
+            host, link = platform.cluster_address(name, settings.namespace), Link(to=name, port=5432)
+        case ExternalDatabase():
+            return _external(settings)
+    return _connection(host, 5432, settings.name, settings.user, link=link)
 
 
 def bundled_workload(settings: BundledDatabase) -> Workload:
@@ -197,14 +222,16 @@ def cluster_spec(
     credentials: str,
     archive: Archive | None,
     monitoring_namespace: str | None = None,
+    base: str = "",
 ) -> DatabaseCluster:
-    """The cluster for the operator."""
+    """The cluster for the operator; `base` is the folder in the store of its first generation."""
     amounts = resources("database", settings.resources)
     image = (
         settings.image or versions.database_images("cloudnative-pg")[settings.postgres, settings.vectorchord]
     )
+    found = lineage(settings)
     return DatabaseCluster(
-        name=settings.cluster_name,
+        name=cluster_name(settings),
         namespace=settings.namespace,
         operator_namespace=settings.operator_namespace,
         instances=settings.instances,
@@ -226,6 +253,8 @@ def cluster_spec(
         credentials=credentials,
         monitoring_namespace=monitoring_namespace,
         archive=archive,
+        recovery=found.recovery(base) if archive is not None else None,
+        kept=found.kept_clusters(str(settings.cluster_name)),
     )
 
 
@@ -238,7 +267,7 @@ def _archive(settings: CloudNativePg, backup: ArchiveSettings) -> Archive:
         compression=store.compression,
         schedule=backup.schedule,
         retention=backup.retention,
-        server_name=backup.server_name or settings.cluster_name,
+        server_name=lineage(settings).server_name(archive_base(settings, backup)),
         immediate=backup.immediate,
         credentials="backup",
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pulumi
 
 from components import ways_in
 from components.app_config import app_file
+from components.before_database import Before, prepare
 from components.cache import Cache, CacheArgs
+from components.connection import Connection
 from components.database import Database, DatabaseArgs
 from components.listeners import TUNNEL_PORT
 from components.machine_learning import MachineLearning, MachineLearningArgs
@@ -21,17 +22,13 @@ from components.proxy import NAME as PROXY
 from components.proxy import Proxy, ProxyArgs
 from components.secrets import Secrets
 from components.server import Server, ServerArgs
-from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
 from components.settings.secret_source import ExternalSecrets
 from components.settings.storage import shared_by_nodes
 from components.settings.wanted import wanted_secrets
-from components.sizing import placement
 from components.storage import Storage, StorageArgs
+from components.upgrades import Judged
 from components.upload_path import is_proxied
-
-if TYPE_CHECKING:
-    from components.backup import Backup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +38,8 @@ class ImmichArgs:
     platform: Platform
     settings: Settings
     stack: str
+    judged: Judged
+    """What is known of earlier updates, and judged."""
     stack_file: str = ""
     """The stack's settings as a file without secrets; a copy of it goes with the backups."""
 
@@ -48,7 +47,7 @@ class ImmichArgs:
 class Immich(pulumi.ComponentResource):
     """One deployment of Immich."""
 
-    outputs: Mapping[str, pulumi.Output[str]]
+    outputs: Mapping[str, pulumi.Output[object]]
     """What is known only after the update and a person needs: name -> value, secret where it is one."""
 
     def __init__(self, args: ImmichArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -66,16 +65,33 @@ class Immich(pulumi.ComponentResource):
         )
         secrets = Secrets(wanted, external=isinstance(settings.secrets, ExternalSecrets), opts=child)
         storage = Storage(StorageArgs(platform=platform, settings=settings.storage), child)
+        app = app_file(settings)
+        if app is not None:
+            platform.publish(
+                PublishedSecret(name="app", items={"immich.json": app.text}), secrets.values, parent=self
+            )
+        prepared: list[Before] = []
+
+        def first(connection: Connection) -> tuple[pulumi.Resource, ...]:
+            before = prepare(
+                platform, settings, secrets, connection, args.judged,
+                stack=args.stack, stack_file=args.stack_file, opts=child,
+            )  # fmt: skip
+            prepared.append(before)
+            return before.order.first
+
         database = Database(
             DatabaseArgs(
                 platform=platform,
                 settings=settings.database,
                 secrets=secrets,
                 backup=settings.backup.archive if settings.backup is not None else None,
+                first=first,
                 monitoring_namespace=settings.kubernetes.monitoring_namespace,
             ),
             child,
         )
+        (before,) = prepared
         cache = Cache(CacheArgs(platform=platform, settings=settings.cache, secrets=secrets), child)
         machine_learning = MachineLearning(
             MachineLearningArgs(
@@ -85,16 +101,10 @@ class Immich(pulumi.ComponentResource):
                 libraries=storage.machine_learning_mounts,
                 user=settings.server.user,
                 group=settings.server.group,
+                after=before.order.first,
             ),
             child,
         )
-        app = app_file(settings)
-        if app is not None:
-            platform.publish(
-                PublishedSecret(name="app", items={"immich.json": app.text}), secrets.values, parent=self
-            )
-        backup = _backup(args, secrets, database, child)
-        restored = backup.restore(database.ready) if backup is not None else ()
         in_front = any(is_proxied(name, settings.cloudflare) for name in settings.host.names)
         links = (database.connection.link, cache.connection.link, machine_learning.link)
         server = Server(
@@ -125,18 +135,13 @@ class Immich(pulumi.ComponentResource):
                 shared_media=all(shared_by_nodes(source) for _, source in settings.storage.sources()),
                 app=app,
                 secrets=secrets,
-                after=(*database.ready, *cache.ready, *restored),
+                after=(*before.server_waits_for(database.ready), *cache.ready),
             ),
             child,
         )
-        if backup is not None:
-            backup.schedule((server.ready,))
-            if (
-                backup.tasks
-                and settings.backup is not None
-                and "backupPassword" in settings.backup.secret_keys
-            ):
-                self.outputs = _escrow(settings, secrets)
+        if before.backup is not None:
+            before.backup.schedule((server.ready,))
+        self.outputs = before.outputs(server.ready, secrets)
         cloudflare = settings.cloudflare
         proxy = Proxy(
             ProxyArgs(
@@ -169,45 +174,3 @@ class Immich(pulumi.ComponentResource):
             )
             self.outputs = {**self.outputs, **made.outputs}
         self.register_outputs({})
-
-
-def _escrow(settings: Settings, secrets: Secrets) -> dict[str, pulumi.Output[str]]:
-    """The password of the copies, for the person who has to keep it elsewhere; an external store has it already."""
-    if isinstance(settings.secrets, ExternalSecrets):
-        return {}
-    values = secrets.values(("backupPassword",))
-    return {"backupPassword": pulumi.Output.secret(values.apply(lambda found: found["backupPassword"]))}
-
-
-def _backup(
-    args: ImmichArgs, secrets: Secrets, database: Database, child: pulumi.ResourceOptions
-) -> Backup | None:
-    """Imports what only stacks with backups need."""
-    settings = args.settings
-    if settings.backup is None or not (
-        settings.backup.targets or takes_dumps(settings.backup, settings.database)
-    ):
-        return None
-    from components.backup import Backup, BackupArgs
-    from components.database_client import database_client
-
-    return Backup(
-        BackupArgs(
-            platform=args.platform,
-            settings=settings.backup,
-            restore=settings.restore,
-            storage=settings.storage,
-            database=database_client(settings.database, database.connection),
-            dumps=takes_dumps(settings.backup, settings.database),
-            stack=args.stack,
-            version=settings.server.version,
-            timezone=settings.server.timezone,
-            user=settings.server.user,
-            group=settings.server.group,
-            placement=placement(settings.server.placement),
-            stack_file=args.stack_file,
-            app=settings.app is not None,
-            secrets=secrets,
-        ),
-        child,
-    )

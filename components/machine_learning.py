@@ -59,6 +59,8 @@ class MachineLearningArgs:
     """External libraries that it sees as well."""
     user: int
     group: int
+    after: tuple[pulumi.Resource, ...] = ()
+    """What comes before a new release."""
 
 
 class MachineLearning(pulumi.ComponentResource):
@@ -89,7 +91,9 @@ class MachineLearning(pulumi.ComponentResource):
                     parent=self,
                 )
                 args.platform.workload(
-                    workload(args.settings, args.version, args.libraries, args.user, args.group), parent=self
+                    workload(args.settings, args.version, args.libraries, args.user, args.group),
+                    parent=self,
+                    after=args.after,
                 )
                 self.urls = (f"http://{args.platform.address(NAME)}:{_PORT}",)
                 self.link = Link(to=NAME, port=_PORT)

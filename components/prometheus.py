@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 
-from components import versions
-from components.exporters import NETWORK, NOBODY, ScrapeTarget, reader
-from components.monitoring_plan import JOBS
+from components.exporters import NETWORK, NOBODY, WAY_OUT, image, reader, wget
+from components.monitoring_plan import Job
 from components.secret_text import SecretPart, SecretText
-from components.settings.monitoring import BundledMonitoring, Grafana, Notify
+from components.settings.monitoring import BundledMonitoring, Notify
 from components.sizing import resources
 from components.values import Quantity
+from components.watch import Probe, ScrapeTarget
 from components.ways import PublishedPortSpec
 from components.workload import (
     ConfigFiles,
@@ -22,11 +22,11 @@ from components.workload import (
     HttpCheck,
     Link,
     Port,
-    Probe,
     Scratch,
     SecretFiles,
     Workload,
 )
+from components.workload import Probe as Health
 from components.workload import Storage as Mounted
 
 PROMETHEUS = "prometheus"
@@ -34,64 +34,75 @@ ALERTMANAGER = "alertmanager"
 GRAFANA = "grafana"
 GRAFANA_PASSWORD = "grafanaPassword"
 WEBHOOK = "alertWebhookUrl"
-WAY_OUT = "monitoring-outside"
 _CONFIG = "/etc/immich-prometheus"
 _SECRET = "/run/secrets/monitoring"
 _GRAFANA_UID = 472
 _PORTS: Mapping[str, int] = {PROMETHEUS: 9090, ALERTMANAGER: 9093, GRAFANA: 3000}
 
-Address = Callable[[str], str]
-"""Host name of a workload."""
+Place = Callable[[ScrapeTarget], str]
+"""Host and port of a target, as whoever reads it names them."""
 
 
 def scrape_configs(
     targets: Sequence[ScrapeTarget],
-    doors: Sequence[str],
-    address: Address,
+    probes: Sequence[Probe],
+    prober: ScrapeTarget | None,
+    place: Place,
     *,
+    jobs: Mapping[Job, str],
     stack: str,
     interval: str,
 ) -> list[dict[str, Any]]:
-    """`scrape_configs`: one job for each kind, and one that asks the doors through their exporter."""
+    """`scrape_configs`: one for each job and its way of asking, and one that asks the probes through their exporter."""
     found: list[dict[str, Any]] = []
-    by_job: dict[str, list[ScrapeTarget]] = {}
+    alike: dict[str, list[ScrapeTarget]] = {}
     for target in targets:
-        if target.job != "doors":
-            by_job.setdefault(target.job, []).append(target)
-    for job, several in by_job.items():
-        found.append(
+        alike.setdefault(json.dumps([target.job, target.path, _listed(target.params)]), []).append(target)
+    for several in alike.values():
+        first = several[0]
+        one: dict[str, Any] = {"job_name": jobs[first.job], "scrape_interval": interval}
+        if first.path != "/metrics":
+            one["metrics_path"] = first.path
+        if first.params:
+            one["params"] = _listed(first.params)
+        fixed = [place(target) for target in several if target.copies == 1 or target.listen is not None]
+        if fixed:
+            one["static_configs"] = [{"targets": fixed, "labels": {"stack": stack}}]
+        copied = [target for target in several if target.copies > 1 and target.listen is None]
+        if copied:
+            one["dns_sd_configs"] = [
+                {"names": [place(target).rpartition(":")[0]], "type": "A", "port": target.port.number}
+                for target in copied
+            ]
+            one["relabel_configs"] = [{"target_label": "stack", "replacement": stack}]
+        found.append(one)
+    if prober is not None:
+        found += [
             {
-                "job_name": JOBS[job],  # pyright: ignore[reportArgumentType] - jobs of targets are those of the plan
-                "metrics_path": several[0].path,
+                "job_name": jobs[job],
+                "scrape_interval": interval,
+                "metrics_path": "/probe",
                 "static_configs": [
                     {
-                        "targets": [f"{address(one.workload)}:{one.port.number}" for one in several],
-                        "labels": {"stack": stack},
+                        "targets": [probe.url],
+                        "labels": {"stack": stack, "door": probe.door, "__param_module": probe.module},
                     }
+                    for probe in probes
+                    if probe.job == job
                 ],
-            }
-        )
-    asker = next((target for target in targets if target.job == "doors"), None)
-    if asker is not None and doors:
-        found.append(
-            {
-                "job_name": JOBS["doors"],
-                "metrics_path": "/probe",
-                "params": {"module": ["immich"]},
-                "static_configs": [{"targets": list(doors), "labels": {"stack": stack}}],
                 "relabel_configs": [
                     {"source_labels": ["__address__"], "target_label": "__param_target"},
                     {"source_labels": ["__param_target"], "target_label": "instance"},
-                    {
-                        "target_label": "__address__",
-                        "replacement": f"{address(asker.workload)}:{asker.port.number}",
-                    },
+                    {"target_label": "__address__", "replacement": place(prober)},
                 ],
             }
-        )
-    for one in found:
-        one["scrape_interval"] = interval
+            for job in dict.fromkeys(probe.job for probe in probes)
+        ]
     return found
+
+
+def _listed(params: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {name: list(values) for name, values in params.items()}
 
 
 def prometheus_files(
@@ -116,7 +127,7 @@ def prometheus_workload(
     most = int(settings.size.amount * 4 / 5)
     return Workload(
         name=PROMETHEUS,
-        image=settings.prometheus_image or versions.monitoring_image(PROMETHEUS),
+        image=image("prometheus", settings),
         resources=resources(PROMETHEUS, settings.resources),
         user=NOBODY,
         group=NOBODY,
@@ -127,8 +138,8 @@ def prometheus_workload(
             f"--storage.tsdb.retention.size={most}B",
         ),
         ports=(Port(name="web", number=_PORTS[PROMETHEUS]),),
-        readiness=Probe(
-            check=HttpCheck(port="web", path="/-/ready", inside=_wget("9090/-/ready")), startup_budget=300
+        readiness=Health(
+            check=HttpCheck(port="web", path="/-/ready", inside=wget("9090/-/ready")), startup_budget=300
         ),
         mounts=(
             Mounted(volume=PROMETHEUS, path="/prometheus"),
@@ -177,7 +188,7 @@ def alertmanager_workload(settings: BundledMonitoring) -> Workload:
     )
     return Workload(
         name=ALERTMANAGER,
-        image=settings.alertmanager_image or versions.monitoring_image(ALERTMANAGER),
+        image=image("alertmanager", settings),
         resources=resources(ALERTMANAGER, settings.exporter_resources),
         user=NOBODY,
         group=NOBODY,
@@ -188,8 +199,8 @@ def alertmanager_workload(settings: BundledMonitoring) -> Workload:
             "--cluster.listen-address=",
         ),
         ports=(Port(name="web", number=_PORTS[ALERTMANAGER]),),
-        readiness=Probe(
-            check=HttpCheck(port="web", path="/-/ready", inside=_wget("9093/-/ready")), startup_budget=60
+        readiness=Health(
+            check=HttpCheck(port="web", path="/-/ready", inside=wget("9093/-/ready")), startup_budget=60
         ),
         mounts=(
             SecretFiles(secret=ALERTMANAGER, path=_SECRET, items={"alertmanager.yml": "alertmanager.yml"}),
@@ -239,9 +250,15 @@ def grafana_files(prometheus: str, dashboards: Mapping[str, str]) -> dict[str, d
 
 
 def grafana_workload(
-    settings: Grafana, files: Mapping[str, Mapping[str, str]], *, published: bool
+    given: BundledMonitoring, files: Mapping[str, Mapping[str, str]], *, published: bool
 ) -> Workload:
-    """Grafana: dashboards come from files and are the same after every start. `published`: at a port of the host."""
+    """Grafana: dashboards come from files and are the same after every start. `published`: at a port of the host.
+
+    Raises `ValueError` for settings without Grafana.
+    """
+    settings = given.grafana
+    if settings is None:
+        raise ValueError("these settings have no Grafana")
     folder = "/etc/grafana/provisioning"
     ways = (
         (
@@ -254,7 +271,7 @@ def grafana_workload(
     )
     return Workload(
         name=GRAFANA,
-        image=settings.image or versions.monitoring_image(GRAFANA),
+        image=image("grafana", given),
         resources=resources(GRAFANA, settings.resources),
         user=_GRAFANA_UID,
         group=_GRAFANA_UID,
@@ -269,8 +286,8 @@ def grafana_workload(
             "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": "/var/lib/immich-dashboards/overview.json",
         },
         ports=(Port(name="web", number=_PORTS[GRAFANA]),),
-        readiness=Probe(
-            check=HttpCheck(port="web", path="/api/health", inside=_wget("3000/api/health")),
+        readiness=Health(
+            check=HttpCheck(port="web", path="/api/health", inside=wget("3000/api/health")),
             startup_budget=180,
         ),
         mounts=(
@@ -297,8 +314,3 @@ def scrape_file(scrapes: Sequence[Mapping[str, Any]]) -> str:
     return yaml.safe_dump(
         {"scrape_configs": json.loads(json.dumps(list(scrapes)))}, sort_keys=False, width=120
     )
-
-
-def _wget(rest: str) -> tuple[str, ...]:
-    """The images of Prometheus and Grafana have busybox."""
-    return ("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{rest}")

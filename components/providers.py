@@ -141,6 +141,7 @@ def linked_workloads(settings: Settings) -> frozenset[str]:
 def _cluster(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> KubernetesPlatform:
     from components.platform.kubernetes import KubernetesOptions, KubernetesPlatform
     from components.platform.kubernetes.secrets import ExternalStore
+    from components.storage import server_mounts
 
     cluster = settings.kubernetes
     store = settings.secrets
@@ -168,6 +169,7 @@ def _cluster(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> Ku
         )
         if external
         else None,
+        server_volumes=frozenset(mount.volume for mount in server_mounts(settings.storage)),
         secret_names={str(name): str(given) for name, given in store.names.items()} if external else {},
     )
     return KubernetesPlatform(options, bool(opened), opts)

@@ -112,4 +112,9 @@ def volume_request(name: str, source: settings.VolumeSource, *, read_only: bool)
                 name=name, size=Quantity("1Ti"), access_mode="ReadWriteMany", host_path=source.path
             )
         case settings.ExistingClaim():
-            return VolumeRequest(name=name, size=Quantity("1Gi"), existing_claim=source.claim_name)
+            return VolumeRequest(
+                name=name,
+                size=Quantity("1Gi"),
+                access_mode=source.access_mode,
+                existing_claim=source.claim_name,
+            )

@@ -25,6 +25,8 @@ class Task:
     steps: tuple[Workload, ...]
     schedule: str | None = None
     """Five cron fields (minute hour day month weekday); None runs it once, when it is made."""
+    repeats: bool = True
+    """Of one without a schedule: whether it runs again when it changes. One that was about a moment does not."""
     timezone: str = "Etc/UTC"
     """Of the schedule: a name of the time zone database."""
     deadline: int = 6 * 3600

@@ -60,13 +60,17 @@ def backup_task(judged: Judged, steps: BackupSteps) -> Task | None:
     if name is None or judged.leaves is None:
         return None
     made = tuple(_renamed(step, name) for step in steps(judged.leaves))
-    return Task(name=name, steps=made, deadline=_DEADLINE) if made else None
+    return Task(name=name, steps=made, deadline=_DEADLINE, repeats=False) if made else None
 
 
 def reindex_task(judged: Judged, step: Workload) -> Task | None:
     """The renewal of VectorChord's indexes; None where VectorChord stays."""
     name = reindex_name(judged)
-    return None if name is None else Task(name=name, steps=(_renamed(step, name),), deadline=_DEADLINE)
+    return (
+        None
+        if name is None
+        else Task(name=name, steps=(_renamed(step, name),), deadline=_DEADLINE, repeats=False)
+    )
 
 
 def _renamed(step: Workload, task: str) -> Workload:

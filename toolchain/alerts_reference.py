@@ -100,7 +100,7 @@ def _section(same: list[Alert]) -> list[str]:
     for alert in same:
         if alert.description not in said:
             said.add(alert.description)
-            lines += [alert.description, ""]
+            lines += [_plain(alert.description), ""]
     shown: set[object] = set()
     for alert in same:
         if (alert.needs, alert.any_of) in shown:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from components.dashboards import dashboards
-from components.dashboards_panel import Colour, Dashboard, Panel, Unit
+from components.dashboards_panel import COLUMNS, Colour, Dashboard, Panel, Unit
 from components.monitoring_plan import MonitoringPlan
 from toolchain.failure import ToolchainError
 
@@ -36,8 +36,6 @@ _COLOURS: Final[dict[Colour, str]] = {
     "text": "#464c54",
 }
 _NOTHING: Final = "nothing is known"
-_ACROSS: Final = 24
-"""Columns of a dashboard."""
 _HEIGHTS: Final = {"stat": 1.3, "bars": 1.9, "series": 2.3}
 """Inches."""
 
@@ -112,12 +110,12 @@ def draw(dashboard: Dashboard, asker: Asker, path: Path) -> dict[str, int]:
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
 
-    rows = [line for row in dashboard.rows for line in _wrapped(row.panels)]
-    titles = {id(_wrapped(row.panels)[0][0]): row.title for row in dashboard.rows}
+    rows = [line for row in dashboard.rows for line in row.lines()]
+    titles = {id(row.panels[0]): row.title for row in dashboard.rows}
     heights = [max(_HEIGHTS[panel.kind] for panel in line) for line in rows]
     figure = Figure(figsize=(16, sum(heights) + 0.9 * len(rows)), facecolor="#f4f5f5")
     grid = GridSpec(
-        len(rows), _ACROSS, figure=figure, height_ratios=heights, hspace=0.75, wspace=1.2,
+        len(rows), COLUMNS, figure=figure, height_ratios=heights, hspace=0.75, wspace=1.2,
         left=0.03, right=0.985, top=0.95, bottom=0.03,
     )  # fmt: skip
     counted: dict[str, int] = {}
@@ -136,15 +134,6 @@ def draw(dashboard: Dashboard, asker: Asker, path: Path) -> dict[str, int]:
             _panel(axes, panel, lines)
     figure.savefig(path, dpi=90)
     return counted
-
-
-def _wrapped(panels: Sequence[Panel]) -> list[list[Panel]]:
-    lines: list[list[Panel]] = [[]]
-    for panel in panels:
-        if sum(one.width for one in lines[-1]) + panel.width > _ACROSS:
-            lines.append([])
-        lines[-1].append(panel)
-    return lines
 
 
 def _panel(axes: Axes, panel: Panel, lines: list[Line]) -> None:

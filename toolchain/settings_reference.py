@@ -30,6 +30,7 @@ SECRETS_WANTED: Final = {
     "backupAccessKeyId": "there is a `backup.archive`, or a target of the kind `s3`",
     "backupSecretAccessKey": "there is a `backup.archive`, or a target of the kind `s3`",
     "backupPassword": "there are `backup.targets`; made at random where it is not given",
+    "backupPasswordOld": "never; given while a new `backupPassword` is taken up (docs/secrets-rotation.md)",
     "backupSshKey": "a target of the kind `sftp`",
     "backupRestPassword": "a target of the kind `rest` with a `user`",
     "backupRcloneConfig": "a target of the kind `rclone`",

@@ -16,12 +16,15 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from toolchain import environment, interrupted
 from toolchain.deployment import items, mapping
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT
+
+if TYPE_CHECKING:
+    from components.settings.docker import Docker
 
 _SALT: Final = re.compile(rb"^encryptionsalt:.*\n?", re.MULTILINE)
 _SECURE: Final = re.compile(rb"^\s+secure:", re.MULTILINE)
@@ -186,8 +189,41 @@ def main() -> int:
         if command != "preview":
             interrupted.repair(stack, env)
         looks = looks_first(command, settings.read_bytes())
+        if looks and command == "up":
+            _forget_failed(stack, env)
         with _judged(command, stack, settings) as judged:
-            return run([*_COMMANDS[command], *looks, *judged, "--stack", stack, *options], env)
+            code = run([*_COMMANDS[command], *looks, *judged, "--stack", stack, *options], env)
+        if code != 0 and looks and command == "up":
+            _explain_failed(stack, env)
+        return code
+
+
+def _forget_failed(stack: str, env: Mapping[str, str]) -> None:
+    """Steps that ran once and failed run again: the engine would take their containers for made."""
+    from toolchain import tasks_docker
+
+    if (docker := _host(stack)) is not None:
+        for name in tasks_docker.forget_failed(stack, docker, env):
+            print(f"{name} failed the last time and runs again", file=sys.stderr)
+
+
+def _explain_failed(stack: str, env: Mapping[str, str]) -> None:
+    from toolchain import tasks_docker
+
+    if (docker := _host(stack)) is not None:
+        for line in tasks_docker.explain_failed(stack, docker, env):
+            print(line, file=sys.stderr)
+
+
+def _host(stack: str) -> Docker | None:
+    """The stack's host; None where its settings are not right, which the CLI says better."""
+    from toolchain.doors import settings_without_secrets, stack_texts
+
+    try:
+        texts, hidden = stack_texts(settings_file(stack))
+        return settings_without_secrets(stack, texts, hidden)[0].docker
+    except ToolchainError:
+        return None
 
 
 if __name__ == "__main__":

@@ -75,10 +75,14 @@ class Platform(Protocol):
         """
         ...
 
+    def cluster_address(self, name: str, namespace: str | None) -> str:
+        """Host name of a database that an operator keeps, whether or not it was made already."""
+        ...
+
     def database_cluster(
-        self, spec: DatabaseCluster, *, parent: pulumi.Resource
+        self, spec: DatabaseCluster, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource] = ()
     ) -> tuple[str, pulumi.Resource]:
-        """A database kept by an operator: its host name, and the resource that is ready when it is."""
+        """A database kept by an operator, made once `after` is there: its host name, and what is ready when it is."""
         ...
 
     def certificate(self, spec: CertificateSpec, *, parent: pulumi.Resource) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from components.settings.docker import Docker
     from components.settings.server import Server
     from components.settings.storage import Storage, VolumeSource
+
+
+_LONGEST_CLUSTER = 50
+"""Characters that CloudNativePG's webhook takes of a cluster's name."""
+_GENERATION = re.compile(r"-g[0-9]+\Z")
 
 
 def takes_dumps(backup: Backup | None, database: Database) -> bool:
@@ -154,7 +160,40 @@ def _sources(backup: Backup, storage: Storage) -> Iterator[tuple[str, VolumeSour
         yield "storage.media", storage.media
 
 
+def recoveries_have_an_archive(backup: Backup | None, database: Database) -> Iterator[Finding]:
+    """A new generation is recovered from the archive of an earlier one, under a name that derives from the first's."""
+    if not isinstance(database, CloudNativePg):
+        return
+    generation = database.lineage.generation
+    if generation > 1 and (backup is None or backup.archive is None):
+        yield Finding(
+            key="database.lineage.generation",
+            given=str(generation),
+            reason="is recovered from the archive of an earlier generation, and there is none",
+            hint="give backup.archive.objectStore, the one that the earlier generation wrote into",
+        )
+    longest = _LONGEST_CLUSTER - (len(f"-g{generation}") if generation > 1 else 0)
+    if len(database.cluster_name) > longest:
+        yield Finding(
+            key="database.clusterName",
+            given=str(database.cluster_name),
+            reason=f"is too long for CloudNativePG: generation {generation} leaves {longest} characters",
+        )
+    named = [("database.clusterName", str(database.cluster_name))]
+    if backup is not None and backup.archive is not None and backup.archive.server_name is not None:
+        named.append(("backup.archive.serverName", str(backup.archive.server_name)))
+    for key, name in named:
+        if _GENERATION.search(name):
+            yield Finding(
+                key=key,
+                given=name,
+                reason="ends like the name of a later generation",
+                hint="choose one that does not end in -g and a number",
+            )
+
+
 BACKUP_RULES = [
+    Rule(("backup", "database"), recoveries_have_an_archive),
     Rule(("backup", "database"), archive_has_an_operator),
     Rule(("backup", "database"), dumps_know_the_release),
     Rule(("backup", "storage"), libraries_exist),

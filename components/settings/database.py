@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from components.settings.base import Section, TextValue, WholeNumber, default_kind
 from components.settings.health import Health
+from components.settings.lineage import Lineage
 from components.settings.placement import Placement
 from components.settings.resources import Resources
 from components.values import AbsolutePath, ImageRef, ObjectName, Quantity, ServerAddress
@@ -63,6 +64,8 @@ class CloudNativePg(Section):
     """Namespace of the Cluster; none puts it beside Immich. One that differs must exist already."""
     operator_namespace: ObjectName = ObjectName("cnpg-system")
     """Where the operator runs; it must reach the pods."""
+    lineage: Lineage = Lineage()
+    """Which generation of it is in use; raising the number recovers a new cluster from the archive."""
     instances: WholeNumber = Field(default=1, ge=1, le=9)
     """PostgreSQL instances; 3 survive the loss of a node."""
     postgres: TextValue = Field(default="18.4", pattern=r"^1[4-8](\.[0-9]{1,2})?$", examples=["18.4"])

@@ -106,6 +106,7 @@ SECRET_KEYS: Mapping[str, str] = {
     "backupAccessKeyId": "access key of the backup store",
     "backupSecretAccessKey": "secret key of the backup store",
     "backupPassword": "password that every copy is encrypted with",
+    "backupPasswordOld": "password before this one, until every copy has the new one",
     "backupSshKey": "private SSH key for the backup machine, in OpenSSH's format, without a passphrase",
     "backupRestPassword": "password at the rest-server",
     "backupRcloneConfig": "rclone's configuration file with the remote",

@@ -6,11 +6,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from components.monitoring_plan import Job
 from components.settings.base import AUTO, Section, TextValue, WholeNumber, default_kind
 from components.settings.resources import Resources
 from components.values import Duration, Hostname, ImageRef, IpAddress, Quantity
 
 LabelValue = Annotated[TextValue, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
+JobLabel = Annotated[TextValue, Field(pattern=r"^[a-zA-Z0-9_-]{1,63}$", examples=["immich-workers"])]
+Part = Literal[
+    "prometheus", "alertmanager", "grafana", "volumes", "doors", "postgres", "valkey", "nginx", "gpu"
+]
+"""A program of monitoring that has an image."""
+Published = Literal["volumes", "doors", "postgres", "valkey", "nginx", "cloudflared", "gpu"]
+"""Numbers whose port of the host can be another one; those of Immich are `server.metrics`."""
+PortNumber = Annotated[WholeNumber, Field(ge=1024, le=65535)]
 
 
 class AlertThresholds(Section):
@@ -26,8 +35,14 @@ class AlertThresholds(Section):
     """Temperature of a GPU."""
     deleted_photos: WholeNumber = Field(default=50, ge=1, le=10_000_000)
     """Photos that may go within an hour."""
-    certificate_days: WholeNumber = Field(default=14, ge=1, le=90)
-    """Days that a certificate is to be valid for at least."""
+    certificate_days: WholeNumber = Field(default=14, ge=4, le=90)
+    """Days that a certificate is to be valid for at least; below 3 it is urgent."""
+
+    @model_validator(mode="after")
+    def _down_is_sensible(self) -> Self:
+        if not 1 <= self.down.seconds <= Duration("24h").seconds:
+            raise ValueError("down must be between 1s and 24h")
+        return self
 
 
 class _Watched(Section):
@@ -37,14 +52,17 @@ class _Watched(Section):
     """How often numbers are read."""
     thresholds: AlertThresholds = AlertThresholds()
     """From where a number is worth a message."""
-    gpu: bool | None = None
-    """Whether an exporter for NVIDIA GPUs runs; none is: on a host whose settings use one."""
+    gpu: Annotated[bool | None, AUTO] = None
+    """Whether GPUs are watched: on one host by an exporter, and auto is where the settings use one; on a cluster true
+    says that NVIDIA's exporter (DCGM) is there, and auto is false."""
     doors: bool = True
-    """Whether every https name is asked from here, which also sees its certificate."""
+    """Whether every way in that has a name or address is asked from here, which also sees its certificate."""
     runbooks: str = Field(default="docs/alerts.md", pattern=r"^[^\s]+$")
     """Where docs/alerts.md is found; an https address makes the links in messages work."""
     exporter_resources: Resources = Resources()
     """CPU and memory of each exporter."""
+    images: dict[Part, ImageRef] = Field(default_factory=dict)
+    """Other images than the table's, by program."""
 
     @model_validator(mode="after")
     def _interval_is_sensible(self) -> Self:
@@ -66,8 +84,13 @@ class ScrapeOnly(_Watched):
     kind: Literal["scrape-only"]
     """`scrape-only`."""
     address: Annotated[IpAddress | None, AUTO] = None
-    """On one host: the address that the ports with numbers are published at, such as that of a tailnet; auto publishes
-    none, for a Prometheus in a container of the same host."""
+    """On one host: the address that the ports with numbers are published at, such as 127.0.0.1 or that of a tailnet;
+    auto publishes none, for a Prometheus in a container of the same host, which joins the network `monitoring`."""
+    ports: dict[Published, PortNumber] = Field(default_factory=dict)
+    """Other ports of that address than their own (volumes 9100, doors 9115, postgres 9187, valkey 9121, nginx 9113,
+    cloudflared 2000, gpu 9400), where something else has one of them."""
+    jobs: dict[Job, JobLabel] = Field(default_factory=dict)
+    """Other names of scrape jobs than `immich-<job>`."""
 
 
 class OperatorMonitoring(_Watched):
@@ -90,8 +113,6 @@ class Grafana(Section):
     """On one host: where its port is published; never an address that the internet reaches."""
     port: WholeNumber = Field(default=3000, ge=1024, le=65535)
     """That port."""
-    image: ImageRef | None = None
-    """Another image than the table's."""
     resources: Resources = Resources()
     """CPU and memory."""
 
@@ -124,10 +145,6 @@ class BundledMonitoring(_Watched):
     """Where messages go; none shows them in Grafana alone."""
     resources: Resources = Resources()
     """CPU and memory of Prometheus."""
-    prometheus_image: ImageRef | None = None
-    """Another image than the table's."""
-    alertmanager_image: ImageRef | None = None
-    """Another image than the table's."""
 
 
 Monitoring = Annotated[

@@ -29,8 +29,8 @@ from tests.data.postgres_process import ROLE, Database, Postgres
 NAMELESS = 64123
 """A user that the system has no name for, as containers have."""
 ROWS = "SELECT t::text FROM {table} t ORDER BY t::text"
-PLACES = f"""SET ROLE {ROLE};
-CREATE FUNCTION ll_to_earth_public(latitude double precision, longitude double precision) RETURNS public.earth
+PLACES = """
+CREATE FUNCTION ll_to_earth_public(latitude float8, longitude float8) RETURNS public.earth
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS 'SELECT ll_to_earth(latitude, longitude)';
 INSERT INTO asset_exif SELECT id, 'camera', 'a description', 52.5, 13.4, 1000 FROM asset;
@@ -210,7 +210,7 @@ def deployment(place: Place, postgres: Postgres, database: Database, count: int 
     make_tables(database)
     found = Deployment(place=place, postgres=postgres, database=database, plan=place.plan(database))
     found.add(count)
-    database.psql(PLACES)
+    database.psql(f"SET ROLE {ROLE};\n{PLACES}")
     add_unknown_files(place.media)
     (place.media / "library" / "a").mkdir()
     (place.media / "library" / "a" / "link").symlink_to("../../upload/.immich")

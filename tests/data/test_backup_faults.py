@@ -59,6 +59,10 @@ def test_a_wrong_password_has_its_verdict_and_changes_nothing(place: Place, shel
     place.secrets.append("quite another password")
     assert verdict(place, plan, shell) == "wrong-password"
     assert files(folder_of(plan)) == before
+    # No process of a run that has ended keeps its lock.
+    assert (
+        subprocess.run(["flock", "-n", place.root / "lock" / "backup", "true"], check=False).returncode == 0
+    )
 
 
 def test_a_password_file_that_is_not_there_is_named(place: Place) -> None:

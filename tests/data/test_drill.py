@@ -42,6 +42,7 @@ def backed_up(applets: Path, postgres: Postgres) -> Iterator[Deployment]:
         add(live, 4, f"{media}/upload/being deleted.jpg", status="deleted")
         add(live, 5, f"{media}/upload/deleted since.jpg")
         add(live, 6, f"{media}/upload/moved since.jpg")
+        database.psql("UPDATE asset SET \"createdAt\" = now() - interval '1 day'")
         ran = place.dump(live.plan)
         assert ran.code == 0, ran.output
         forget(live, 5)
@@ -190,12 +191,15 @@ def test_a_drill_fails_when_one_file_is_missing(backed_up: Deployment) -> None:
 def test_a_drill_fails_when_the_dump_lacks_what_is_older_than_it(backed_up: Deployment) -> None:
     live = backed_up
     live.snapshot()
-    add(live, 8, "/elsewhere/old.jpg", created=datetime.now(UTC) - timedelta(days=1))
+    # Older than the newest asset of the dump, and newer than that but older than the dump.
+    add(live, 8, "/elsewhere/old.jpg", created=datetime.now(UTC) - timedelta(days=2))
+    add(live, 9, "/elsewhere/newer.jpg", created=datetime.now(UTC) - timedelta(hours=6))
     ran = live.drill()
     status = live.place.status("drill")
     forget(live, 8)
+    forget(live, 9)
     assert ran.code == 1
-    assert (status["verdict"], status["absentAssets"]) == ("fewer-assets", 1)
+    assert (status["verdict"], status["absentAssets"]) == ("fewer-assets", 2)
     assert live.scratch_is_empty()
 
 

@@ -88,7 +88,12 @@ class Verified:
         pid = host.host_pid(self.container("proxy"))
         before = workers(pid)
         self.container("proxy").kill("HUP")
-        host.until(lambda: workers(pid) - before and not workers(pid) & before, "nginx has new workers", 20)
+
+        def renewed() -> bool:
+            now = workers(pid)
+            return bool(now) and not now & before
+
+        host.until(renewed, "nginx has new workers", 30)
 
     @contextmanager
     def stopped(self, workload: str) -> Generator[None]:

@@ -145,9 +145,11 @@ class Recorder(mocks.MockMonitor):
 
 
 class _NoMocks(mocks.Mocks):
-    """The recorder answers by itself; a function call is an error, since programs under test make none."""
+    """The recorder answers by itself; a function call is an error, but for the question what earlier updates left."""
 
     def call(self, args: mocks.MockCallArgs) -> Any:
+        if args.token in {"pulumi:pulumi:readStackOutputs", "pulumi:pulumi:readStackResourceOutputs"}:
+            return {"outputs": {}}
         raise NotImplementedError(f"the program calls {args.token}; give the recorder an answer")
 
     def new_resource(self, args: mocks.MockResourceArgs) -> Any:

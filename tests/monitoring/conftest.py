@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -27,11 +28,9 @@ def installed() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres(installed: None) -> Iterator[Postgres]:
     """PostgreSQL with a database in the shape of Immich's, and the exporter's role."""
-    folder = tmp_path_factory.mktemp("postgres") / "server"
-    folder.mkdir()
-    with Postgres(folder).started() as server:
+    with TemporaryDirectory(prefix="immich-postgres-") as folder, Postgres(Path(folder)).started() as server:
         processes.immich_database(server)
         yield server
 

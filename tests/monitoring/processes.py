@@ -98,7 +98,10 @@ def samples(page: str) -> list[Sample]:
 
 
 class Postgres:
-    """A throw-away PostgreSQL, of Debian's user `postgres` where the tests run as root."""
+    """A throw-away PostgreSQL in a folder of its own, of Debian's user `postgres` where the tests run as root.
+
+    That user must reach the folder, so it is none of pytest's, which are root's alone.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.binaries = max(_POSTGRES.glob("*/bin"), key=lambda path: int(path.parent.name))
@@ -107,9 +110,6 @@ class Postgres:
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
             self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-            for folder in (directory, *directory.parents):
-                if folder.stat().st_uid == 0 and folder != Path("/") and not folder.stat().st_mode & 0o001:
-                    folder.chmod(folder.stat().st_mode | 0o011)
             os.chown(directory, user.pw_uid, user.pw_gid)
 
     @contextlib.contextmanager
@@ -121,7 +121,7 @@ class Postgres:
              f"--pwfile={self._password_file()}"],
             check=True, capture_output=True, cwd=self.directory, **self._as,
         )  # fmt: skip
-        log = self.directory.parent / "postgres.log"
+        log = self.directory / "postgres.log"
         command = [
             str(self.binaries / "postgres"), "-D", str(data), "-p", str(self.port),
             "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.directory}", "-c", "fsync=off",

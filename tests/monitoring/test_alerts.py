@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from components.alerts import alerts, rule_file
-from components.monitoring_plan import MonitoringPlan
+from components.monitoring_plan import SOURCES, MonitoringPlan, Source
 from tests.monitoring.promtool import check, ringing
 from tests.monitoring.scenarios import DATA, QUEUES, SERVER, Scenario
 from tests.monitoring.scenarios_around import BACKUP, EDGE, HOST
@@ -18,6 +19,17 @@ ALL = (*SERVER, *QUEUES, *DATA, *EDGE, *HOST, *BACKUP)
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_promtool_takes_every_rule(plan: MonitoringPlan, tmp_path: Path) -> None:
+    check(rule_file(plan), tmp_path)
+
+
+@pytest.mark.parametrize("platform", ["kubernetes", "docker"])
+@pytest.mark.parametrize("source", sorted(SOURCES))
+def test_promtool_takes_the_rules_of_one_source_alone(
+    platform: Literal["kubernetes", "docker"], source: Source, tmp_path: Path
+) -> None:
+    plan = MonitoringPlan(
+        stack="one", platform=platform, sources=frozenset({source}), immich_version="3.3.1", drill_days=7
+    )
     check(rule_file(plan), tmp_path)
 
 

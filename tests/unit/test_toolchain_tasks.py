@@ -35,7 +35,7 @@ def test_the_exit_code_says_whether_a_last_run_failed(
     monkeypatch: pytest.MonkeyPatch, failing: bool, code: int
 ) -> None:
     found = {name: status for name, status in FOUND.items() if failing or status["result"] == "success"}
-    monkeypatch.setattr(tasks, "read_status", lambda stack: found)
+    monkeypatch.setattr(tasks, "read_status", lambda _: found)
     monkeypatch.setattr(sys, "argv", ["tasks", "status", "home"])
     assert tasks.main() == code
 
@@ -58,7 +58,7 @@ def test_a_wrong_call_is_told_in_a_sentence(
 
 def test_a_stack_without_a_run_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: dict[str, dict[str, object]] = {}
-    monkeypatch.setattr(tasks, "read_status", lambda stack: nothing)
+    monkeypatch.setattr(tasks, "read_status", lambda _: nothing)
     monkeypatch.setattr(sys, "argv", ["tasks", "status", "home"])
     with pytest.raises(ToolchainError, match="no task of home has run yet"):
         tasks.main()

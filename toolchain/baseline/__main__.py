@@ -23,6 +23,7 @@ from toolchain.verify.target import Options, Target
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     """The command line. It ends the process with 2 for a mistake."""
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m toolchain.baseline",
         description="Measure uploads, thumbnails, search and machine learning, and compare with the last run.",
     )

@@ -26,7 +26,7 @@ _CLEAR: Final = "\x1b[H\x1b[2J"
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     """The command line. It ends the process with 2 for a mistake."""
     parser = argparse.ArgumentParser(
-        prog="python -m toolchain.status", description="How a deployment is now."
+        allow_abbrev=False, prog="python -m toolchain.status", description="How a deployment is now."
     )
     parser.add_argument("stack", help="its settings are in Pulumi.STACK.yaml")
     parser.add_argument("--json", action="store_true", help="for programs; one object a line with --watch")

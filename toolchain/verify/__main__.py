@@ -25,6 +25,7 @@ _VARIABLE: Final = "IMMICH_API_KEY"
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     """The command line. It ends the process with 2 for a mistake."""
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m toolchain.verify",
         description="Ask a deployment whether it really works. Ends with 0 when nothing failed, else with 1.",
     )

@@ -129,7 +129,7 @@ class KubernetesCluster:
 def _unit(pod: Object) -> Unit:
     """A pod as its first container is: sidecars come after it."""
     statuses = _objects(pod, "status", "containerStatuses")
-    main = statuses[0] if statuses else Object()
+    main: Object = statuses[0] if statuses else {}
     state, last = as_object(main.get("state")), as_object(main.get("lastState"))
     phase = as_text(dig(pod, "status", "phase")) or "Unknown"
     waiting = as_text(as_object(state.get("waiting")).get("reason"))

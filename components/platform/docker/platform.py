@@ -166,7 +166,7 @@ class DockerPlatform(pulumi.ComponentResource):
                 parent=parent,
                 after=needed,
                 timeout=task.deadline + workload.start_timeout,
-                ignore=containers.ignored(options),
+                ignore=containers.ignored(options) if task.repeats else ("*",),
             )
             made.append(one)
             if task.schedule is None:
@@ -179,11 +179,16 @@ class DockerPlatform(pulumi.ComponentResource):
             input=succeeded[-1],
         )
 
+    def cluster_address(self, name: str, namespace: str | None) -> str:
+        """Not on one host: no operator is there."""
+        del namespace
+        raise ValueError(f"{name}: a host has no operator that keeps database clusters")
+
     def database_cluster(
-        self, spec: DatabaseCluster, *, parent: pulumi.Resource
+        self, spec: DatabaseCluster, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource] = ()
     ) -> tuple[str, pulumi.Resource]:
         """Not on one host: no operator is there."""
-        del parent
+        del parent, after
         raise ValueError(f"{spec.name}: a host has no operator that keeps database clusters")
 
     def certificate(self, spec: CertificateSpec, *, parent: pulumi.Resource) -> None:

@@ -224,10 +224,17 @@ class KubernetesPlatform(pulumi.ComponentResource):
             parent,
             after=[*after, *self._needed(mounts, task.name, parent)],
             timeout=task.deadline + 120 if task.schedule is None else None,
+            ignore=() if task.repeats else ("spec",),
         )
 
+    def cluster_address(self, name: str, namespace: str | None) -> str:
+        """Host name of a database cluster's primary."""
+        if namespace is None:
+            return f"{name}-rw"
+        return f"{name}-rw.{namespace}.svc.{self._options.cluster_domain}"
+
     def database_cluster(
-        self, spec: DatabaseCluster, *, parent: pulumi.Resource
+        self, spec: DatabaseCluster, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource] = ()
     ) -> tuple[str, pulumi.Resource]:
         """Make a CloudNativePG cluster; gives its host name and the resource that is ready when it is.
 
@@ -245,19 +252,14 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 piece.name,
                 "database",
                 parent,
-                after=[made[one] for one in piece.after],
+                after=[*after, *(made[one] for one in piece.after)],
                 namespace=namespace,
                 holds_data=piece.holds_data,
                 timeout=piece.timeout,
                 ignore=piece.ignore,
                 must_exist=piece.must_exist,
             )
-        host = (
-            f"{spec.name}-rw"
-            if spec.namespace is None
-            else f"{spec.name}-rw.{namespace}.svc.{self._options.cluster_domain}"
-        )
-        return host, made["Database"]
+        return self.cluster_address(spec.name, spec.namespace), made["Database"]
 
     def certificate(self, spec: CertificateSpec, *, parent: pulumi.Resource) -> None:
         """Have cert-manager make a certificate, or adopt the Secret that exists."""

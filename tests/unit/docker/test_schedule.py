@@ -1,203 +1,17 @@
-"""The script that has steps wait for their turn, as processes of each shell that images have, with a test's clock."""
+"""The script that has steps wait for their turn: order, failures, requests, kills, ends and health."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
-import json
 import os
-import shutil
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from components import cron
-from components.platform.docker import tasks
-from components.task import Task
-from tests.unit.docker.parts import workload
-
-SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
-VIENNA = "Europe/Vienna"
-_DATE = """#!/bin/sh
-case "$*" in *-d*) exec /bin/date "$@" ;; esac
-exec /bin/date -d "@$(cat "$CLOCK")" "$@"
-"""
-
-
-def at(text: str, zone: str = VIENNA, fold: int = 0) -> int:
-    """Seconds since 1970 of a time of the clock there."""
-    return int(datetime.datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold).timestamp())
-
-
-def until(ask: Callable[[], Any], what: str, seconds: float = 15) -> Any:
-    """Until there is an answer."""
-    deadline = time.monotonic() + seconds
-    while not (found := ask()):
-        assert time.monotonic() < deadline, f"still not: {what}"
-        time.sleep(0.01)
-    return found
-
-
-@dataclass
-class Host:
-    """A folder that stands for the backup volume, a clock, and the processes of steps."""
-
-    root: Path
-    shell: Sequence[str]
-    commands: Sequence[str] = ("true",)
-    """What each step runs, by a shell; `$ROOT` is the folder."""
-    schedule: str | None = "30 2 * * *"
-    timezone: str = VIENNA
-    deadline: int = 3600
-    grace: int = 6
-    running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict[int, "subprocess.Popen[bytes]"])
-
-    def __post_init__(self) -> None:
-        (self.root / "bin").mkdir(parents=True)
-        date = self.root / "bin" / "date"
-        date.write_text(_DATE)
-        date.chmod(0o755)
-        self.now = at("2026-11-21 12:00")
-
-    @property
-    def now(self) -> int:
-        """The time, in seconds since 1970: stands still unless it is set."""
-        return int((self.root / "clock").read_text())
-
-    @now.setter
-    def now(self, value: int) -> None:
-        (self.root / "clock.new").write_text(str(value))
-        (self.root / "clock.new").rename(self.root / "clock")
-
-    @property
-    def task(self) -> Task:
-        steps = [
-            workload(name=f"step-{number}", command=("sh",), termination_grace=self.grace)
-            for number in range(1, len(self.commands) + 1)
-        ]
-        return Task(
-            name="backup",
-            steps=tuple(steps),
-            schedule=self.schedule,
-            timezone=self.timezone,
-            deadline=self.deadline,
-        )
-
-    @property
-    def runs(self) -> Path:
-        return self.root / "runs" / "backup"
-
-    def arguments(self, number: int, mode: str) -> list[str]:
-        scratch = self.root / f"scratch-{number}"
-        scratch.mkdir(exist_ok=True)
-        text = tasks.script(self.task, number, root=str(self.root), scratch=str(scratch), pause=0.05)
-        script = self.root / f"step-{number}.sh"
-        script.write_text(text)
-        tail = ["dash", "-c", self.commands[number - 1]] if mode != "healthy" else []
-        return [*self.shell, str(script), mode, *tail]
-
-    def environment(self) -> dict[str, str]:
-        path = f"{self.root / 'bin'}:{os.environ['PATH']}"
-        return {"PATH": path, "CLOCK": str(self.root / "clock"), "ROOT": str(self.root), "KEPT": "as it was"}
-
-    def start(self, number: int = 1) -> subprocess.Popen[bytes]:
-        """A step's container, until it looks at the clock."""
-        log = (self.root / f"log-{number}").open("ab")
-        with log:
-            self.running[number] = subprocess.Popen(
-                self.arguments(number, "run"), env=self.environment(), stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
-        until((self.root / f"scratch-{number}" / "beat").exists, "the first look")
-        return self.running[number]
-
-    def start_all(self) -> None:
-        for number in range(1, len(self.commands) + 1):
-            self.start(number)
-
-    def looked(self, number: int = 1) -> None:
-        """Until the step has looked at the clock, whole, after this call."""
-        beat = self.root / f"scratch-{number}" / "beat"
-        for _ in range(3):
-            before = beat.stat().st_mtime_ns
-            until(lambda b=before: beat.stat().st_mtime_ns != b, f"step {number} looks at the clock")
-
-    def kill(self, number: int = 1) -> None:
-        """As a machine that loses its power: nothing of the container is told."""
-        os.killpg(self.running[number].pid, signal.SIGKILL)
-        self.running.pop(number).wait()
-        (self.root / f"scratch-{number}" / "beat").unlink()
-
-    def end(self, number: int = 1) -> int:
-        """As `docker stop`; its exit code."""
-        process = self.running.pop(number)
-        process.terminate()
-        code = process.wait(20)
-        (self.root / f"scratch-{number}" / "beat").unlink()
-        return code
-
-    def ended(self) -> list[tuple[int, str]]:
-        """Step and run of each command that came to its `echo`."""
-        path = self.root / "ended"
-        lines = path.read_text().split() if path.exists() else []
-        return [(int(line.partition(":")[0]), line.partition(":")[2]) for line in lines]
-
-    def result(self) -> dict[str, Any]:
-        path = self.runs / "result.json"
-        return json.loads(path.read_text()) if path.exists() else {}
-
-    def over(self, run: str | None = None) -> dict[str, Any]:
-        """The result of a run that has ended, another than `run`."""
-
-        def found() -> dict[str, Any] | None:
-            result = self.result()
-            done = bool(result) and result["result"] != "running" and result["run"] != run
-            return result if done and (self.runs / "ended").exists() else None
-
-        result = until(found, "a run has ended")
-        until(lambda: (self.runs / "ended").read_text().strip() == result["run"], "its end is noted")
-        self.looked()
-        return result
-
-    def request(self, token: str) -> None:
-        (self.runs / "request").write_text(f"{token}\n")
-
-    def log(self, number: int = 1) -> str:
-        return (self.root / f"log-{number}").read_text()
-
-
-NOTE = 'echo "{}:$RUN_ID" >>"$ROOT/ended"'
-"""What a command does that succeeds."""
-FIRST, SECOND = NOTE.format(1), NOTE.format(2)
-
-
-@pytest.fixture(params=SHELLS)
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Host]]:
-    """`make(commands=..., schedule=...)`."""
-    shell = SHELLS[request.param]
-    if shutil.which(shell[0]) is None:
-        pytest.skip(f"{shell[0]} is not installed")
-    made: list[Host] = []
-
-    def create(**more: Any) -> Host:
-        made.append(Host(tmp_path / str(len(made)), shell, **more))
-        return made[-1]
-
-    yield create
-    for host in made:
-        for process in host.running.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+from tests.unit.docker.schedule_host import FIRST, NOTE, SECOND, Host, at, until
 
 
 def running(marker: str) -> list[int]:
@@ -218,8 +32,8 @@ def seconds_of(marker: int) -> str:
 # Turns
 
 
-def test_a_step_runs_when_its_minute_comes_and_once(make: Callable[..., Host]) -> None:
-    host = make(commands=[f'[ "$KEPT" = "as it was" ] && {FIRST}'])
+def test_a_step_runs_when_its_minute_comes_and_once(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=[f'[ "$KEPT" = "as it was" ] && {FIRST}'])
     host.now = at("2026-11-22 02:29:59")
     host.start()
     host.looked()
@@ -242,8 +56,8 @@ def test_a_step_runs_when_its_minute_comes_and_once(make: Callable[..., Host]) -
     until(lambda: len(host.ended()) == 2, "the next day's run")
 
 
-def test_steps_run_in_order_with_one_id_each_once(make: Callable[..., Host]) -> None:
-    host = make(commands=[f"sleep 0.5; {FIRST}", SECOND, NOTE.format(3)])
+def test_steps_run_in_order_with_one_id_each_once(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=[f"sleep 0.5; {FIRST}", SECOND, NOTE.format(3)])
     host.start_all()
     host.now = at("2026-11-22 02:30:07")
     assert host.over()["result"] == "success"
@@ -252,8 +66,8 @@ def test_steps_run_in_order_with_one_id_each_once(make: Callable[..., Host]) -> 
     assert {run for _, run in host.ended()} == {"20261122T013007Z"}
 
 
-def test_a_step_that_fails_ends_the_run_and_the_next_run_is_whole(make: Callable[..., Host]) -> None:
-    host = make(commands=[f'[ ! -e "$ROOT/bad" ] || exit 7; {FIRST}', SECOND])
+def test_a_step_that_fails_ends_the_run_and_the_next_run_is_whole(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=[f'[ ! -e "$ROOT/bad" ] || exit 7; {FIRST}', SECOND])
     (host.root / "bad").touch()
     host.start_all()
     host.now = at("2026-11-22 02:30")
@@ -269,8 +83,8 @@ def test_a_step_that_fails_ends_the_run_and_the_next_run_is_whole(make: Callable
     assert [step for step, _ in host.ended()] == [1, 2]
 
 
-def test_the_last_step_failing_is_the_runs_failure(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST, "exit 3"])
+def test_the_last_step_failing_is_the_runs_failure(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=[FIRST, "exit 3"])
     host.start_all()
     host.now = at("2026-11-22 02:30")
     result = host.over()
@@ -278,9 +92,9 @@ def test_the_last_step_failing_is_the_runs_failure(make: Callable[..., Host]) ->
 
 
 def test_a_step_does_not_begin_between_the_failure_before_it_and_the_end_of_the_run(
-    make: Callable[..., Host],
+    make_host: Callable[..., Host],
 ) -> None:
-    host = make(commands=[FIRST, SECOND])
+    host = make_host(commands=[FIRST, SECOND])
     host.runs.mkdir(parents=True)
     (host.runs / "run").write_text(f"20261121T110000Z {host.now} 0 - request -\n")
     (host.runs / "step-1").write_text("20261121T110000Z 7 step\n")
@@ -291,8 +105,8 @@ def test_a_step_does_not_begin_between_the_failure_before_it_and_the_end_of_the_
     until(lambda: host.ended() == [(2, "20261121T110000Z")], "the second step after a success")
 
 
-def test_a_request_is_a_run_of_its_own_and_its_text_comes_back(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST, SECOND])
+def test_a_request_is_a_run_of_its_own_and_its_text_comes_back(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=[FIRST, SECOND])
     host.start_all()
     host.request("abc-1")
     result = host.over()
@@ -305,8 +119,8 @@ def test_a_request_is_a_run_of_its_own_and_its_text_comes_back(make: Callable[..
     assert host.over(result["run"])["request"] == "-", "what would spoil the file is left out"
 
 
-def test_a_request_amid_a_run_comes_after_it(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST, f'until [ -e "$ROOT/go" ]; do sleep 0.05; done; {SECOND}'])
+def test_a_request_amid_a_run_comes_after_it(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=[FIRST, f'until [ -e "$ROOT/go" ]; do sleep 0.05; done; {SECOND}'])
     host.start_all()
     host.request("one")
     until((host.runs / "begun-2").exists, "the second step runs")
@@ -320,160 +134,13 @@ def test_a_request_amid_a_run_comes_after_it(make: Callable[..., Host]) -> None:
     assert [step for step, _ in host.ended()] == [1, 2, 1, 2]
 
 
-# Clocks
-
-
-def test_a_time_that_the_clock_leaves_out_in_spring_comes_as_soon_as_it_is_past(
-    make: Callable[..., Host],
-) -> None:
-    host = make(commands=[FIRST])
-    host.now = at("2027-03-28 01:59:50")
-    host.start()
-    host.looked()
-    assert host.ended() == []
-    host.now += 10
-    assert host.over()["run"] == "20270328T010000Z"
-
-
-def test_a_time_that_the_clock_shows_twice_in_autumn_is_run_once(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST])
-    host.now = at("2026-10-25 02:30", fold=0)
-    host.start()
-    host.over()
-    for text in ("2026-10-25 02:00", "2026-10-25 02:30", "2026-10-25 02:31", "2026-10-25 03:00"):
-        host.now = at(text, fold=1)
-        host.looked()
-    host.end()
-    host.now = at("2026-10-25 02:30", fold=1)
-    host.start()
-    host.looked()
-    assert len(host.ended()) == 1
-    host.now = at("2026-10-26 02:30")
-    until(lambda: len(host.ended()) == 2, "the next day's run")
-
-
-def test_a_line_for_every_hour_runs_in_both_of_them(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST], schedule="30 * * * *")
-    host.now = at("2026-10-25 02:30", fold=0)
-    host.start()
-    first = host.over()["run"]
-    host.now = at("2026-10-25 02:30", fold=1)
-    assert host.over(first)["run"] == "20261025T013000Z"
-
-
-def test_a_clock_that_is_set_back_repeats_nothing_and_leaves_nothing_out(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST])
-    host.now = at("2026-11-22 02:30")
-    host.start()
-    host.over()
-    for text in ("2026-11-22 01:40", "2026-11-22 02:30", "2026-11-22 02:31"):
-        host.now = at(text)
-        host.looked()
-    assert len(host.ended()) == 1
-    host.now = at("2026-11-23 02:29")
-    host.looked()
-    host.now = at("2026-11-22 23:50")
-    host.looked()
-    host.now = at("2026-11-23 02:30")
-    until(lambda: len(host.ended()) == 2, "the next day's run")
-
-
-def test_a_clock_that_was_years_ahead_does_not_silence_the_schedule(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST])
-    host.now = at("2036-01-01 02:30")
-    host.start()
-    wrong = host.over()["run"]
-    host.now = at("2026-11-22 02:29")
-    host.looked()
-    host.now = at("2026-11-22 02:30")
-    assert host.over(wrong)["run"] == "20261122T013000Z"
-    host.looked()
-    assert len(host.ended()) == 2
-
-
-def test_a_run_that_was_missed_is_made_once_up_for_however_many_there_were(
-    make: Callable[..., Host],
-) -> None:
-    host = make(commands=[FIRST])
-    host.now = at("2026-11-22 02:30")
-    host.start()
-    host.over()
-    host.end()
-    host.now = at("2026-11-23 03:20")
-    host.start()
-    host.looked()
-    assert len(host.ended()) == 1, "a run is not missed before an hour is over"
-    host.end()
-    host.now = at("2026-11-26 12:00")
-    host.start()
-    until(lambda: len(host.ended()) == 2, "the missed run")
-    assert host.over("20261122T013000Z")["trigger"] == "catch-up"
-    host.looked()
-    assert len(host.ended()) == 2
-    host.now += 3 * 86400
-    until(lambda: len(host.ended()) == 3, "the run that a clock jumped over")
-
-
-def test_a_new_deployment_waits_for_its_time(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST])
-    host.start()
-    host.looked()
-    host.now += 12 * 3600
-    host.looked()
-    assert host.ended() == []
-
-
-LINES = st.sampled_from(
-    [
-        "30 2 * * *",
-        "*/20 * * * *",
-        "5 4 1 * 0",
-        "0 0 * 2 *",
-        "0 6 * * 7",
-        "59 23 31 12 *",
-        "15 8,20 */2 * 1-5",
-    ]
-)
-
-
-@given(
-    line=LINES, zone=st.sampled_from([VIENNA, "Etc/UTC", "Asia/Kolkata", "America/St_Johns"]), data=st.data()
-)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_script_runs_in_exactly_the_minutes_that_the_line_means(
-    tmp_path_factory: pytest.TempPathFactory, line: str, zone: str, data: st.DataObject
-) -> None:
-    moment = data.draw(st.datetimes(datetime.datetime(2026, 1, 1), datetime.datetime(2030, 1, 1)))  # noqa: DTZ001
-    schedule = cron.parse(line)
-    aware = moment.replace(tzinfo=datetime.UTC)
-    if data.draw(st.booleans(), label="a minute that is meant"):
-        aware = schedule.next_after(aware, zone)
-    local = aware.astimezone(ZoneInfo(zone))
-    meant = schedule.on(local.date()) and local.hour in schedule.hours and local.minute in schedule.minutes
-    shell = data.draw(st.sampled_from(sorted(SHELLS)))
-    host = Host(
-        tmp_path_factory.mktemp("line") / "host",
-        SHELLS[shell],
-        commands=[FIRST],
-        schedule=line,
-        timezone=zone,
-    )
-    host.now = int(aware.timestamp())
-    host.start()
-    try:
-        host.looked()
-        assert bool(host.ended()) == meant
-    finally:
-        host.end()
-
-
 # Ends
 
 
-def test_a_run_that_takes_too_long_is_ended_with_all_that_it_started(make: Callable[..., Host]) -> None:
+def test_a_run_that_takes_too_long_is_ended_with_all_that_it_started(make_host: Callable[..., Host]) -> None:
     deaf, asleep = seconds_of(1), seconds_of(2)
     command = f"trap '' TERM; dash -c 'sleep {deaf}; sleep {deaf}' & sleep {asleep}; {FIRST}"
-    host = make(commands=[command, SECOND], deadline=1)
+    host = make_host(commands=[command, SECOND], deadline=1)
     host.start_all()
     host.request("long")
     until(lambda: running(deaf), "the step runs")
@@ -486,9 +153,9 @@ def test_a_run_that_takes_too_long_is_ended_with_all_that_it_started(make: Calla
     assert host.ended() == []
 
 
-def test_a_request_to_end_ends_the_step_first_and_is_the_runs_failure(make: Callable[..., Host]) -> None:
+def test_a_request_to_end_ends_the_step_first_and_is_the_runs_failure(make_host: Callable[..., Host]) -> None:
     asleep = seconds_of(3)
-    host = make(commands=[f'trap "echo 1:gone >>$ROOT/ended; exit 1" TERM; sleep {asleep} & wait'])
+    host = make_host(commands=[f'trap "echo 1:gone >>$ROOT/ended; exit 1" TERM; sleep {asleep} & wait'])
     host.start()
     host.request("stopped")
     until(lambda: running(asleep), "the step runs")
@@ -501,8 +168,8 @@ def test_a_request_to_end_ends_the_step_first_and_is_the_runs_failure(make: Call
     assert (result["result"], result["exitCode"], result["reason"]) == ("failed", 143, "stopped")
 
 
-def test_waiting_ends_at_once_when_asked(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST, SECOND])
+def test_waiting_ends_at_once_when_asked(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=[FIRST, SECOND])
     host.start_all()
     began = time.monotonic()
     assert (host.end(1), host.end(2)) == (0, 0)
@@ -511,10 +178,12 @@ def test_waiting_ends_at_once_when_asked(make: Callable[..., Host]) -> None:
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_step_that_was_killed_failed_its_run_and_the_next_run_is_whole(
-    make: Callable[..., Host], number: int
+    make_host: Callable[..., Host], number: int
 ) -> None:
     hang = 'if [ -e "$ROOT/hang" ]; then sleep 3000; fi; '
-    host = make(commands=[hang + FIRST if number == 1 else FIRST, hang + SECOND if number == 2 else SECOND])
+    host = make_host(
+        commands=[hang + FIRST if number == 1 else FIRST, hang + SECOND if number == 2 else SECOND]
+    )
     (host.root / "hang").touch()
     host.start_all()
     host.request("killed")
@@ -536,8 +205,8 @@ def test_a_step_that_was_killed_failed_its_run_and_the_next_run_is_whole(
     assert [one for one in host.ended() if one[1] == again["run"]] == [(1, again["run"]), (2, again["run"])]
 
 
-def test_a_run_goes_on_when_a_step_that_waited_was_killed(make: Callable[..., Host]) -> None:
-    host = make(commands=[f'until [ -e "$ROOT/go" ]; do sleep 0.05; done; {FIRST}', SECOND])
+def test_a_run_goes_on_when_a_step_that_waited_was_killed(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=[f'until [ -e "$ROOT/go" ]; do sleep 0.05; done; {FIRST}', SECOND])
     host.start_all()
     host.request("go-on")
     until((host.runs / "begun-1").exists, "the first step runs")
@@ -548,8 +217,8 @@ def test_a_run_goes_on_when_a_step_that_waited_was_killed(make: Callable[..., Ho
     assert host.over()["result"] == "success"
 
 
-def test_a_run_whose_next_step_is_gone_for_good_fails_by_its_name(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST, SECOND], deadline=-66)
+def test_a_run_whose_next_step_is_gone_for_good_fails_by_its_name(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=[FIRST, SECOND], deadline=-66)
     host.start(1)
     host.request("alone")
     result = host.over()
@@ -559,8 +228,8 @@ def test_a_run_whose_next_step_is_gone_for_good_fails_by_its_name(make: Callable
 # Health
 
 
-def test_health_is_that_the_clock_was_looked_at(make: Callable[..., Host]) -> None:
-    host = make(commands=[FIRST])
+def test_health_is_that_the_clock_was_looked_at(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=[FIRST])
     host.start()
 
     def healthy() -> subprocess.CompletedProcess[str]:
@@ -577,8 +246,8 @@ def test_health_is_that_the_clock_was_looked_at(make: Callable[..., Host]) -> No
     assert "was not looked at for 120 s" in found.stdout
 
 
-def test_a_step_that_works_long_is_healthy_meanwhile(make: Callable[..., Host]) -> None:
-    host = make(commands=["sleep 3000"])
+def test_a_step_that_works_long_is_healthy_meanwhile(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=["sleep 3000"])
     host.start()
     host.request("long")
     until((host.runs / "begun-1").exists, "the step runs")
@@ -586,9 +255,9 @@ def test_a_step_that_works_long_is_healthy_meanwhile(make: Callable[..., Host]) 
 
 
 def test_an_image_without_the_time_zone_says_so_and_does_not_run_at_another_time(
-    make: Callable[..., Host],
+    make_host: Callable[..., Host],
 ) -> None:
-    host = make(commands=[FIRST])
+    host = make_host(commands=[FIRST])
     found = subprocess.run(
         host.arguments(1, "run"),
         env={**host.environment(), "TZDIR": str(host.root)},
@@ -612,9 +281,9 @@ def once(host: Host, number: int) -> subprocess.CompletedProcess[str]:
 
 
 def test_steps_without_a_schedule_are_one_run_and_have_their_commands_exit_codes(
-    make: Callable[..., Host],
+    make_host: Callable[..., Host],
 ) -> None:
-    host = make(commands=[FIRST, f'[ ! -e "$ROOT/bad" ] || exit 9; {SECOND}'], schedule=None)
+    host = make_host(commands=[FIRST, f'[ ! -e "$ROOT/bad" ] || exit 9; {SECOND}'], schedule=None)
     (host.root / "bad").touch()
     assert once(host, 1).returncode == 0
     assert host.result()["result"] == "running"
@@ -633,7 +302,7 @@ def test_steps_without_a_schedule_are_one_run_and_have_their_commands_exit_codes
     assert [step for step, _ in host.ended()] == [1, 2]
 
 
-def test_a_step_without_a_schedule_is_ended_when_it_takes_too_long(make: Callable[..., Host]) -> None:
-    host = make(commands=["sleep 3000"], schedule=None, deadline=1)
+def test_a_step_without_a_schedule_is_ended_when_it_takes_too_long(make_host: Callable[..., Host]) -> None:
+    host = make_host(commands=["sleep 3000"], schedule=None, deadline=1)
     assert once(host, 1).returncode == 124
     assert host.result()["reason"] == "deadline"

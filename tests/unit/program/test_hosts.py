@@ -367,12 +367,12 @@ def test_another_proxy_setting_makes_the_proxy_and_its_files_anew() -> None:
 
 
 EXPECTED = {
-    "home": {"RemoteImage": 6, "Network": 7, "Volume": 14, "Container": 12, "RandomPassword": 3},
-    "hwc": {"RemoteImage": 8, "Network": 9, "Volume": 29, "Container": 22, "RandomPassword": 4},
-    "heartbeat": {"RemoteImage": 9, "Network": 10, "Volume": 32, "Container": 24, "RandomPassword": 4},
-    "heartbeat-dev": {"RemoteImage": 7, "Network": 7, "Volume": 16, "Container": 14, "RandomPassword": 3},
-    "homelab": {"RemoteImage": 6, "Network": 6, "Volume": 28, "Container": 20, "RandomPassword": 4},
-    "skylab": {"RemoteImage": 8, "Network": 8, "Volume": 27, "Container": 23, "RandomPassword": 4, "DnsRecord": 1,
+    "home": {"RemoteImage": 6, "Network": 7, "Volume": 14, "Container": 12, "RandomPassword": 3, "Stash": 1},
+    "hwc": {"RemoteImage": 8, "Network": 9, "Volume": 29, "Container": 22, "RandomPassword": 4, "Stash": 1},
+    "heartbeat": {"RemoteImage": 9, "Network": 10, "Volume": 32, "Container": 24, "RandomPassword": 4, "Stash": 1},
+    "heartbeat-dev": {"RemoteImage": 7, "Network": 7, "Volume": 16, "Container": 14, "RandomPassword": 3, "Stash": 1},
+    "homelab": {"RemoteImage": 6, "Network": 6, "Volume": 28, "Container": 20, "RandomPassword": 4, "Stash": 1},
+    "skylab": {"RemoteImage": 8, "Network": 8, "Volume": 27, "Container": 23, "RandomPassword": 4, "Stash": 1, "DnsRecord": 1,
                "ZoneSetting": 4},
 }  # fmt: skip
 

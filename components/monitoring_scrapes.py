@@ -1,0 +1,427 @@
+"""What a stack's settings give to read, and the MonitoringPlan that follows. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from components import exporters
+from components.exporters import Watching
+from components.monitoring_plan import JOBS, Job, MonitoringPlan, Source, Thresholds
+from components.naming import object_name
+from components.nginx import EXPORTER_PORT
+from components.schedules import longest_gap
+from components.server import MICROSERVICES
+from components.server import NAME as SERVER
+from components.settings.backup_rules import takes_dumps
+from components.settings.cache import BundledCache
+from components.settings.database import BundledDatabase, CloudNativePg
+from components.settings.machine_learning import BundledMachineLearning, ExternalMachineLearning
+from components.settings.model import Settings
+from components.settings.monitoring import (
+    BundledMonitoring,
+    NoMonitoring,
+    OperatorMonitoring,
+    Part,
+    Published,
+    ScrapeOnly,
+    Watched,
+)
+from components.settings.monitoring_rules import PORTS
+from components.settings.server import SplitWorkers
+from components.settings.storage import shared_by_nodes
+from components.settings.tls import TlsSelfSigned
+from components.task import BACKUP_VOLUME
+from components.upload_path import Door, doors
+from components.values import Duration
+from components.watch import Probe, ScrapeTarget
+from components.ways import PublishedPortSpec
+from components.workload import Port
+
+PROXY = "proxy"
+CLOUDFLARED = "cloudflared"
+MACHINE_LEARNING = "machine-learning"
+_LEARNING_PORT = 3003
+_LATE = 12 * 3600
+"""Seconds that a backup may take, or wait for its turn, before it is missed."""
+_LATE_DAYS = 7
+"""The same of a drill."""
+_PING = "/api/server/ping"
+
+
+def watched(settings: Settings) -> Watched | None:
+    """Who watches; None where nobody does."""
+    return None if isinstance(settings.monitoring, NoMonitoring) else settings.monitoring
+
+
+def with_numbers(settings: Settings) -> Settings:
+    """The settings with what watching implies: Immich's own numbers, nginx's, and those of a database cluster."""
+    if watched(settings) is None:
+        return settings
+    server, proxy, database = settings.server, settings.proxy, settings.database
+    metrics = server.metrics.model_copy(update={"enabled": True})
+    if isinstance(database, CloudNativePg) and isinstance(settings.monitoring, OperatorMonitoring):
+        database = database.model_copy(update={"pod_monitor": True})
+    return replace(
+        settings,
+        server=server.model_copy(update={"metrics": metrics}),
+        proxy=proxy.model_copy(update={"metrics": True}) if proxy.kind == "nginx" else proxy,
+        database=database,
+    )
+
+
+def published_at(settings: Settings) -> str | None:
+    """On one host: the address that the ports with numbers are published at."""
+    given = settings.monitoring
+    return str(given.address) if isinstance(given, ScrapeOnly) and given.address is not None else None
+
+
+def meets(settings: Settings) -> bool:
+    """On one host: whether there is a network in which whoever reads meets whoever is read."""
+    return settings.docker is not None and watched(settings) is not None and published_at(settings) is None
+
+
+def targets(settings: Settings) -> tuple[ScrapeTarget, ...]:
+    """Every port with numbers; none where nobody watches."""
+    given = watched(settings)
+    if given is None:
+        return ()
+    every = [*_immich(settings), *_parts(settings), *_exporters(settings, given)]
+    address = published_at(settings)
+    if address is None:
+        return tuple(every)
+    # Two containers cannot share a port of the host.
+    return tuple(replace(one, listen=_listen(one, given)) for one in every if one.copies == 1)
+
+
+def prober(settings: Settings) -> ScrapeTarget | None:
+    """The exporter that asks the probes; None where there are none."""
+    given = watched(settings)
+    if given is None or not probes(settings):
+        return None
+    made = _exporter("doors", "doors")
+    return made if published_at(settings) is None else replace(made, listen=_listen(made, given))
+
+
+def probes(settings: Settings) -> tuple[Probe, ...]:
+    """What is asked from outside: ways in by name or address, and machine learning."""
+    given = watched(settings)
+    if given is None or not given.doors:
+        return ()
+    found: dict[str, Probe] = {}
+    for door in doors(settings.host, settings.proxy, settings.cloudflare):
+        if not _is_this_machine(door.url):
+            module = exporters.GUARDED if _is_guarded(door, settings) else exporters.OPEN
+            found.setdefault(
+                door.url, Probe(job="doors", door=door.url, url=f"{door.url}{_PING}", module=module)
+            )
+    learning: tuple[str, ...] = ()
+    if isinstance(settings.machine_learning, BundledMachineLearning):
+        learning = (f"http://{object_name(MACHINE_LEARNING)}:{_LEARNING_PORT}",)
+    elif isinstance(settings.machine_learning, ExternalMachineLearning):
+        learning = tuple(url.rstrip("/") for url in settings.machine_learning.urls)
+    asked = (
+        Probe(job="machine-learning", door=url, url=f"{url}/ping", module=exporters.OPEN) for url in learning
+    )
+    return (*found.values(), *asked)
+
+
+def hosts_outside(settings: Settings) -> tuple[tuple[str, int], ...]:
+    """Host and port of each probe that is no workload of ours."""
+    inside = object_name(MACHINE_LEARNING)
+    found: dict[tuple[str, int], None] = {}
+    for probe in probes(settings):
+        parts = urlsplit(probe.url)
+        if parts.hostname is not None and parts.hostname != inside:
+            found[parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)] = None
+    return tuple(found)
+
+
+def watching(settings: Settings) -> Watching | None:
+    """What the exporter of volumes looks at; None where there is nothing. On clusters the kubelet knows volumes."""
+    given = watched(settings)
+    if given is None:
+        return None
+    statuses = _statuses(settings)
+    if settings.docker is None:
+        return (
+            Watching(volumes=(), statuses=statuses, machine=False, sensors=False)
+            if statuses is not None
+            else None
+        )
+    read_only = {f"library-{one.name}" for one in settings.storage.external_libraries if one.read_only}
+    volumes = [name for name, _ in settings.storage.sources() if name not in read_only]
+    volumes += ["database"] if isinstance(settings.database, BundledDatabase) else []
+    volumes += ["cache"] if isinstance(settings.cache, BundledCache) else []
+    volumes += [statuses] if statuses is not None else []
+    return Watching(
+        volumes=tuple(volumes),
+        statuses=statuses,
+        machine=True,
+        sensors=given.gpu is not False and bool(_devices(settings) & {"vaapi", "qsv", "openvino", "rocm"}),
+    )
+
+
+def gpus(settings: Settings) -> tuple[str, ...] | None:
+    """On one host: ids of the GPUs of NVIDIA that an exporter reads, empty for all; None reads none."""
+    given = watched(settings)
+    if given is None or settings.docker is None or given.gpu is False:
+        return None
+    used = bool(_devices(settings) & {"nvenc", "cuda"})
+    if not used and given.gpu is None:
+        return None
+    ids = [*settings.server.gpu.ids]
+    if isinstance(settings.machine_learning, BundledMachineLearning):
+        ids += settings.machine_learning.gpu.ids
+    return tuple(dict.fromkeys(ids))
+
+
+def sources(settings: Settings) -> frozenset[Source]:
+    """Where series come from."""
+    given = watched(settings)
+    if given is None:
+        return frozenset()
+    found: set[Source] = {"immich", "valkey"}
+    if settings.proxy.kind == "nginx":
+        found.add("nginx")
+    match settings.database:
+        case BundledDatabase():
+            found |= {"postgres", "library"}
+        case CloudNativePg():
+            found |= (
+                {"cloudnative-pg", "library"} if isinstance(given, OperatorMonitoring) else {"cloudnative-pg"}
+            )
+        case _:
+            pass
+    if any(one.job == "cloudflared" for one in targets(settings)):
+        found.add("cloudflared")
+    if probes(settings):
+        found.add("blackbox")
+    looked = watching(settings)
+    if looked is not None:
+        found |= {"node"} if looked.volumes else set()
+        found |= {"backup"} if looked.statuses is not None else set()
+        found |= {"hwmon"} if looked.sensors else set()
+    if gpus(settings) is not None or (settings.docker is None and given.gpu):
+        found.add("dcgm")
+    if settings.docker is None and not isinstance(given, BundledMonitoring):
+        # The cluster's Prometheus has the kubelet's numbers and kube-state-metrics', ours has no rights to them.
+        found.add("kubernetes")
+    return frozenset(found)
+
+
+def jobs(settings: Settings) -> dict[Job, str]:
+    """Label `job` of each scrape job."""
+    given = settings.monitoring
+    return {**JOBS, **(given.jobs if isinstance(given, ScrapeOnly) else {})}
+
+
+def plan(settings: Settings, stack: str) -> MonitoringPlan:
+    """What alerts and dashboards follow from. Raises `ValueError` for a stack that nobody watches."""
+    given = watched(settings)
+    if given is None:
+        raise ValueError(f"nobody watches {stack}")
+    database = settings.database
+    operated = isinstance(database, CloudNativePg)
+    looked = watching(settings)
+    own = isinstance(given, BundledMonitoring)
+    namespace = str(settings.kubernetes.namespace)
+    on_cluster = settings.docker is None and not own
+    tunnel = settings.cloudflare.tunnel if settings.cloudflare is not None else None
+    backup = settings.backup
+    drills = (
+        looked is not None
+        and looked.statuses is not None
+        and backup is not None
+        and backup.drill is not None
+        and bool(backup.targets)
+        and takes_dumps(backup, database)
+    )
+    archive = backup.archive if backup is not None and operated else None
+    return MonitoringPlan(
+        stack=stack,
+        platform="docker" if settings.docker is not None else "kubernetes",
+        sources=sources(settings),
+        immich_version=settings.server.version,
+        matchers={"namespace": namespace} if on_cluster else {},
+        database_matchers={"namespace": str(database.namespace or namespace)}
+        if on_cluster and isinstance(database, CloudNativePg)
+        else None,
+        jobs=jobs(settings),
+        thresholds=_thresholds(given),
+        library_prefix="cnpg_" if operated else "",
+        mountpoints=tuple(exporters.mountpoint(name) for name in looked.volumes)
+        if looked is not None and looked.volumes
+        else ("/",),
+        instances=database.instances if isinstance(database, CloudNativePg) else 1,
+        base_backup_age=longest_gap(str(archive.schedule)) + _LATE if archive is not None else 0,
+        tunnel_connectors=tunnel.replicas if tunnel is not None else 0,
+        backups=_backups(settings) if looked is not None and looked.statuses is not None else {},
+        drill_days=math.ceil(longest_gap(str(backup.drill.schedule)) / 86400) + _LATE_DAYS
+        if drills and backup is not None and backup.drill is not None
+        else 0,
+        repository_metrics="repo" in settings.server.metrics.include,
+        runbooks=given.runbooks,
+    )
+
+
+def duration(given: Duration) -> str:
+    """As Prometheus' rules and configuration have it: one number and one unit."""
+    seconds = given.seconds
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def _thresholds(given: Watched) -> Thresholds:
+    chosen, table = given.thresholds, Thresholds()
+    critical = max(table.storage_critical_percent, (chosen.storage_percent + 100) / 2)
+    return Thresholds(
+        storage_percent=chosen.storage_percent,
+        storage_critical_percent=critical,
+        machine_learning_queue=chosen.machine_learning_queue,
+        down=duration(chosen.down),
+        gpu_celsius=chosen.gpu_celsius,
+        deleted_photos=chosen.deleted_photos,
+        certificate_days=chosen.certificate_days,
+    )
+
+
+def _immich(settings: Settings) -> Iterable[ScrapeTarget]:
+    metrics, workers = settings.server.metrics, settings.server.workers
+    api = Port(name="metrics-api", number=metrics.api_port)
+    background = Port(name="metrics-jobs", number=metrics.microservices_port)
+    if not isinstance(workers, SplitWorkers):
+        yield ScrapeTarget(job="api", workload=SERVER, port=api)
+        yield ScrapeTarget(job="microservices", workload=SERVER, port=background)
+        return
+    yield ScrapeTarget(job="api", workload=SERVER, port=api, copies=workers.api_replicas)
+    yield ScrapeTarget(
+        job="microservices", workload=MICROSERVICES, port=background, copies=workers.microservices_replicas
+    )
+
+
+def _parts(settings: Settings) -> Iterable[ScrapeTarget]:
+    if settings.proxy.kind == "nginx":
+        port = Port(name="metrics", number=EXPORTER_PORT)
+        yield ScrapeTarget(job="nginx", workload=PROXY, port=port, copies=settings.proxy.replicas)
+    tunnel = settings.cloudflare.tunnel if settings.cloudflare is not None else None
+    if tunnel is not None:
+        port = Port(name="metrics", number=PORTS["cloudflared"])
+        yield ScrapeTarget(job="cloudflared", workload=CLOUDFLARED, port=port, copies=tunnel.replicas)
+
+
+def _exporters(settings: Settings, given: Watched) -> Iterable[ScrapeTarget]:
+    del given
+    if isinstance(settings.database, BundledDatabase):
+        yield _exporter("postgres", "postgres")
+    yield _exporter("valkey", "valkey")
+    looked = watching(settings)
+    if looked is not None and looked.volumes:
+        asked = {"collect[]": exporters.collectors(looked)}
+        yield replace(_exporter("node", "volumes"), params=asked)
+    if looked is not None and looked.statuses is not None:
+        yield replace(_exporter("backup", "volumes"), params={"collect[]": ("textfile",)})
+    if gpus(settings) is not None:
+        yield _exporter("gpu", "gpu")
+
+
+def _exporter(job: Job, part: Published) -> ScrapeTarget:
+    port = Port(name="metrics", number=PORTS[part])
+    return ScrapeTarget(job=job, workload=exporters.workload_name(part), port=port)
+
+
+def _listen(target: ScrapeTarget, given: Watched) -> int:
+    parts = {number: part for part, number in PORTS.items()}
+    part = parts.get(target.port.number)
+    if part is None or not isinstance(given, ScrapeOnly) or target.workload in {SERVER, MICROSERVICES}:
+        return target.port.number
+    return given.ports.get(part, target.port.number)
+
+
+def _statuses(settings: Settings) -> str | None:
+    """The volume with status files, where an exporter may mount it."""
+    backup = settings.backup
+    if backup is None or not (takes_dumps(backup, settings.database) or backup.targets):
+        return None
+    # A volume of one node, mounted by another pod for good, could keep a backup's pod from its node.
+    return BACKUP_VOLUME if settings.docker is not None or shared_by_nodes(backup.volume) else None
+
+
+def _backups(settings: Settings) -> dict[str, int]:
+    backup = settings.backup
+    if backup is None:
+        return {}
+    oldest = longest_gap(str(backup.schedule)) + _LATE
+    names = ["dump"] if takes_dumps(backup, settings.database) else []
+    return dict.fromkeys([*names, *(f"copy-{one.name}" for one in backup.targets)], oldest)
+
+
+def _devices(settings: Settings) -> set[str]:
+    found = {str(settings.server.acceleration)}
+    if isinstance(settings.machine_learning, BundledMachineLearning):
+        found.add(str(settings.machine_learning.backend))
+    return found
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_guarded(door: Door, settings: Settings) -> bool:
+    cloudflare = settings.cloudflare
+    if cloudflare is None or not any(hop.program == "cloudflare" for hop in door.hops):
+        return False
+    return cloudflare.access is not None or (
+        cloudflare.tunnel is not None and cloudflare.tunnel.access is not None
+    )
+
+
+def own_certificate(settings: Settings) -> bool:
+    """Whether nobody vouches for the certificate but this program."""
+    return isinstance(settings.proxy.tls, TlsSelfSigned)
+
+
+def published_ports(settings: Settings, workload: str) -> tuple[PublishedPortSpec, ...]:
+    """On one host: ports of the host that lead to the numbers of a workload."""
+    address = published_at(settings)
+    if address is None:
+        return ()
+    asker = prober(settings)
+    every = (*targets(settings), *((asker,) if asker is not None else ()))
+    ports = {one.port: one.listen for one in every if one.workload == workload and one.listen is not None}
+    return tuple(
+        PublishedPortSpec(name=port.name, to=workload, port=port.number, address=address, listen=listen)
+        for port, listen in ports.items()
+    )
+
+
+def parts(settings: Settings) -> tuple[Part, ...]:
+    """Programs of monitoring that a stack has."""
+    given = watched(settings)
+    if given is None:
+        return ()
+    found: list[Part] = ["valkey"]
+    if isinstance(settings.database, BundledDatabase):
+        found.append("postgres")
+    if watching(settings) is not None:
+        found.append("volumes")
+    if prober(settings) is not None:
+        found.append("doors")
+    if gpus(settings) is not None:
+        found.append("gpu")
+    if settings.proxy.kind == "nginx":
+        found.append("nginx")
+    if isinstance(given, BundledMonitoring):
+        found += ["prometheus", "alertmanager"]
+        if given.grafana is not None:
+            found.append("grafana")
+    return tuple(found)
