@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 
@@ -19,6 +19,8 @@ from components.settings.cloudflare import Access
 from components.settings.cloudflare import Cloudflare as CloudflareSettings
 from components.settings.cloudflare_tunnel import Tunnel
 from components.values import Hostname
+from components.watch import UNSEEN, Seen
+from components.workload import scrapers
 
 _SECRET_BYTES = 32
 """The least that Cloudflare accepts; more would be no safer."""
@@ -40,6 +42,10 @@ class CloudflareArgs:
     secrets: Secrets
     after: tuple[pulumi.Resource, ...]
     """What is ready when Immich may be found."""
+    monitoring_namespace: str | None = None
+    """Where whoever reads the metrics runs."""
+    seen: Seen = UNSEEN
+    """What follows from somebody reading them."""
 
 
 class Cloudflare(pulumi.ComponentResource):
@@ -111,7 +117,12 @@ class Cloudflare(pulumi.ComponentResource):
         )
         local = cloudflared.local_configuration(rules, access) if by_file else None
         connectors = args.platform.workload(
-            cloudflared.workload(tunnel, args.proxy, args.port, local),
+            replace(
+                cloudflared.workload(tunnel, args.proxy, args.port, local),
+                ingress=scrapers(cloudflared.PORTS, args.monitoring_namespace),
+                meets=args.seen.meets,
+                ways=args.seen.of(cloudflared.NAME),
+            ),
             parent=self,
             after=before,
             fingerprints=args.secrets.fingerprints([key]),

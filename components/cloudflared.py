@@ -32,6 +32,8 @@ EDGE_RANGES = ("198.41.192.0/24", "198.41.200.0/24", "2606:4700:a0::/48", "2606:
 _USER = 65532
 """`nonroot` of the image (Dockerfile of cloudflared)."""
 _METRICS_PORT = 2000
+PORTS = (Port(name="metrics", number=_METRICS_PORT),)
+"""What it listens at."""
 _READY = ("cloudflared", "tunnel", "--metrics", f"127.0.0.1:{_METRICS_PORT}", "ready")
 """The image has nothing else that could ask (cmd/cloudflared/tunnel/subcommands.go: readyCommand)."""
 _SECRET_FOLDER = "/run/secrets/cloudflared"
@@ -87,7 +89,7 @@ def workload(tunnel: Tunnel, proxy: str, port: int, configuration: str | None = 
         user=_USER,
         group=_USER,
         args=tuple(args),
-        ports=(Port(name="metrics", number=_METRICS_PORT),),
+        ports=PORTS,
         # Without the edge a connector is not ready, and waits: a restart would not bring the edge back
         # (argo-tunnel-examples#18).
         liveness=Probe(

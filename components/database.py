@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 
@@ -44,6 +44,18 @@ _ROLE_IS_SET = "/var/run/postgresql/role-is-set"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterMonitor:
+    """How the numbers of a database cluster are read."""
+
+    labels: Mapping[str, str]
+    """Labels that the Prometheus selects by."""
+    interval: str
+    """A duration of Prometheus."""
+    queries: str
+    """What the operator asks the database, as postgres_exporter's file of queries."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DatabaseArgs:
     """What `Database` needs."""
 
@@ -56,6 +68,8 @@ class DatabaseArgs:
     """Given how the database is reached: what comes before a change of it, such as a backup of the one that runs."""
     monitoring_namespace: str | None = None
     """Where whoever reads the metrics runs."""
+    monitor: ClusterMonitor | None = None
+    """What a cluster's Prometheus operator reads of a database cluster beside its own numbers."""
 
 
 class Database(pulumi.ComponentResource):
@@ -142,6 +156,13 @@ class Database(pulumi.ComponentResource):
             )
         base = archive_base(settings, backup) if backup is not None else ""
         spec = cluster_spec(settings, owner, archive, args.monitoring_namespace, base)
+        if args.monitor is not None:
+            spec = replace(
+                spec,
+                monitor_labels=args.monitor.labels,
+                monitor_interval=args.monitor.interval,
+                queries=args.monitor.queries,
+            )
         _, ready = platform.database_cluster(spec, parent=self, after=before)
         self.ready = (ready,)
 

@@ -156,7 +156,10 @@ class Watching:
 
 def volume_exporter(watching: Watching, given: Watched, *, user: int, group: int) -> Workload:
     """How full each volume is, as a container sees it that has it mounted; and what backups left as status files."""
-    volumes = tuple(dict.fromkeys((*watching.volumes, *([watching.statuses] if watching.statuses else []))))
+    listed = [*watching.volumes]
+    if watching.statuses is not None:
+        listed.append(watching.statuses)
+    volumes = tuple(dict.fromkeys(listed))
     args = [
         "--collector.disable-defaults",
         "--web.disable-exporter-metrics",

@@ -12,7 +12,7 @@ from components.app_config import app_file
 from components.before_database import Before, prepare
 from components.cache import Cache, CacheArgs
 from components.connection import Connection
-from components.database import Database, DatabaseArgs
+from components.database import ClusterMonitor, Database, DatabaseArgs
 from components.listeners import TUNNEL_PORT
 from components.machine_learning import MachineLearning, MachineLearningArgs
 from components.outside import server_egress
@@ -29,6 +29,7 @@ from components.settings.wanted import wanted_secrets
 from components.storage import Storage, StorageArgs
 from components.upgrades import Judged
 from components.upload_path import is_proxied
+from components.watch import UNSEEN, Seen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +53,8 @@ class Immich(pulumi.ComponentResource):
 
     def __init__(self, args: ImmichArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("immich:index:Immich", "immich", {}, opts)
-        settings, platform = args.settings, args.platform
+        platform = args.platform
+        settings, seen, monitor = _watched(args.settings)
         self.outputs = {}
         child = pulumi.ResourceOptions(parent=self)
         wanted = wanted_secrets(
@@ -62,6 +64,7 @@ class Immich(pulumi.ComponentResource):
             settings.app,
             settings.cloudflare,
             settings.proxy,
+            settings.monitoring,
         )
         secrets = Secrets(wanted, external=isinstance(settings.secrets, ExternalSecrets), opts=child)
         storage = Storage(StorageArgs(platform=platform, settings=settings.storage), child)
@@ -88,6 +91,7 @@ class Immich(pulumi.ComponentResource):
                 backup=settings.backup.archive if settings.backup is not None else None,
                 first=first,
                 monitoring_namespace=settings.kubernetes.monitoring_namespace,
+                monitor=monitor,
             ),
             child,
         )
@@ -125,6 +129,7 @@ class Immich(pulumi.ComponentResource):
                 if settings.proxy.kind == "none"
                 else (),
                 monitoring_namespace=settings.kubernetes.monitoring_namespace,
+                seen=seen,
                 proxies=ways_in.trusted(settings.proxy),
                 ways=ways_in.specs(
                     settings.proxy, (), hostnames=settings.host.names, cloudflare_in_front=in_front
@@ -153,6 +158,7 @@ class Immich(pulumi.ComponentResource):
                 secrets=secrets,
                 server=server.ready,
                 monitoring_namespace=settings.kubernetes.monitoring_namespace,
+                seen=seen,
             ),
             child,
         )
@@ -169,8 +175,39 @@ class Immich(pulumi.ComponentResource):
                     port=TUNNEL_PORT,
                     secrets=secrets,
                     after=(proxy.ready,),
+                    monitoring_namespace=settings.kubernetes.monitoring_namespace,
+                    seen=seen,
                 ),
                 child,
             )
             self.outputs = {**self.outputs, **made.outputs}
+        if settings.monitoring.kind != "none":
+            from components.monitoring import Monitoring, MonitoringArgs
+
+            Monitoring(
+                MonitoringArgs(
+                    platform=platform,
+                    settings=settings,
+                    stack=args.stack,
+                    database=database.connection,
+                    cache=cache.connection,
+                    machine_learning=machine_learning.link,
+                    secrets=secrets,
+                    server=server.ready,
+                ),
+                child,
+            )
         self.register_outputs({})
+
+
+def _watched(settings: Settings) -> tuple[Settings, Seen, ClusterMonitor | None]:
+    """The settings with what watching implies, and what it gives to workloads and to a database cluster.
+
+    Imports what only stacks need that somebody watches.
+    """
+    if settings.monitoring.kind == "none":
+        return settings, UNSEEN, None
+    from components import monitoring_scrapes, monitoring_setup
+
+    made = monitoring_scrapes.with_numbers(settings)
+    return made, monitoring_scrapes.seen(made), monitoring_setup.cluster_monitor(made)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pulumi
 
-from components import exporters, metrics_role, prometheus
+from components import exporters, metrics_role, monitoring_setup, prometheus
 from components import monitoring_scrapes as scrapes
 from components.alerts import rule_body, rule_file
 from components.cache import PASSWORD as CACHE_PASSWORD
@@ -92,7 +92,7 @@ class Monitoring(pulumi.ComponentResource):
         database = settings.database
         if not isinstance(database, BundledDatabase | CloudNativePg):
             return
-        if isinstance(database, CloudNativePg) and "library" not in scrapes.sources(settings):
+        if isinstance(database, CloudNativePg) and "library" not in monitoring_setup.sources(settings):
             return
         bundled = isinstance(database, BundledDatabase)
         client = database_client(database, args.database)
@@ -168,7 +168,7 @@ class Monitoring(pulumi.ComponentResource):
     def _bundled(self, given: BundledMonitoring) -> None:
         args, settings = self._args, self._args.settings
         platform = args.platform
-        plan = scrapes.plan(settings, args.stack)
+        plan = monitoring_setup.plan(settings, args.stack)
         targets, prober = scrapes.targets(settings), scrapes.prober(settings)
         platform.volume(
             VolumeRequest(
@@ -193,7 +193,7 @@ class Monitoring(pulumi.ComponentResource):
             parent=self,
             fingerprints=args.secrets.fingerprints(keys) if keys else None,
         )
-        names = {one.workload: self._name(one) for one in targets}
+        names = {one.workload: self._reached_by(one) for one in targets}
         configs = prometheus.scrape_configs(
             targets,
             scrapes.probes(settings),
@@ -216,7 +216,7 @@ class Monitoring(pulumi.ComponentResource):
         if given.grafana is not None:
             self._grafana(given, plan_dashboards(settings, args.stack), reading)
 
-    def _name(self, target: ScrapeTarget) -> str:
+    def _reached_by(self, target: ScrapeTarget) -> str:
         """Host name of every copy of a workload at once, where it has several."""
         platform = self._args.platform
         if target.copies == 1:
@@ -245,7 +245,7 @@ class Monitoring(pulumi.ComponentResource):
 
 def watch(settings: Settings, given: OperatorMonitoring, stack: str) -> Watch:
     """What a cluster's operator is told."""
-    plan = scrapes.plan(settings, stack)
+    plan = monitoring_setup.plan(settings, stack)
     return Watch(
         stack=stack,
         targets=scrapes.targets(settings),
@@ -264,5 +264,5 @@ def plan_dashboards(settings: Settings, stack: str) -> dict[str, str]:
     """File name -> dashboard. The library that renders them is imported only here."""
     from components.dashboards_grafana import json_of
 
-    plan = scrapes.plan(settings, stack)
+    plan = monitoring_setup.plan(settings, stack)
     return {f"{one.name}.json": json_of(one, plan) for one in dashboards(plan)}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from components import exporters
 from components.exporters import Watching
-from components.monitoring_plan import JOBS, Job, MonitoringPlan, Source, Thresholds
+from components.monitoring_plan import Job
 from components.naming import object_name
 from components.nginx import EXPORTER_PORT
-from components.schedules import longest_gap
 from components.server import MICROSERVICES
 from components.server import NAME as SERVER
 from components.settings.backup_rules import takes_dumps
@@ -22,10 +20,8 @@ from components.settings.database import BundledDatabase, CloudNativePg
 from components.settings.machine_learning import BundledMachineLearning, ExternalMachineLearning
 from components.settings.model import Settings
 from components.settings.monitoring import (
-    BundledMonitoring,
     NoMonitoring,
     OperatorMonitoring,
-    Part,
     Published,
     ScrapeOnly,
     Watched,
@@ -37,7 +33,7 @@ from components.settings.tls import TlsSelfSigned
 from components.task import BACKUP_VOLUME
 from components.upload_path import Door, doors
 from components.values import Duration
-from components.watch import Probe, ScrapeTarget
+from components.watch import Probe, ScrapeTarget, Seen
 from components.ways import PublishedPortSpec
 from components.workload import Port
 
@@ -45,10 +41,6 @@ PROXY = "proxy"
 CLOUDFLARED = "cloudflared"
 MACHINE_LEARNING = "machine-learning"
 _LEARNING_PORT = 3003
-_LATE = 12 * 3600
-"""Seconds that a backup may take, or wait for its turn, before it is missed."""
-_LATE_DAYS = 7
-"""The same of a drill."""
 _PING = "/api/server/ping"
 
 
@@ -82,6 +74,19 @@ def published_at(settings: Settings) -> str | None:
 def meets(settings: Settings) -> bool:
     """On one host: whether there is a network in which whoever reads meets whoever is read."""
     return settings.docker is not None and watched(settings) is not None and published_at(settings) is None
+
+
+def seen(settings: Settings) -> Seen:
+    """What Immich's own workloads have more."""
+    given = watched(settings)
+    if given is None:
+        return Seen()
+    workloads = dict.fromkeys(one.workload for one in targets(settings))
+    return Seen(
+        meets=(exporters.NETWORK,) if meets(settings) else (),
+        ways={name: published_ports(settings, name) for name in workloads},
+        exporter=given.images.get("nginx"),
+    )
 
 
 def targets(settings: Settings) -> tuple[ScrapeTarget, ...]:
@@ -179,95 +184,6 @@ def gpus(settings: Settings) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(ids))
 
 
-def sources(settings: Settings) -> frozenset[Source]:
-    """Where series come from."""
-    given = watched(settings)
-    if given is None:
-        return frozenset()
-    found: set[Source] = {"immich", "valkey"}
-    if settings.proxy.kind == "nginx":
-        found.add("nginx")
-    match settings.database:
-        case BundledDatabase():
-            found |= {"postgres", "library"}
-        case CloudNativePg():
-            found |= (
-                {"cloudnative-pg", "library"} if isinstance(given, OperatorMonitoring) else {"cloudnative-pg"}
-            )
-        case _:
-            pass
-    if any(one.job == "cloudflared" for one in targets(settings)):
-        found.add("cloudflared")
-    if probes(settings):
-        found.add("blackbox")
-    looked = watching(settings)
-    if looked is not None:
-        found |= {"node"} if looked.volumes else set()
-        found |= {"backup"} if looked.statuses is not None else set()
-        found |= {"hwmon"} if looked.sensors else set()
-    if gpus(settings) is not None or (settings.docker is None and given.gpu):
-        found.add("dcgm")
-    if settings.docker is None and not isinstance(given, BundledMonitoring):
-        # The cluster's Prometheus has the kubelet's numbers and kube-state-metrics', ours has no rights to them.
-        found.add("kubernetes")
-    return frozenset(found)
-
-
-def jobs(settings: Settings) -> dict[Job, str]:
-    """Label `job` of each scrape job."""
-    given = settings.monitoring
-    return {**JOBS, **(given.jobs if isinstance(given, ScrapeOnly) else {})}
-
-
-def plan(settings: Settings, stack: str) -> MonitoringPlan:
-    """What alerts and dashboards follow from. Raises `ValueError` for a stack that nobody watches."""
-    given = watched(settings)
-    if given is None:
-        raise ValueError(f"nobody watches {stack}")
-    database = settings.database
-    operated = isinstance(database, CloudNativePg)
-    looked = watching(settings)
-    own = isinstance(given, BundledMonitoring)
-    namespace = str(settings.kubernetes.namespace)
-    on_cluster = settings.docker is None and not own
-    tunnel = settings.cloudflare.tunnel if settings.cloudflare is not None else None
-    backup = settings.backup
-    drills = (
-        looked is not None
-        and looked.statuses is not None
-        and backup is not None
-        and backup.drill is not None
-        and bool(backup.targets)
-        and takes_dumps(backup, database)
-    )
-    archive = backup.archive if backup is not None and operated else None
-    return MonitoringPlan(
-        stack=stack,
-        platform="docker" if settings.docker is not None else "kubernetes",
-        sources=sources(settings),
-        immich_version=settings.server.version,
-        matchers={"namespace": namespace} if on_cluster else {},
-        database_matchers={"namespace": str(database.namespace or namespace)}
-        if on_cluster and isinstance(database, CloudNativePg)
-        else None,
-        jobs=jobs(settings),
-        thresholds=_thresholds(given),
-        library_prefix="cnpg_" if operated else "",
-        mountpoints=tuple(exporters.mountpoint(name) for name in looked.volumes)
-        if looked is not None and looked.volumes
-        else ("/",),
-        instances=database.instances if isinstance(database, CloudNativePg) else 1,
-        base_backup_age=longest_gap(str(archive.schedule)) + _LATE if archive is not None else 0,
-        tunnel_connectors=tunnel.replicas if tunnel is not None else 0,
-        backups=_backups(settings) if looked is not None and looked.statuses is not None else {},
-        drill_days=math.ceil(longest_gap(str(backup.drill.schedule)) / 86400) + _LATE_DAYS
-        if drills and backup is not None and backup.drill is not None
-        else 0,
-        repository_metrics="repo" in settings.server.metrics.include,
-        runbooks=given.runbooks,
-    )
-
-
 def duration(given: Duration) -> str:
     """As Prometheus' rules and configuration have it: one number and one unit."""
     seconds = given.seconds
@@ -275,20 +191,6 @@ def duration(given: Duration) -> str:
         if seconds % size == 0:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
-
-
-def _thresholds(given: Watched) -> Thresholds:
-    chosen, table = given.thresholds, Thresholds()
-    critical = max(table.storage_critical_percent, (chosen.storage_percent + 100) / 2)
-    return Thresholds(
-        storage_percent=chosen.storage_percent,
-        storage_critical_percent=critical,
-        machine_learning_queue=chosen.machine_learning_queue,
-        down=duration(chosen.down),
-        gpu_celsius=chosen.gpu_celsius,
-        deleted_photos=chosen.deleted_photos,
-        certificate_days=chosen.certificate_days,
-    )
 
 
 def _immich(settings: Settings) -> Iterable[ScrapeTarget]:
@@ -336,9 +238,9 @@ def _exporter(job: Job, part: Published) -> ScrapeTarget:
 
 
 def _listen(target: ScrapeTarget, given: Watched) -> int:
-    parts = {number: part for part, number in PORTS.items()}
-    part = parts.get(target.port.number)
-    if part is None or not isinstance(given, ScrapeOnly) or target.workload in {SERVER, MICROSERVICES}:
+    found: list[Published] = [part for part, number in PORTS.items() if number == target.port.number]
+    part = found[0] if found else None
+    if part is None or not isinstance(given, ScrapeOnly) or target.job in {"api", "microservices"}:
         return target.port.number
     return given.ports.get(part, target.port.number)
 
@@ -350,15 +252,6 @@ def _statuses(settings: Settings) -> str | None:
         return None
     # A volume of one node, mounted by another pod for good, could keep a backup's pod from its node.
     return BACKUP_VOLUME if settings.docker is not None or shared_by_nodes(backup.volume) else None
-
-
-def _backups(settings: Settings) -> dict[str, int]:
-    backup = settings.backup
-    if backup is None:
-        return {}
-    oldest = longest_gap(str(backup.schedule)) + _LATE
-    names = ["dump"] if takes_dumps(backup, settings.database) else []
-    return dict.fromkeys([*names, *(f"copy-{one.name}" for one in backup.targets)], oldest)
 
 
 def _devices(settings: Settings) -> set[str]:
@@ -402,26 +295,3 @@ def published_ports(settings: Settings, workload: str) -> tuple[PublishedPortSpe
         PublishedPortSpec(name=port.name, to=workload, port=port.number, address=address, listen=listen)
         for port, listen in ports.items()
     )
-
-
-def parts(settings: Settings) -> tuple[Part, ...]:
-    """Programs of monitoring that a stack has."""
-    given = watched(settings)
-    if given is None:
-        return ()
-    found: list[Part] = ["valkey"]
-    if isinstance(settings.database, BundledDatabase):
-        found.append("postgres")
-    if watching(settings) is not None:
-        found.append("volumes")
-    if prober(settings) is not None:
-        found.append("doors")
-    if gpus(settings) is not None:
-        found.append("gpu")
-    if settings.proxy.kind == "nginx":
-        found.append("nginx")
-    if isinstance(given, BundledMonitoring):
-        found += ["prometheus", "alertmanager"]
-        if given.grafana is not None:
-            found.append("grafana")
-    return tuple(found)

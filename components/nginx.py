@@ -175,10 +175,12 @@ def workload(
     resolver: str | None = None,
     ways: tuple[Way, ...] = (),
     own_certificates: bool = False,
+    exporter_image: ImageRef | None = None,
+    meets: tuple[str, ...] = (),
 ) -> Workload:
     """nginx without root, its configuration from files; `server` is the host name of Immich.
 
-    `ipv6` says that pods have IPv6 addresses, `resolver` is as in `Surroundings`, `ways` as in `Workload`.
+    `ipv6` says that pods have IPv6 addresses, `resolver` is as in `Surroundings`, `ways` and `meets` as in `Workload`.
     `own_certificates`: a container of ours keeps the certificate in a volume, instead of a secret of the platform.
     """
     health = HttpCheck(port="status", path="/health", inside=_ask(STATUS_PORT, "/health"))
@@ -217,11 +219,12 @@ def workload(
         liveness=Probe(check=health, failures=3, startup_budget=60),
         readiness=healthy(Probe(check=health), settings.health),
         mounts=tuple(mounts),
-        sidecars=(exporter(),) if settings.metrics else (),
+        sidecars=(exporter(exporter_image),) if settings.metrics else (),
         replicas=settings.replicas,
         links=(Link(to=SERVER, port=SERVER_PORT),),
         ingress=ingress,
         ways=ways,
+        meets=meets,
         # Uploads in progress are let through before nginx ends.
         termination_grace=GRACE,
         start_timeout=300,
@@ -235,11 +238,11 @@ def _ask(port: int, path: str) -> tuple[str, ...]:
     return ("sh", "-c", f"wget -q -O /dev/null {url} 2>/dev/null || curl -fsS -o /dev/null {url}")
 
 
-def exporter() -> Sidecar:
+def exporter(image: ImageRef | None = None) -> Sidecar:
     """The exporter that turns nginx's counters into Prometheus' form."""
     return Sidecar(
         name="exporter",
-        image=versions.nginx_exporter_image(),
+        image=image or versions.nginx_exporter_image(),
         resources=Resources(
             cpu_request=Quantity("10m"),
             memory_request=Quantity("16Mi"),

@@ -76,6 +76,7 @@ def scrape_configs(
             ]
             one["relabel_configs"] = [{"target_label": "stack", "replacement": stack}]
         found.append(one)
+    kinds: list[Job] = list(dict.fromkeys(probe.job for probe in probes))
     if prober is not None:
         found += [
             {
@@ -96,7 +97,7 @@ def scrape_configs(
                     {"target_label": "__address__", "replacement": place(prober)},
                 ],
             }
-            for job in dict.fromkeys(probe.job for probe in probes)
+            for job in kinds
         ]
     return found
 

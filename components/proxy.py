@@ -16,6 +16,7 @@ from components.platform.base import Platform
 from components.secrets import Secrets
 from components.server import NAME as SERVER
 from components.settings.proxy import Proxy as ProxySettings
+from components.watch import UNSEEN, Seen
 from components.workload import scrapers
 
 NAME = ways_in.PROXY
@@ -37,6 +38,8 @@ class ProxyArgs:
     """What is ready when the server is."""
     monitoring_namespace: str | None = None
     """Where whoever reads the metrics runs."""
+    seen: Seen = UNSEEN
+    """What follows from somebody reading them."""
 
 
 class Proxy(pulumi.ComponentResource):
@@ -73,8 +76,10 @@ class Proxy(pulumi.ComponentResource):
                     rules,
                     ipv6=any(":" in network for network in platform.sources(NAME)),
                     resolver=platform.resolver,
-                    ways=ways,
+                    ways=(*ways, *args.seen.of(NAME)),
                     own_certificates=not platform.makes_certificates,
+                    exporter_image=args.seen.exporter,
+                    meets=args.seen.meets,
                 ),
                 parent=self,
                 after=[args.server, *before],

@@ -158,6 +158,7 @@ def _secret_keys(settings: Settings) -> list[str]:
         settings.app,
         settings.cloudflare,
         settings.proxy,
+        settings.monitoring,
     )
     return [key for key, at_random in wanted.items() if not at_random]
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
+REPLACEABLE = frozenset({"metricsPassword", "grafanaPassword"})
+"""Random secrets whose loss costs nothing but another one: they may leave the program with what they are for."""
+
 
 class Secrets(pulumi.ComponentResource):
     """The secrets of a deployment: from secret config, else made at random and kept in the state, encrypted.
@@ -30,13 +33,13 @@ class Secrets(pulumi.ComponentResource):
         from pulumi_random import RandomPassword
 
         config = pulumi.Config("immich")
-        kept = pulumi.ResourceOptions(parent=self, protect=True)
         for key, may_be_random in wanted.items():
             given = config.get_secret(key)
             if may_be_random:
                 # Also where one is given: it is protected, so it could not leave the program again.
                 # Letters and digits only: Immich's example.env advises nothing else for the database.
-                made = RandomPassword(_kebab(key), length=40, special=False, opts=kept)
+                options = pulumi.ResourceOptions(parent=self, protect=None if key in REPLACEABLE else True)
+                made = RandomPassword(_kebab(key), length=40, special=False, opts=options)
                 given = made.result if given is None else given
             if given is None:
                 given = config.require_secret(key)

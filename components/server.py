@@ -17,6 +17,7 @@ from components.settings.server import Metrics, SplitWorkers
 from components.settings.server import Server as ServerSettings
 from components.sizing import healthy, placement, resources
 from components.values import ImageRef, Quantity
+from components.watch import UNSEEN, Seen
 from components.ways import Way
 from components.workload import (
     CommandCheck,
@@ -67,6 +68,8 @@ class ServerArgs:
     after: tuple[pulumi.Resource, ...]
     monitoring_namespace: str | None = None
     """Where whoever reads the metrics runs."""
+    seen: Seen = UNSEEN
+    """What follows from somebody reading them."""
 
 
 class Server(pulumi.ComponentResource):
@@ -157,7 +160,8 @@ def _workload(
         supplemental_groups=device.groups,
         gpu=device.gpu,
         links=args.links,
-        ways=args.ways if api else (),
+        ways=(*(args.ways if api else ()), *args.seen.of(name)),
+        meets=args.seen.meets,
         egress=args.egress,
         ingress=(*(args.ingress if api else ()), *scrapers(ports, args.monitoring_namespace)),
         termination_grace=settings.termination_grace.seconds if api else 120,

@@ -31,6 +31,8 @@ class Task:
     """Of the schedule: a name of the time zone database."""
     deadline: int = 6 * 3600
     """Seconds after which a run has failed."""
+    follows_secrets: bool = False
+    """Of a task that runs once: whether it runs again when a secret changed that it was registered with."""
 
     def __post_init__(self) -> None:
         if not self.steps:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.monitoring_plan import Job
+from components.values import ImageRef
+from components.ways import PublishedPortSpec
 from components.workload import Port
 
 
@@ -61,3 +63,25 @@ class Watch:
     """File name -> dashboard as Grafana reads it; none makes none."""
     dashboard_labels: Mapping[str, str]
     """Labels that Grafana's sidecar selects by."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What a workload has more because somebody reads its numbers."""
+
+    meets: tuple[str, ...] = ()
+    """On one host: the network in which it meets whoever reads."""
+    ways: Mapping[str, tuple[PublishedPortSpec, ...]] = field(
+        default_factory=dict[str, tuple[PublishedPortSpec, ...]]
+    )
+    """On one host: published ports of numbers, by workload."""
+    exporter: ImageRef | None = None
+    """Another image of nginx's exporter than the table's."""
+
+    def of(self, workload: str) -> tuple[PublishedPortSpec, ...]:
+        """Published ports of a workload."""
+        return self.ways.get(workload, ())
+
+
+UNSEEN = Seen()
+"""Where nobody watches."""

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from components.backup import COPY_STEP, RESTORE_ONE
 from toolchain.failure import ToolchainError
 from toolchain.plugins.docker.connection import LONG_SECONDS, RefusedError
 from toolchain.plugins.docker.containers import demultiplexed
 from toolchain.plugins.values import Object, Value, as_object, as_text, dig
-from toolchain.restore import Request, said
+from toolchain.restore_request import COPY_STEP, RESTORE_ONE, Request, said
 from toolchain.tasks_docker import connected
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 
 NAME: Final = "restore-one"
-_TOKEN: Final = "immich.restore"
+_RUN: Final = "immich.restore"
 """Label with what tells this run's container from another's."""
 _POLL: Final = 0.5
 _HEARTBEAT: Final = 15.0
@@ -41,8 +40,8 @@ def run(wanted: Request, docker: Docker, env: Mapping[str, str], progress: Progr
         step = engine.found(f"/containers/immich-{wanted.stack}-{COPY_STEP}/json")
         if step is None:
             raise ToolchainError(
-                f"the stack {wanted.stack} is not up here, or was brought up before it had a target: there is no "
-                f"container immich-{wanted.stack}-{COPY_STEP} on {engine.address}. `make up STACK={wanted.stack}` makes it"
+                f"the stack {wanted.stack} is not up here, or was brought up before it had a target: {engine.address} "
+                f"has no container immich-{wanted.stack}-{COPY_STEP}. `make up STACK={wanted.stack}` makes it"
             )
         name, token = f"immich-{wanted.stack}-{NAME}", secrets.token_hex(8)
         _make_room(engine, name)
@@ -66,7 +65,7 @@ def body(step: Object, wanted: Request, token: str) -> Object:
         "Entrypoint": ["/bin/sh", RESTORE_ONE],
         "Cmd": [*wanted.arguments],
         "Healthcheck": {"Test": ["NONE"]},
-        "Labels": {"immich.stack": wanted.stack, "immich.workload": NAME, _TOKEN: token},
+        "Labels": {"immich.stack": wanted.stack, "immich.workload": NAME, _RUN: token},
         "HostConfig": {
             **{key: host[key] for key in _KEPT if key in host},
             "Mounts": mounts(step, wanted.media),
@@ -155,7 +154,7 @@ def _lines(engine: Engine, name: str) -> list[str]:
 
 def _remove(engine: Engine, name: str, token: str) -> None:
     live = engine.found(f"/containers/{name}/json")
-    if live is None or dig(live, "Config", "Labels", _TOKEN) != token:
+    if live is None or dig(live, "Config", "Labels", _RUN) != token:
         return  # nothing was made, or it is somebody else's
     if dig(live, "State", "Running") is True:
         engine.post(f"/containers/{name}/stop", seconds=_GRACE + 30, t=_GRACE)

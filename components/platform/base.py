@@ -9,8 +9,9 @@ import pulumi
 
 from components.platform.specs import CertificateSpec, DatabaseCluster, PublishedSecret
 from components.task import Task
+from components.watch import Watch
 from components.ways import Way
-from components.workload import VolumeRequest, Workload
+from components.workload import Port, VolumeRequest, Workload
 
 Values = Callable[[Sequence[str]], pulumi.Output[dict[str, str]]]
 """Secret values by config key, as one secret output."""
@@ -77,6 +78,14 @@ class Platform(Protocol):
 
     def cluster_address(self, name: str, namespace: str | None) -> str:
         """Host name of a database that an operator keeps, whether or not it was made already."""
+        ...
+
+    def copies(self, workload: str, port: Port, *, parent: pulumi.Resource) -> str:
+        """Host name that stands for the address of every copy of a workload at once."""
+        ...
+
+    def watch(self, watch: Watch, *, parent: pulumi.Resource) -> None:
+        """Tell the Prometheus operator what to read, and what to make of it."""
         ...
 
     def database_cluster(

@@ -197,6 +197,12 @@ class DatabaseCluster:
     archive: Archive | None
     monitoring_namespace: str | None = None
     """Where whoever reads the metrics runs."""
+    monitor_labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Labels that the cluster's Prometheus selects by."""
+    monitor_interval: str | None = None
+    """How often it reads; None is its own choice."""
+    queries: str | None = None
+    """What the operator asks the database for numbers beside its own queries: a file as postgres_exporter has it."""
     recovery: Recovery | None = None
     """What it is made from; None starts empty. It matters when the cluster is made and never again."""
     kept: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from components.settings.host import Host
     from components.settings.kubernetes import Kubernetes
     from components.settings.machine_learning import MachineLearning
+    from components.settings.monitoring import Monitoring
     from components.settings.proxy import Proxy
     from components.settings.secret_source import SecretSource
     from components.settings.server import Server
@@ -48,6 +49,8 @@ class Settings:
     """Where secrets come from."""
     upgrade: Upgrade
     """What a person says about an upgrade."""
+    monitoring: Monitoring
+    """Who watches."""
     docker: Docker | None = None
     """One host with a container engine, instead of a cluster."""
     backup: Backup | None = None
@@ -92,6 +95,7 @@ SECTIONS: Mapping[str, SectionSpec] = {
     "backup": SectionSpec("backup", "Backup", optional=True),
     "restore": SectionSpec("backup", "Restore", optional=True),
     "upgrade": SectionSpec("upgrade", "Upgrade"),
+    "monitoring": SectionSpec("monitoring", "Monitoring"),
     "capacity": SectionSpec("capacity", "Capacity", optional=True),
     "cloudflare": SectionSpec("cloudflare", "Cloudflare", optional=True),
     "app": SectionSpec("app", "AppConfig", optional=True),
@@ -111,6 +115,9 @@ SECRET_KEYS: Mapping[str, str] = {
     "backupRestPassword": "password at the rest-server",
     "backupRcloneConfig": "rclone's configuration file with the remote",
     "acmeDnsToken": "API token with DNS:Edit for the zone, for certbot",
+    "metricsPassword": "password of the database's role that exporters read numbers with",
+    "grafanaPassword": "password of Grafana's user admin",
+    "alertWebhookUrl": "address that alerts are sent to, which is a password in itself",
     "cloudflareApiToken": "API token of Cloudflare",
     "cloudflareTunnelCredentials": "credentials file (JSON) of a Cloudflare tunnel that exists",
     "cloudflareTunnelToken": "token of a Cloudflare tunnel that exists",

@@ -87,7 +87,7 @@ def _adapter(spec: SectionSpec) -> TypeAdapter[Any]:
 
 
 def _missing_secrets(config: Mapping[str, str], sections: Mapping[str, Any]) -> list[Problem]:
-    needed = ("secrets", "database", "cache", "backup", "app", "cloudflare", "proxy")
+    needed = ("secrets", "database", "cache", "backup", "app", "cloudflare", "proxy", "monitoring")
     if any(name not in sections for name in needed) or not isinstance(sections["secrets"], PulumiSecrets):
         return []
     wanted = wanted_secrets(*(sections[name] for name in needed[1:]))

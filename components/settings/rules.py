@@ -15,6 +15,7 @@ from components.settings.docker_rules import DOCKER_RULES
 from components.settings.door_rules import DOOR_CHECKS
 from components.settings.finding import Finding, Rule
 from components.settings.machine_learning import BundledMachineLearning
+from components.settings.monitoring_rules import MONITORING_RULES
 from components.settings.proxy import HttpRoute, PlainIngress, TraefikWay
 from components.settings.resources import DEFAULTS
 from components.settings.secret_source import ExternalSecrets
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from components.settings.host import Host
     from components.settings.kubernetes import Kubernetes
     from components.settings.machine_learning import MachineLearning
+    from components.settings.monitoring import Monitoring
     from components.settings.proxy import Proxy
     from components.settings.secret_source import SecretSource
     from components.settings.server import Server
@@ -43,6 +45,7 @@ RULES: list[Rule] = [
     *(Rule(("host", "proxy", "cloudflare"), check) for check in DOOR_CHECKS),
     *DOCKER_RULES,
     *BACKUP_RULES,
+    *MONITORING_RULES,
 ]
 
 
@@ -176,6 +179,9 @@ def cluster_has_a_name_of_its_own(database: Database) -> Iterator[Finding]:
         "proxy",
         "cloudflared",
         "certificates",
+        "prometheus",
+        "alertmanager",
+        "grafana",
     }
     if isinstance(database, CloudNativePg) and database.cluster_name in taken:
         yield Finding(
@@ -255,7 +261,7 @@ def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
             )
 
 
-@_rule("secrets", "database", "cache", "backup", "app", "cloudflare", "proxy")
+@_rule("secrets", "database", "cache", "backup", "app", "cloudflare", "proxy", "monitoring")
 def external_secrets_are_named(  # noqa: PLR0917 - one for each section
     secrets: SecretSource,
     database: Database,
@@ -264,11 +270,12 @@ def external_secrets_are_named(  # noqa: PLR0917 - one for each section
     app: AppConfig | None,
     cloudflare: Cloudflare | None,
     proxy: Proxy,
+    monitoring: Monitoring,
 ) -> Iterator[Finding]:
     """With an external store nothing is made at random, so each secret needs its item."""
     if not isinstance(secrets, ExternalSecrets):
         return
-    wanted = wanted_secrets(database, cache, backup, app, cloudflare, proxy)
+    wanted = wanted_secrets(database, cache, backup, app, cloudflare, proxy, monitoring)
     for key in wanted:
         if key not in secrets.values:
             yield Finding(

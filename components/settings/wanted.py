@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.settings.cache import BundledCache
-from components.settings.database import ExternalDatabase
+from components.settings.database import BundledDatabase, ExternalDatabase
+from components.settings.monitoring import BundledMonitoring
 from components.settings.tls import TlsAcme
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from components.settings.cache import Cache
     from components.settings.cloudflare import Cloudflare
     from components.settings.database import Database
+    from components.settings.monitoring import Monitoring
     from components.settings.proxy import Proxy
 
 
@@ -24,6 +26,7 @@ def wanted_secrets(  # noqa: PLR0917 - one for each section
     app: AppConfig | None,
     cloudflare: Cloudflare | None = None,
     proxy: Proxy | None = None,
+    monitoring: Monitoring | None = None,
 ) -> dict[str, bool]:
     """Config key of each secret that is needed, and whether it may be made at random where it is not given.
 
@@ -43,4 +46,10 @@ def wanted_secrets(  # noqa: PLR0917 - one for each section
     tls = proxy.tls if proxy is not None else None
     if isinstance(tls, TlsAcme) and tls.challenge == "dns-cloudflare":
         wanted["acmeDnsToken"] = False
+    if monitoring is not None and monitoring.kind != "none":
+        if isinstance(database, BundledDatabase):
+            wanted["metricsPassword"] = True
+        if isinstance(monitoring, BundledMonitoring):
+            wanted |= {"grafanaPassword": True} if monitoring.grafana is not None else {}
+            wanted |= {"alertWebhookUrl": False} if monitoring.notify is not None else {}
     return wanted

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REDACTED = "redacted"
 RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"
 REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage"
+CONTAINER = "docker:index/container:Container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,9 @@ def _computed(resource: Recorded) -> Mapping[str, Any]:
         return {"result": random_text(resource.name)}
     if resource.type == REMOTE_IMAGE:
         return {"imageId": image_id(str(resource.props["name"]))}
+    if resource.type == CONTAINER and resource.props.get("attach"):
+        # It has run, and ended well.
+        return {"exitCode": 0}
     return {}
 
 

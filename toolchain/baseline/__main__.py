@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from components.settings.machine_learning import BundledMachineLearning
 from components.upload_path import widest
 from toolchain.baseline import store
 from toolchain.baseline.measure import PICTURES, measure, session
@@ -53,7 +54,7 @@ def run(target: Target, *, pictures: int, as_json: bool) -> str:
             "with asset.upload, asset.view, asset.read and asset.delete, and job.read for the time of machine learning"
         )
     with session(target.wire, site(target, door), key) as opened:
-        found = measure(opened, pictures=pictures)
+        found = measure(opened, pictures=pictures, gpu=_has_gpu(target))
     if all(one.value is None for one in found):
         raise ToolchainError(f"Nothing could be measured by {door.url}: {found[0].what}")
     path = store.file(target.stack)
@@ -64,6 +65,11 @@ def run(target: Target, *, pictures: int, as_json: bool) -> str:
         return json.dumps(store.data(target.stack, found, before), indent=2)
     when = "" if before is None else f", {len(runs)} runs before, the last with {before.get('version')}"
     return f"{target.stack} by {door.url}{when}\n\n{store.table(found, before)}"
+
+
+def _has_gpu(target: Target) -> bool:
+    settings = target.settings.machine_learning
+    return isinstance(settings, BundledMachineLearning) and settings.backend != "cpu"
 
 
 def main() -> int:

@@ -264,7 +264,7 @@ def _stream(
             raise SendingTimeout(sent)
         try:
             connection.send(piece)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             # Who wants no more of it may have answered before closing.
             if line.answered(_EARLY):
                 return sent

@@ -19,8 +19,9 @@ from components.platform.specs import CertificateSpec, DatabaseCluster, Publishe
 from components.secret_text import SecretText
 from components.task import Task
 from components.values import ImageRef
+from components.watch import Watch
 from components.ways import PublishedPortSpec, TraefikSpec, Way
-from components.workload import ConfigFiles, SecretFiles, Storage, VolumeRequest, Workload
+from components.workload import ConfigFiles, Port, SecretFiles, Storage, VolumeRequest, Workload
 
 _DOCKER_DNS = "127.0.0.11"
 """The engine's name server as containers reach it; Podman's is at the gateway of each network."""
@@ -183,6 +184,16 @@ class DockerPlatform(pulumi.ComponentResource):
         """Not on one host: no operator is there."""
         del namespace
         raise ValueError(f"{name}: a host has no operator that keeps database clusters")
+
+    def copies(self, workload: str, port: Port, *, parent: pulumi.Resource) -> str:
+        """The name that all copies have: the engine gives the address of each."""
+        del port, parent
+        return self.address(workload)
+
+    def watch(self, watch: Watch, *, parent: pulumi.Resource) -> None:
+        """Not on one host: no operator is there."""
+        del parent
+        raise ValueError(f"{watch.stack}: a host has no Prometheus operator")
 
     def database_cluster(
         self, spec: DatabaseCluster, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource] = ()

@@ -14,6 +14,7 @@ BARMAN = "barman-cloud.cloudnative-pg.io"
 EXTENSIONS = ("vector", "vchord", "cube", "earthdistance")
 """What Immich needs and its role may not create (postgres-standalone.md): vchord needs vector, earthdistance cube."""
 _START_SECONDS = 1200
+_QUERIES_KEY = "queries.yaml"
 _RECOVERY_SECONDS = 24 * 3600
 """The most that a recovery may take: a base backup is copied, then every change since is applied."""
 
@@ -57,6 +58,9 @@ def pieces(spec: DatabaseCluster, secrets: Mapping[str, str]) -> list[Piece]:
         store = object_store(archive, secrets[archive.credentials])
         found.append(Piece(manifest=store, name=archive.name, after=needed, holds_data=True))
         needed = (*needed, "ObjectStore")
+    if spec.queries is not None:
+        found.append(Piece(manifest=queries(spec.queries), name=queries_name(spec)))
+        needed = (*needed, "ConfigMap")
     found += [
         Piece(
             manifest=cluster(spec, secrets[spec.credentials]),
@@ -127,6 +131,10 @@ def cluster(spec: DatabaseCluster, secret: str) -> Manifest:
             },
         },
     }
+    if spec.queries is not None:
+        body["monitoring"] = {
+            "customQueriesConfigMap": [{"name": queries_name(spec), "key": _QUERIES_KEY}],
+        }
     if spec.placement.priority_class is not None:
         body["priorityClassName"] = spec.placement.priority_class
     if spec.wal_size is not None:
@@ -260,11 +268,28 @@ def pod_monitor(spec: DatabaseCluster) -> Manifest:
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
-        "metadata": {},
+        "metadata": {"labels": dict(spec.monitor_labels)} if spec.monitor_labels else {},
         "spec": {
             "selector": {"matchLabels": {"cnpg.io/cluster": spec.name}},
-            "podMetricsEndpoints": [{"port": "metrics"}],
+            "podMetricsEndpoints": [
+                {"port": "metrics", **({"interval": spec.monitor_interval} if spec.monitor_interval else {})}
+            ],
         },
+    }
+
+
+def queries_name(spec: DatabaseCluster) -> str:
+    """Name of the ConfigMap with the queries."""
+    return f"{spec.name}-queries"
+
+
+def queries(text: str) -> Manifest:
+    """The ConfigMap with the queries; by its label the operator sees that it changed."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"labels": {"cnpg.io/reload": "true"}},
+        "data": {_QUERIES_KEY: text},
     }
 
 

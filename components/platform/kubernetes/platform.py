@@ -16,6 +16,7 @@ from components.platform.kubernetes import (
     cilium,
     cloudnative_pg,
     gateway_policies,
+    monitoring,
     network_policies,
     routes,
     secrets,
@@ -28,8 +29,9 @@ from components.platform.kubernetes.objects import Manifest, register
 from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
 from components.platform.specs import CertificateSpec, DatabaseCluster, LanAllowance, Peer, PublishedSecret
 from components.task import Task
+from components.watch import Watch
 from components.ways import IngressSpec, LoadBalancerSpec, PublishedPortSpec, RouteSpec, TraefikSpec, Way
-from components.workload import ConfigFiles, Mount, SecretFiles, VolumeRequest, Workload
+from components.workload import ConfigFiles, Mount, Port, SecretFiles, VolumeRequest, Workload
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,10 +204,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
     ) -> pulumi.Resource:
         """A CronJob, or a Job that the engine waits for until it has succeeded.
 
-        A Job runs again when its images, commands, settings or `revision`s change. Scripts and secrets that changed
-        are no reason: pods read them when they start, which is why `fingerprints` are not needed here.
+        A Job runs again when its images, commands, settings or `revision`s change. Scripts that changed are no
+        reason: pods read them when they start; nor are secrets, unless the task says so.
         """
-        del fingerprints
         others = [*self._workloads, *self._tasks]
         tasks.check(task, [one.name for one in others], self._access_modes)
         beside = tasks.neighbours(task, others, self._access_modes, self._options.server_volumes)
@@ -213,7 +214,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         mounts = [mount for step in task.steps for mount in step.mounts]
         context = PodContext(claims=self._claims, secrets=self._secrets, labels=self._labels(task.name))
         made = (
-            tasks.job(task, context, beside)
+            tasks.job(task, context, beside, (fingerprints or {}) if task.follows_secrets else {})
             if task.schedule is None
             else tasks.cron_job(task, task.schedule, context, beside)
         )
@@ -232,6 +233,17 @@ class KubernetesPlatform(pulumi.ComponentResource):
         if namespace is None:
             return f"{name}-rw"
         return f"{name}-rw.{namespace}.svc.{self._options.cluster_domain}"
+
+    def copies(self, workload: str, port: Port, *, parent: pulumi.Resource) -> str:
+        """A Service without an address of its own: its name stands for every pod, ready or not."""
+        name = f"{object_name(workload)}-{port.name}"
+        self._register(monitoring.headless(workload, port), name, workload, parent)
+        return name
+
+    def watch(self, watch: Watch, *, parent: pulumi.Resource) -> None:
+        """ServiceMonitors, a PrometheusRule, and dashboards as ConfigMaps."""
+        for piece in monitoring.pieces(watch, self._options.namespace):
+            self._register(piece.manifest, piece.name, piece.component, parent)
 
     def database_cluster(
         self, spec: DatabaseCluster, *, parent: pulumi.Resource, after: Sequence[pulumi.Resource] = ()

@@ -142,8 +142,12 @@ def cron_job(task: Task, schedule: str, context: PodContext, beside: Sequence[st
     }
 
 
-def job(task: Task, context: PodContext, beside: Sequence[str]) -> Manifest:
+def job(
+    task: Task, context: PodContext, beside: Sequence[str], secrets: Mapping[str, Any] | None = None
+) -> Manifest:
     """The Job, which the engine waits for. One that failed is made anew by the next update.
+
+    `secrets` are hashes of secrets by name: when one changes the Job is made anew, and so runs again.
 
     It is never removed after its end: the engine would take that for a change and run it again.
     """
@@ -151,7 +155,7 @@ def job(task: Task, context: PodContext, beside: Sequence[str]) -> Manifest:
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"annotations": {"pulumi.com/replaceUnready": "true"}},
-        "spec": _job_spec(task, context, beside),
+        "spec": _job_spec(task, context, beside, secrets),
     }
 
 
@@ -169,7 +173,9 @@ def kubernetes_schedule(text: str) -> str:
     return " ".join([*fields, ",".join(str(day) for day in sorted(days))])
 
 
-def _job_spec(task: Task, context: PodContext, beside: Sequence[str]) -> Manifest:
+def _job_spec(
+    task: Task, context: PodContext, beside: Sequence[str], secrets: Mapping[str, Any] | None = None
+) -> Manifest:
     return {
         "backoffLimit": 0,
         "activeDeadlineSeconds": task.deadline,
@@ -179,11 +185,11 @@ def _job_spec(task: Task, context: PodContext, beside: Sequence[str]) -> Manifes
                 {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
             ]
         },
-        "template": _pod(task, context, beside),
+        "template": _pod(task, context, beside, secrets or {}),
     }
 
 
-def _pod(task: Task, context: PodContext, beside: Sequence[str]) -> Manifest:
+def _pod(task: Task, context: PodContext, beside: Sequence[str], secrets: Mapping[str, Any]) -> Manifest:
     first = task.steps[0]
     volumes: dict[str, Manifest] = {}
     containers = [_step(step, volumes, context) for step in task.steps]
@@ -216,6 +222,7 @@ def _pod(task: Task, context: PodContext, beside: Sequence[str]) -> Manifest:
         }
     relaxations = _once(one for step in task.steps for one in step.relaxations)
     annotations: dict[str, Any] = {f"immich/revision-{name}": revision[name] for name in sorted(revision)}
+    annotations |= {f"immich/secret-{name}": secrets[name] for name in sorted(secrets)}
     return template(task.name, spec, relaxations, context, annotations)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from components.settings.model import Settings
@@ -161,6 +165,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         self.end_headers()
         self.wfile.write(content)
+        if refusal is not None:
+            self._linger()
+
+    def _linger(self) -> None:
+        """As nginx does: who still sends would otherwise lose the answer."""
+        self.wfile.flush()
+        self.connection.settimeout(0.3)
+        with contextlib.suppress(OSError):
+            while self.connection.recv(1 << 16):
+                continue
 
     do_GET = do_POST = do_DELETE = do_PUT = _answer  # noqa: N815
 
@@ -177,17 +191,43 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def answering(
-    replies: Replies, base: Target | None = None, *, refuse: Replies | None = None
+    replies: Replies,
+    base: Target | None = None,
+    *,
+    refuse: Replies | None = None,
+    certificate: Path | None = None,
 ) -> Generator[tuple[Target, list[Request]]]:
-    """A target whose doors lead to these replies, and what came; `refuse` is asked before a body is read."""
-    server = _Server(("127.0.0.1", 0), _Handler)
-    server.replies, server.refuse, server.seen = replies, refuse, []
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    there = ("127.0.0.1", server.server_port)
-    found = base or target()
-    places = {f"{one}:{port}": there for one in ("photos.example.com",) for port in (80, 443, 2283, 8443)}
+    """A target whose doors lead to these replies, and what came; `refuse` is asked before a body is read.
+
+    `certificate` is a folder with fullchain.pem and privkey.pem: then port 80 alone is plain HTTP.
+    """
+    seen: list[Request] = []
+    plain, secure = (_Server(("127.0.0.1", 0), _Handler) for _ in range(2))
+    for server in (plain, secure):
+        server.replies, server.refuse, server.seen = replies, refuse, seen
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate / "fullchain.pem", certificate / "privkey.pem")
+        secure.socket = context.wrap_socket(secure.socket, server_side=True)
+    for server in (plain, secure):
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    places = {f"photos.example.com:{port}": ("127.0.0.1", secure.server_port) for port in (443, 2283, 8443)}
+    places["photos.example.com:80"] = ("127.0.0.1", plain.server_port)
     try:
-        yield replace(found, wire=Wire(connect=places, seconds=2)), server.seen
+        yield replace(base or target(), wire=Wire(connect=places, seconds=2)), seen
     finally:
-        server.shutdown()
-        server.server_close()
+        for server in (plain, secure):
+            server.shutdown()
+            server.server_close()
+
+
+def make_certificate(folder: Path, name: str, days: int = 90) -> Path:
+    """The folder with a self-signed certificate for a name."""
+    folder.mkdir(exist_ok=True)
+    line = [
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        "-days", str(days), "-keyout", str(folder / "privkey.pem"), "-out", str(folder / "fullchain.pem"),
+        "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
+    ]  # fmt: skip
+    subprocess.run(line, check=True, capture_output=True)
+    return folder

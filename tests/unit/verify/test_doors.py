@@ -99,7 +99,16 @@ def test_another_release_fails_with_both_numbers() -> None:
     assert (check.outcome, check.found, check.expected[:5]) == ("fail", "3.3.1", "3.3.0")
 
 
-@pytest.mark.parametrize("reply", [Reply(200, b"<html>"), Reply(400), Reply(403), Reply(101)])
+NO_UPGRADES = (
+    Reply(200, b"<html>"),
+    Reply(200, headers={"Upgrade": "websocket"}),
+    Reply(400),
+    Reply(403),
+    Reply(101),
+)
+
+
+@pytest.mark.parametrize("reply", NO_UPGRADES)
 def test_anything_but_an_upgrade_is_no_websocket(reply: Reply) -> None:
     with answering(lambda _: reply) as (there, _):
         assert one(doors.websocket(there, there.doors[0]), "websocket").outcome == "fail"

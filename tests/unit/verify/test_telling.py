@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.verify.parts import Recorded, target
 from toolchain.failure import ToolchainError
-from toolchain.verify import runner
+from toolchain.verify import payload, runner
 from toolchain.verify.__main__ import arguments, connections, size
 from toolchain.verify.model import Check, data, exit_code, failed, passed, unchecked
 from toolchain.verify.payload import Form, padded, picture
@@ -113,6 +113,15 @@ def test_a_padded_picture_has_the_size_and_is_whole(more: int) -> None:
     assert len(found) == len(content) + (more if more >= 12 else 0)
     kinds = chunks(found)
     assert (kinds[0], kinds[-1], set(kinds[1:-1]) - {b"zzPd"}) == (b"IHDR", b"IEND", {b"IDAT"})
+
+
+@pytest.mark.parametrize("more", range(1000, 1060))
+def test_padding_of_several_chunks_has_the_size_as_well(more: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload, "_MOST", 1000)
+    content = picture(7)
+    found = b"".join(padded(content, len(content) + more))
+    assert len(found) == len(content) + more
+    assert set(chunks(found)) == {b"IHDR", b"IDAT", b"zzPd", b"IEND"}
 
 
 def chunks(content: bytes) -> list[bytes]:
