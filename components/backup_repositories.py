@@ -39,6 +39,8 @@ _PORT = 8080
 SECRET = "backup-files"
 FOLDER = "/run/secrets/backup"
 _RCLONE_FOLDER = "/run/secrets/rclone"
+_PAUSE = 30
+"""Seconds until a target that was away is asked again."""
 _WORK = "/tmp"
 _START_FOLDER = "/etc/immich-backup-rclone"
 
@@ -159,6 +161,7 @@ def rclone_files(settings: Backup) -> dict[str, str]:
         "secrets": _RCLONE_FOLDER,
         "folder": _START_FOLDER,
         "work": _WORK,
+        "pause": _PAUSE,
     }
     files = {"start.sh": render("backup-rclone.sh.j2", values)}
     files |= {f"known-hosts-{target.name}": f"{target.known_hosts.strip()}\n" for target in sftp}

@@ -184,7 +184,7 @@ class Immich(pulumi.ComponentResource):
         if settings.monitoring.kind != "none":
             from components.monitoring import Monitoring, MonitoringArgs
 
-            Monitoring(
+            monitoring = Monitoring(
                 MonitoringArgs(
                     platform=platform,
                     settings=settings,
@@ -197,6 +197,7 @@ class Immich(pulumi.ComponentResource):
                 ),
                 child,
             )
+            self.outputs = {**self.outputs, **monitoring.outputs}
         self.register_outputs({})
 
 

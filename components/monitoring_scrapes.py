@@ -198,10 +198,10 @@ def _immich(settings: Settings) -> Iterable[ScrapeTarget]:
     api = Port(name="metrics-api", number=metrics.api_port)
     background = Port(name="metrics-jobs", number=metrics.microservices_port)
     if not isinstance(workers, SplitWorkers):
-        yield ScrapeTarget(job="api", workload=SERVER, port=api)
-        yield ScrapeTarget(job="microservices", workload=SERVER, port=background)
+        yield ScrapeTarget(job="api", workload=SERVER, port=api, ways=True)
+        yield ScrapeTarget(job="microservices", workload=SERVER, port=background, ways=True)
         return
-    yield ScrapeTarget(job="api", workload=SERVER, port=api, copies=workers.api_replicas)
+    yield ScrapeTarget(job="api", workload=SERVER, port=api, copies=workers.api_replicas, ways=True)
     yield ScrapeTarget(
         job="microservices", workload=MICROSERVICES, port=background, copies=workers.microservices_replicas
     )
@@ -210,7 +210,7 @@ def _immich(settings: Settings) -> Iterable[ScrapeTarget]:
 def _parts(settings: Settings) -> Iterable[ScrapeTarget]:
     if settings.proxy.kind == "nginx":
         port = Port(name="metrics", number=EXPORTER_PORT)
-        yield ScrapeTarget(job="nginx", workload=PROXY, port=port, copies=settings.proxy.replicas)
+        yield ScrapeTarget(job="nginx", workload=PROXY, port=port, copies=settings.proxy.replicas, ways=True)
     tunnel = settings.cloudflare.tunnel if settings.cloudflare is not None else None
     if tunnel is not None:
         port = Port(name="metrics", number=PORTS["cloudflared"])

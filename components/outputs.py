@@ -26,6 +26,7 @@ def outputs(settings: Settings, stack: str, manifests: str | None) -> dict[str, 
         **_doors(settings),
         **_place(settings, stack, manifests),
         **recovery_outputs(settings, stack, capacity=settings.capacity),
+        **_monitoring(settings, stack),
     }
     unpinned = [str(image) for image in images(settings) if image.digest is None]
     if unpinned:
@@ -48,6 +49,14 @@ def _place(settings: Settings, stack: str, manifests: str | None) -> dict[str, o
     from components import outputs_kubernetes
 
     return outputs_kubernetes.outputs(settings, stack, manifests)
+
+
+def _monitoring(settings: Settings, stack: str) -> dict[str, object]:
+    if settings.monitoring.kind == "none":
+        return {}
+    from components import outputs_monitoring  # only stacks that somebody watches
+
+    return outputs_monitoring.outputs(settings, stack)
 
 
 def images(settings: Settings) -> list[ImageRef]:
@@ -75,6 +84,10 @@ def images(settings: Settings) -> list[ImageRef]:
         found.append(settings.cloudflare.tunnel.image or versions.cloudflared_image())
         if settings.proxy.metrics:
             found.append(versions.nginx_exporter_image())
+    if settings.monitoring.kind != "none":
+        from components import outputs_monitoring
+
+        found += outputs_monitoring.images(settings)
     return found
 
 

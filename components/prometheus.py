@@ -37,7 +37,8 @@ WEBHOOK = "alertWebhookUrl"
 _CONFIG = "/etc/immich-prometheus"
 _SECRET = "/run/secrets/monitoring"
 _GRAFANA_UID = 472
-_PORTS: Mapping[str, int] = {PROMETHEUS: 9090, ALERTMANAGER: 9093, GRAFANA: 3000}
+PORTS: Mapping[str, int] = {PROMETHEUS: 9090, ALERTMANAGER: 9093, GRAFANA: 3000}
+"""Where they listen."""
 
 Place = Callable[[ScrapeTarget], str]
 """Host and port of a target, as whoever reads it names them."""
@@ -114,7 +115,7 @@ def prometheus_files(
         "global": {"scrape_interval": interval, "evaluation_interval": interval},
         "rule_files": [f"{_CONFIG}/rules.yml"],
         "alerting": {
-            "alertmanagers": [{"static_configs": [{"targets": [f"{alertmanager}:{_PORTS[ALERTMANAGER]}"]}]}]
+            "alertmanagers": [{"static_configs": [{"targets": [f"{alertmanager}:{PORTS[ALERTMANAGER]}"]}]}]
         },
         "scrape_configs": [dict(one) for one in scrapes],
     }
@@ -138,7 +139,7 @@ def prometheus_workload(
             f"--storage.tsdb.retention.time={settings.retention}",
             f"--storage.tsdb.retention.size={most}B",
         ),
-        ports=(Port(name="web", number=_PORTS[PROMETHEUS]),),
+        ports=(Port(name="web", number=PORTS[PROMETHEUS]),),
         readiness=Health(
             check=HttpCheck(port="web", path="/-/ready", inside=wget("9090/-/ready")), startup_budget=300
         ),
@@ -149,7 +150,7 @@ def prometheus_workload(
         ),
         links=(
             *dict.fromkeys(reader(target) for target in targets),
-            Link(to=ALERTMANAGER, port=_PORTS[ALERTMANAGER], at=NETWORK),
+            Link(to=ALERTMANAGER, port=PORTS[ALERTMANAGER], at=NETWORK),
         ),
         meets=(NETWORK,),
         stateful=True,
@@ -199,7 +200,7 @@ def alertmanager_workload(settings: BundledMonitoring) -> Workload:
             # One of it has nobody to talk to.
             "--cluster.listen-address=",
         ),
-        ports=(Port(name="web", number=_PORTS[ALERTMANAGER]),),
+        ports=(Port(name="web", number=PORTS[ALERTMANAGER]),),
         readiness=Health(
             check=HttpCheck(port="web", path="/-/ready", inside=wget("9093/-/ready")), startup_budget=60
         ),
@@ -226,7 +227,7 @@ def grafana_files(prometheus: str, dashboards: Mapping[str, str]) -> dict[str, d
                 "uid": "prometheus",
                 "type": "prometheus",
                 "access": "proxy",
-                "url": f"http://{prometheus}:{_PORTS[PROMETHEUS]}",
+                "url": f"http://{prometheus}:{PORTS[PROMETHEUS]}",
                 "isDefault": True,
                 "editable": False,
             }
@@ -286,7 +287,7 @@ def grafana_workload(
             "GF_USERS_ALLOW_SIGN_UP": "false",
             "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": "/var/lib/immich-dashboards/overview.json",
         },
-        ports=(Port(name="web", number=_PORTS[GRAFANA]),),
+        ports=(Port(name="web", number=PORTS[GRAFANA]),),
         readiness=Health(
             check=HttpCheck(port="web", path="/api/health", inside=wget("3000/api/health")),
             startup_budget=180,
@@ -300,7 +301,7 @@ def grafana_workload(
             Scratch(path="/var/lib/grafana", size=Quantity("512Mi")),
             Scratch(path="/tmp", size=Quantity("64Mi")),
         ),
-        links=(Link(to=PROMETHEUS, port=_PORTS[PROMETHEUS], at=NETWORK),),
+        links=(Link(to=PROMETHEUS, port=PORTS[PROMETHEUS], at=NETWORK),),
         ways=ways,
         meets=(NETWORK,),
         way_out=WAY_OUT,

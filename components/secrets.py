@@ -23,6 +23,8 @@ class Secrets(pulumi.ComponentResource):
     ) -> None:
         """`wanted`: config key -> whether it may be made at random."""
         super().__init__("immich:index:Secrets", "secrets", {}, opts)
+        self.external = external
+        """Whether an external store has them, and no value is known here."""
         self._values: dict[str, pulumi.Output[str]] = {}
         self._fingerprint_key: pulumi.Output[str] | None = None
         if not external:

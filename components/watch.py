@@ -25,6 +25,8 @@ class ScrapeTarget:
     """Parameters of the request, such as which collectors of node_exporter are asked."""
     copies: int = 1
     """Copies of the workload, each of which is read."""
+    ways: bool = False
+    """Whether ways in may lead to the workload, which then has several Services on a cluster."""
     listen: int | None = None
     """On one host: the port of the address at which it is published; None publishes none."""
 

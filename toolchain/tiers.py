@@ -23,12 +23,47 @@ from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT, VENV_PYTHON
 from toolchain.progress import run_visibly, warn
 
-ORDER: Final = ("unit", "policy", "engine", "cluster", "edge", "docker", "data")
+ORDER: Final = ("unit", "policy", "engine", "cluster", "edge", "docker", "data", "monitoring")
 """Cheapest first."""
 
 _NO_TESTS: Final = 5  # pytest's exit code when it collected nothing
-_WORKERS: Final = {"cluster": "2", "docker": "2", "edge": "2", "data": "2"}
+_WORKERS: Final = {"cluster": "2", "docker": "2", "edge": "2", "data": "2", "monitoring": "2"}
 """xdist workers of tiers whose tests start servers; the others take one a core."""
+_POSTGRESQL: Final = ("/usr/lib/postgresql/*/bin/initdb", "postgresql")
+_PACKAGES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
+    "edge": (("nginx", "nginx"),),
+    # The images of that tier are made of Debian's packages, which its own builder downloads.
+    "docker": (
+        ("dockerd", "docker.io"),
+        ("ip", "iproute2"),
+        ("iptables", "iptables"),
+        ("openssl", "openssl"),
+    ),
+    "cluster": (("etcd", "etcd-server"),),
+    "data": (
+        _POSTGRESQL,
+        ("restic", "restic"),
+        ("rclone", "rclone"),
+        ("zstd", "zstd"),
+        ("busybox", "busybox"),
+        ("faketime", "faketime"),
+        ("/usr/sbin/sshd", "openssh-server"),
+        ("/usr/lib/*/libnss_wrapper.so", "libnss-wrapper"),
+    ),
+    "monitoring": (
+        _POSTGRESQL,
+        ("redis-server", "redis-server"),
+        ("nginx", "nginx"),
+        ("openssl", "openssl"),
+        ("promtool", "prometheus"),
+        ("prometheus-postgres-exporter", "prometheus-postgres-exporter"),
+        ("prometheus-redis-exporter", "prometheus-redis-exporter"),
+        ("prometheus-nginx-exporter", "prometheus-nginx-exporter"),
+        ("prometheus-node-exporter", "prometheus-node-exporter"),
+        ("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
+    ),
+}
+"""Tier -> program, or a pattern for a file, and Debian's package that has it."""
 _BY_FILE: Final = frozenset({"docker"})
 """Tiers whose files each deploy a stack that their tests share: a file stays with one worker."""
 
@@ -63,16 +98,14 @@ def tiers(tests: Path = ROOT / "tests") -> list[str]:
 def provide(wanted: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
     """Install or build what the tiers need, where that is possible without a question; gives their environment."""
     env = environment.full(environ)
-    if "edge" in wanted:
-        _provide_package("nginx", "nginx")
-    if "docker" in wanted:
-        # The images of that tier are made of Debian's packages, which its own builder downloads.
-        for program, package in (
-            ("dockerd", "docker.io"), ("ip", "iproute2"), ("iptables", "iptables"), ("openssl", "openssl"),
-        ):  # fmt: skip
-            _provide_package(program, package)
+    packages = {
+        package: None
+        for tier in wanted
+        for program, package in _PACKAGES.get(tier, ())
+        if not _is_there(program)
+    }
+    _provide_packages(list(packages))
     if "cluster" in wanted:
-        _provide_package("etcd", "etcd-server")
         _provide_cluster(env)
         folder = crds.find(env)
         if folder is None:
@@ -82,15 +115,24 @@ def provide(wanted: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]
     return env
 
 
-def _provide_package(program: str, package: str) -> None:
-    if shutil.which(program) or shutil.which("apt-get") is None or os.geteuid() != 0:
+def _is_there(program: str) -> bool:
+    if program.startswith("/"):
+        return any(Path("/").glob(program.removeprefix("/")))
+    return shutil.which(program) is not None
+
+
+def _provide_packages(packages: Sequence[str]) -> None:
+    if not packages or shutil.which("apt-get") is None or os.geteuid() != 0:
         return
     # A package script must not start the service: tests start their own.
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     try:
         run_visibly("updating apt's lists", ["apt-get", "update", "-qq"], env=env, timeout=300)
         run_visibly(
-            f"installing {package}", ["apt-get", "install", "-y", "-qq", package], env=env, timeout=300
+            f"installing {', '.join(packages)}",
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+            env=env,
+            timeout=900,
         )
     except ToolchainError as error:
         warn(str(error))  # the tier says by name what it lacks

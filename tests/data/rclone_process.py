@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -27,9 +29,10 @@ class Rclone:
     ) -> None:
         directory.mkdir()
         self.directory = directory
-        (self.port,) = free_ports(1)
+        names = [*(sftp or {}), *(folders or {})]
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         targets: list[SftpTarget] = []
-        upstreams: list[str] = []
+        served: list[tuple[str, int, str]] = []
         for name, server in (sftp or {}).items():
             targets.append(
                 SftpTarget.model_validate(
@@ -46,31 +49,30 @@ class Rclone:
                     by_name=False,
                 )
             )
-            upstreams.append(f"{name}=sftp-{name}:{server.files}")
+            served.append((name, self.ports[name], f"sftp-{name}:{server.files}"))
             shutil.copy(server.key, directory / "ssh-key")
             (directory / f"known-hosts-{name}").write_text(f"{server.known_hosts}\n")
         remotes = ""
         for name, folder in (folders or {}).items():
             remotes += f"[given-{name}]\ntype = local\n"
-            upstreams.append(f"{name}=given-{name}:{folder}")
+            served.append((name, self.ports[name], f"given-{name}:{folder}"))
         work = directory / "work"
         work.mkdir()
         (directory / "rclone.conf").write_text(remotes)
         values: dict[str, Any] = {
             "sftp": targets,
             "given": bool(folders),
-            "upstreams": " ".join(upstreams),
+            "served": served,
             "secrets": directory,
             "folder": directory,
             "work": work,
-            "port": self.port,
+            "pause": 1,
         }
         # In a container it listens for others; here for this machine alone.
         script = render("backup-rclone.sh.j2", values)
-        assert f"--addr :{self.port}" in script
-        (directory / "start.sh").write_text(
-            script.replace(f"--addr :{self.port}", f"--addr 127.0.0.1:{self.port}")
-        )
+        everywhere = '--addr ":$2"'
+        assert everywhere in script
+        (directory / "start.sh").write_text(script.replace(everywhere, '--addr "127.0.0.1:$2"'))
         self._process: subprocess.Popen[bytes] | None = None
         self.log = directory / "log"
 
@@ -85,10 +87,10 @@ class Rclone:
 
     def repository(self, name: str) -> Repository:
         """As restic reaches a target."""
-        return Repository(name=name, url=f"rest:http://127.0.0.1:{self.port}/{name}/")
+        return Repository(name=name, url=f"rest:http://127.0.0.1:{self.ports[name]}/")
 
-    def start(self) -> None:
-        """Start it and wait for its port."""
+    def start(self, *waited: str) -> None:
+        """Start it and wait for the ports of targets, of all where none is named: one that is away opens none."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", "sh", str(self.directory / "start.sh")],
@@ -97,11 +99,17 @@ class Rclone:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_for_port(self.port, self._process, self.log)
+        self.wait(*(waited or self.ports))
+
+    def wait(self, *names: str) -> None:
+        """Wait until these targets are served."""
+        assert self._process is not None
+        for name in names:
+            wait_for_port(self.ports[name], self._process, self.log)
 
     def stop(self) -> None:
         """End it at once."""
         if self._process is not None:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None

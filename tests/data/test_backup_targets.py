@@ -96,13 +96,33 @@ def test_a_first_run_makes_no_repository_on_a_server_that_is_away(
     assert list(near.files.iterdir()) == []
 
 
+def test_a_server_that_is_away_when_rclone_starts_takes_no_other_target_with_it_and_is_asked_again(
+    place: Place, rclone: Rclone, servers: tuple[SftpServer, SftpServer]
+) -> None:
+    near, _ = servers
+    for server in servers:
+        shutil.copytree(place.made(server.directory.name).url, server.files, dirs_exist_ok=True)
+    rclone.stop()
+    near.stop()
+    rclone.start("far", "disk")
+    plan = place.plan(None, rclone.repository("near"), rclone.repository("far"))
+    ran = place.start(impatient(plan), "ash").ended()
+    assert ran.code == 1
+    assert place.status("copy-near")["verdict"] == "target-gone", ran.output
+    assert place.status("copy-far")["verdict"] == "ok", ran.output
+    near.start()
+    rclone.wait("near")
+    ran = place.copy(plan)
+    assert ran.code == 0, ran.output
+
+
 def test_rclone_that_is_away_has_its_verdict(place: Place, rclone: Rclone) -> None:
     rclone.stop()
     ran = place.copy(place.plan(None, rclone.repository("far")))
     assert ran.code == 1
     status = place.status("copy-far")
     assert status["verdict"] == "target-gone"
-    assert f"127.0.0.1:{rclone.port}" in status["message"]
+    assert f"127.0.0.1:{rclone.ports['far']}" in status["message"]
 
 
 def test_a_server_with_another_key_is_not_talked_to(

@@ -17,8 +17,9 @@ What differs from the repository's settings, so that a stack can run here (`sett
 images (stand-ins, unless IMMICH_REAL_IMAGES=1); folders of the host, which are below `stack.folder`; addresses of
 published ports other than 127.0.0.1 and 0.0.0.0, which become the test network's; GPUs, and locked memory where this
 machine does not permit it, which are left out; the seconds between health checks, except those of `home` under its own
-name; the certificate of `heartbeat` from files instead of Let's Encrypt; Docker without SELinux instead of Podman with
-it for `homelab`. Folders of the host belong to the server's user from the start, as the stack files tell.
+name; the certificate of `heartbeat` from files instead of Let's Encrypt; who watches, which is left out; Docker without
+SELinux instead of Podman with it for `homelab`. Folders of the host belong to the server's user from the start, as the
+stack files tell.
 """
 
 from __future__ import annotations
@@ -109,6 +110,8 @@ def settings_for(
     for name, choice in (("server", "acceleration"), ("machineLearning", "backend")):
         for left_out in (choice, "gpu"):
             sections[name].pop(left_out, None)
+    # test_monitoring.py brings it up; here it would be a dozen containers more.
+    sections.pop("monitoring", None)
     if not _can_lock_memory():
         sections["machineLearning"].pop("lockMemory", None)
     _folders(sections, folder)

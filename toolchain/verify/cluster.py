@@ -77,11 +77,8 @@ class KubernetesCluster:
             context=self._context,
         )
 
-    def logs(self, unit: Unit, *, since: float | None = None, lines: int = 5000) -> str:
+    def logs(self, unit: Unit, *, lines: int = 2000) -> str:
         query = {"tailLines": str(lines)}
-        if since is not None:
-            moment = datetime.datetime.fromtimestamp(since, datetime.UTC)
-            query["sinceTime"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         if (main := self._main_container(unit)) is not None:
             query["container"] = main
         path = f"{self._cluster.client.path(_POD, self._cluster.namespace, unit.name)}/log"

@@ -118,15 +118,9 @@ class DockerHost:
             raise RunningError(f"no command can be run in {unit.name}: {_said(error)}") from None
         return int(-1 if code is None else code), output.decode(errors="replace")
 
-    def logs(self, unit: Unit, *, since: float | None = None, lines: int = 5000) -> str:
+    def logs(self, unit: Unit, *, lines: int = 2000) -> str:
         try:
-            text = self._client.logs(
-                unit.name,
-                stdout=True,
-                stderr=True,
-                tail=lines,
-                since=int(since) if since is not None else None,
-            )
+            text = self._client.logs(unit.name, stdout=True, stderr=True, tail=lines)
         except (DockerException, RequestException) as error:
             raise RunningError(f"the log of {unit.name} cannot be read: {_said(error)}") from None
         return text.decode(errors="replace")

@@ -61,8 +61,8 @@ class Running(Protocol):
         """Run a command in a container: exit code and output."""
         ...
 
-    def logs(self, unit: Unit, *, since: float | None = None, lines: int = 5000) -> str:
-        """The end of its log, from a time on (seconds since 1970) where one is given."""
+    def logs(self, unit: Unit, *, lines: int = 2000) -> str:
+        """The end of its log. Not from a time on: clocks of two machines differ."""
         ...
 
     def openings(self) -> Sequence[Opening]:

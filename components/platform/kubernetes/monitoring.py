@@ -1,4 +1,4 @@
-"""What a Prometheus operator and Grafana's sidecar read: ServiceMonitor, PrometheusRule, ConfigMaps. Pure."""
+"""What a Prometheus operator and Grafana's sidecar read: monitors, a PrometheusRule, ConfigMaps. Pure."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def pieces(watch: Watch, namespace: str) -> Iterator[Piece]:
     for target in watch.targets:
         by_workload.setdefault(target.workload, []).append(target)
     for workload, several in by_workload.items():
-        monitor = service_monitor(
-            workload, [scrape(one, watch) for one in several], watch=watch, namespace=namespace
-        )
+        make = pod_monitor if any(one.ways for one in several) else service_monitor
+        endpoints = [scrape(one, watch) for one in several]
+        monitor = make(workload, endpoints, watch=watch, namespace=namespace)
         yield Piece(manifest=monitor, name=object_name(workload), component=workload)
     if watch.prober is not None and watch.probes:
         asked = [probe(one, watch.prober, watch) for one in watch.probes]
@@ -52,17 +52,22 @@ def pieces(watch: Watch, namespace: str) -> Iterator[Piece]:
 def service_monitor(
     workload: str, endpoints: Sequence[Manifest], *, watch: Watch, namespace: str
 ) -> Manifest:
-    """What is read of the pods of one workload."""
+    """What is read of the one Service of a workload."""
     return {
         "apiVersion": GROUP,
         "kind": "ServiceMonitor",
         "metadata": {"labels": dict(watch.labels)},
-        "spec": {
-            # One Service of a workload may have several ports, of which each is named below.
-            "selector": {"matchLabels": {**selector(workload), "app.kubernetes.io/instance": watch.stack}},
-            "namespaceSelector": {"matchNames": [namespace]},
-            "endpoints": list(endpoints),
-        },
+        "spec": {**_chosen(workload, watch, namespace), "endpoints": list(endpoints)},
+    }
+
+
+def pod_monitor(workload: str, endpoints: Sequence[Manifest], *, watch: Watch, namespace: str) -> Manifest:
+    """What is read of the pods of a workload: of its Services those for ways in do not have every port."""
+    return {
+        "apiVersion": GROUP,
+        "kind": "PodMonitor",
+        "metadata": {"labels": dict(watch.labels)},
+        "spec": {**_chosen(workload, watch, namespace), "podMetricsEndpoints": list(endpoints)},
     }
 
 
@@ -126,6 +131,13 @@ def headless(workload: str, port: Port) -> Manifest:
             "selector": selector(workload),
             "ports": [{"name": port.name, "port": port.number, "targetPort": port.name, "protocol": "TCP"}],
         },
+    }
+
+
+def _chosen(workload: str, watch: Watch, namespace: str) -> Manifest:
+    return {
+        "selector": {"matchLabels": {**selector(workload), "app.kubernetes.io/instance": watch.stack}},
+        "namespaceSelector": {"matchNames": [namespace]},
     }
 
 

@@ -241,7 +241,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         return name
 
     def watch(self, watch: Watch, *, parent: pulumi.Resource) -> None:
-        """ServiceMonitors, a PrometheusRule, and dashboards as ConfigMaps."""
+        """Monitors, a PrometheusRule, and dashboards as ConfigMaps."""
         for piece in monitoring.pieces(watch, self._options.namespace):
             self._register(piece.manifest, piece.name, piece.component, parent)
 

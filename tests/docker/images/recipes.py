@@ -31,6 +31,11 @@ class Recipe:
         return hash(self.tag)
 
 
+def _exporter(package: str, *, asks_itself: bool) -> Base:
+    """Debian's program; `asks_itself` where the real image has wget to check itself with."""
+    return Base((*_SHELL, package, "busybox-static")) if asks_itself else Base((package,))
+
+
 _POSTGRES: Final = str(versions.database_images("bundled")["14", "0.4.3"])
 
 RECIPES: Final[Mapping[str, Recipe]] = {
@@ -76,5 +81,45 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         Base(("busybox-static", "rclone", "ca-certificates")),
         "rclone-debian:1.60",
         str(versions.rclone_image()),
+    ),
+    "prometheus": Recipe(
+        _exporter("prometheus", asks_itself=True),
+        "prometheus-debian:2.42",
+        str(versions.monitoring_image("prometheus")),
+    ),
+    "alertmanager": Recipe(
+        _exporter("prometheus-alertmanager", asks_itself=True),
+        "alertmanager-debian:0.25",
+        str(versions.monitoring_image("alertmanager")),
+    ),
+    "volume-exporter": Recipe(
+        _exporter("prometheus-node-exporter", asks_itself=True),
+        "node-exporter-debian:1.5",
+        str(versions.monitoring_image("volumes")),
+    ),
+    "door-exporter": Recipe(
+        _exporter("prometheus-blackbox-exporter", asks_itself=True),
+        "blackbox-exporter-debian:0.23",
+        str(versions.monitoring_image("doors")),
+    ),
+    "postgres-exporter": Recipe(
+        _exporter("prometheus-postgres-exporter", asks_itself=True),
+        "postgres-exporter-debian:0.11",
+        str(versions.monitoring_image("postgres")),
+    ),
+    "valkey-exporter": Recipe(
+        _exporter("prometheus-redis-exporter", asks_itself=False),
+        "redis-exporter-debian:1.45",
+        str(versions.monitoring_image("valkey")),
+    ),
+    "nginx-exporter": Recipe(
+        _exporter("prometheus-nginx-exporter", asks_itself=False),
+        "nginx-exporter-debian:0.11",
+        str(versions.nginx_exporter_image()),
+    ),
+    "grafana": Recipe(
+        Base((*_SHELL, "python3", "python3-yaml", "tini", "busybox-static")),
+        "grafana-standin:13",
+        str(versions.monitoring_image("grafana")),
     ),
 }

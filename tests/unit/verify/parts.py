@@ -78,7 +78,7 @@ class Recorded:
             raise RunningError("no command can be run here")
         return self.commands(unit.workload, command)
 
-    def logs(self, unit: Unit, *, since: float | None = None, lines: int = 5000) -> str:
+    def logs(self, unit: Unit, *, lines: int = 2000) -> str:
         return self.log if isinstance(self.log, str) else self.log(unit)
 
     def openings(self) -> Sequence[Opening]:

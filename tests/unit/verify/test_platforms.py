@@ -161,10 +161,9 @@ def test_logs_and_questions_go_by_the_api_server() -> None:
         ),
     }
     found, api = cluster(paths, Pod=[pod("server", RUNS)])
-    assert found.logs(only(found), since=1_795_255_200) == "a line"
+    assert found.logs(only(found)) == "a line"
     assert api.asked[0][1] == {
-        "tailLines": "5000",
-        "sinceTime": "2026-11-21T10:00:00Z",
+        "tailLines": "2000",
         "container": "server",
     }
     assert found.ask("server", 2283, "/api/server/ping") == (200, '{"res":"pong"}')

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.verify.parts import Reply, Request, answering, make_certificate, target
+from tests.unit.verify.parts import Replies, Reply, Request, answering, make_certificate, target
 from tests.unit.verify.test_doors import one, well
 from toolchain.verify.checks import doors, uploads
 from toolchain.verify.checks.doors import site
@@ -25,11 +25,8 @@ DAY = 86_400
 def https(tls: dict[str, Any] | None = None, **options: Any) -> Target:
     """A door where nginx has the certificate itself."""
     files = {"kind": "files", "folder": "/etc/letsencrypt", "certificate": "a.pem", "key": "b.pem"}
-    found = target(
-        options=Options(**options),
-        host={"name": NAME, "https": True, "port": None},
-        proxy={"expose": [WAY], "tls": tls or files},
-    )
+    host = {"name": NAME, "https": True, "port": None}
+    found = target(options=Options(**options), host=host, proxy={"expose": [WAY], "tls": tls or files})
     return replace(found, now=time.time)
 
 
@@ -99,13 +96,13 @@ def test_no_tls_at_all_is_told_as_such() -> None:
     assert (check.outcome, check.found.startswith("no TLS there")) == ("fail", True), check
 
 
-def leads(location: str, status: int = 308) -> Any:
-    def reply(request: Request) -> Reply | None:
-        plain = request.headers["host"].endswith(":80") or not request.headers.get("x-tls")
-        del plain
-        return Reply(status, headers={"Location": location}) if next(turns) == "plain" else well(request)
+def leads(location: str, status: int) -> Replies:
+    """The first request is that by plain http."""
+    turns = iter([True])
 
-    turns: Iterator[str] = iter(["plain", "tls", "tls"])
+    def reply(request: Request) -> Reply | None:
+        return Reply(status, headers={"Location": location}) if next(turns, False) else well(request)
+
     return reply
 
 
@@ -124,10 +121,9 @@ def leads(location: str, status: int = 308) -> Any:
 def test_plain_http_leads_to_immich_by_https(location: str, status: int, outcome: str, trusted: Path) -> None:
     with answering(leads(location, status), https(), certificate=trusted) as (there, _):
         # Nobody is at a port that no test listens at.
-        there = replace(
-            there, wire=replace(there.wire, connect={**there.wire.connect, f"{NAME}:8444": ("127.0.0.1", 1)})
-        )
-        check = one(doors.redirect(there, there.doors[0]), "redirect")
+        nobody = {**there.wire.connect, f"{NAME}:8444": ("127.0.0.1", 1)}
+        asked = replace(there, wire=replace(there.wire, connect=nobody))
+        check = one(doors.redirect(asked, asked.doors[0]), "redirect")
     assert check.outcome == outcome, check
 
 

@@ -44,27 +44,23 @@ def limits(target: Target, door: Door) -> list[Check]:
     under, over = limit - _MARGIN, limit + _MARGIN
     small = _declared(target, door, under)
     if isinstance(small, str):
-        why = f"{readable(under)} was announced, and {small}: the hop waits for the whole body"
+        why = f"{shown(under)} was announced, and {small}: the hop waits for the whole body"
         return [unchecked(name, about, why, "With a key it is sent as well")]
     if small.status == 413:
-        return [
-            failed(name, about, f"413 to an upload of {readable(under)}", f"up to {readable(limit)}", fix)
-        ]
+        return [failed(name, about, f"413 to an upload of {shown(under)}", f"up to {shown(limit)}", fix)]
     if small.status not in {401, 403}:
         return [failed(name, about, f"{small.status} {small.text} to an upload without a key", "401", fix)]
     large = _declared(target, door, over)
     if isinstance(large, str):
-        return [
-            unchecked(name, about, f"{readable(under)} comes in; {readable(over)} was announced, and {large}")
-        ]
+        return [unchecked(name, about, f"{shown(under)} comes in; {shown(over)} was announced, and {large}")]
     if large.status != 413:
         return [
             failed(
-                name, about, f"{large.status} to an upload of {readable(over)}", f"413 over {readable(limit)}",
+                name, about, f"{large.status} to an upload of {shown(over)}", f"413 over {shown(limit)}",
                 "The door is wider than its table says: a hop was changed by hand, or `make up` was not run",
             )
         ]  # fmt: skip
-    return [passed(name, about, f"{readable(limit)}: just under comes in, just over gets 413")]
+    return [passed(name, about, f"{shown(limit)}: just under comes in, just over gets 413")]
 
 
 def _declared(target: Target, door: Door, size: int) -> Answer | str:
@@ -89,7 +85,7 @@ def upload(target: Target, door: Door) -> list[Check]:
         ]  # fmt: skip
     size, note = wanted(door, options.size)
     form = Form(name=f"immich-verify-{secrets.token_hex(8)}.png", content=_picture(), size=size)
-    expected = f"201 to {readable(size)}"
+    expected = f"201 to {shown(size)}"
     began = time.monotonic()
     try:
         answer = target.wire.send(
@@ -104,16 +100,16 @@ def upload(target: Target, door: Door) -> list[Check]:
             until=None if options.size is not None else began + SECONDS,
         )
     except SendingTimeout as error:
-        why = f"{error.sent / 1e6:.0f} MB of {readable(size)} were sent in {SECONDS:.0f} s, which is no fault"
+        why = f"{error.sent / 1e6:.0f} MB of {shown(size)} were sent in {SECONDS:.0f} s, which is no fault"
         return [
             unchecked(name, about, why, "Give --size: a smaller one, or the same, which may take its time")
         ]
     except WireError as error:
-        return [failed(name, about, f"{readable(size)}: {error}", expected, _fix(target))]
+        return [failed(name, about, f"{shown(size)}: {error}", expected, _fix(target))]
     took = max(time.monotonic() - began, 0.001)
     limit = door.largest_upload
     if limit is not None and form.length > limit and answer.status == 413:
-        return [passed(name, about, f"413 to {readable(size)}, which is more than the door takes")]
+        return [passed(name, about, f"413 to {shown(size)}, which is more than the door takes")]
     if answer.status != 201:
         return [failed(name, about, f"{answer.status} {answer.text}", expected, _fix(target, answer.status))]
     speed = f"{form.length / took / 1e6:.0f} MB/s"
@@ -121,11 +117,11 @@ def upload(target: Target, door: Door) -> list[Check]:
     if left is not None:
         return [
             failed(
-                name, about, f"{readable(size)} was taken, but its removal: {left}", "it is removed again",
+                name, about, f"{shown(size)} was taken, but its removal: {left}", "it is removed again",
                 f"Remove {form.name} in Immich; the key needs the permission asset.delete",
             )
         ]  # fmt: skip
-    return [passed(name, about, f"{readable(size)}{note} in {took:.1f} s ({speed}), removed again")]
+    return [passed(name, about, f"{shown(size)}{note} in {took:.1f} s ({speed}), removed again")]
 
 
 def wanted(door: Door, chosen: int | None) -> tuple[int, str]:
@@ -136,8 +132,14 @@ def wanted(door: Door, chosen: int | None) -> tuple[int, str]:
     if limit is None:
         return _UNLIMITED, ""
     if limit - _MARGIN > MOST:
-        return MOST, f" (the door takes {readable(limit)}; more with --size)"
+        return MOST, f" (the door takes {shown(limit)}; more with --size)"
     return limit - _MARGIN, ""
+
+
+def shown(count: int) -> str:
+    """Bytes with no more digits than a person reads."""
+    exact = readable(count)
+    return exact if len(exact) <= 8 else f"{count / 1e6:.1f} MB"
 
 
 def remove(target: Target, door: Door, answer: Answer) -> str | None:
