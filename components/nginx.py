@@ -11,6 +11,7 @@ from components.listeners import CLOUDFLARE_RANGES, STATUS_PORT, Listener
 from components.server import NAME as SERVER
 from components.server import PORT as SERVER_PORT
 from components.settings.proxy import Proxy as ProxySettings
+from components.settings.proxy import PublishedPort
 from components.sizing import healthy, placement, resources, whole_cores
 from components.templates import render
 from components.values import ImageRef, Quantity
@@ -134,6 +135,7 @@ def configuration(settings: ProxySettings, found: Sequence[Listener], where: Sur
     server_variable = where.resolver is not None and where.version < (1, 27, 3)
     values: dict[str, object] = {
         "listeners": found,
+        "https_port": _shown_port(settings),
         "behind_cloudflare": [one.name for one in found if one.behind_cloudflare],
         "cloudflare": CLOUDFLARE_RANGES,
         "tls": any(one.tls_port is not None for one in found),
@@ -163,6 +165,16 @@ def configuration(settings: ProxySettings, found: Sequence[Listener], where: Sur
         "locations.conf": render("nginx-locations.conf.j2", values),
         "proxied.conf": render("nginx-proxied.conf.j2", values),
     }
+
+
+def _shown_port(settings: ProxySettings) -> str:
+    """What a redirect to https adds to the name: `:8443` where the port of the host is not 443."""
+    ports = [
+        way.listen(tls=True)
+        for way in settings.expose
+        if isinstance(way, PublishedPort) and way.redirect_from is not None and not way.trusted_sources
+    ]
+    return f":{ports[0]}" if settings.tls is not None and ports and ports[0] != 443 else ""
 
 
 def workload(

@@ -208,7 +208,7 @@ class Client:
         try:
             answer = as_object(plain(json.loads(body)))
         except ValueError:
-            answer = Object(message=body.strip())
+            answer = {"message": body.strip()}
         raise self._error(response.status, answer)
 
     def _send(self, method: str, url: str, headers: dict[str, str], body: str | None) -> BaseHTTPResponse:
