@@ -134,7 +134,7 @@ def _follow(cluster: Cluster, job: Object, pause: float, tell: Callable[[str], N
     began = spoken = time.monotonic()
     while True:
         pod = next(iter(cluster.pods(job)), None)
-        state = _state(pod) if pod is not None else Object()
+        state = _state(pod) if pod is not None else {}
         if pod is not None and {"running", "terminated"} & state.keys():
             # Read after the state: what has ended has said everything.
             lines = cluster.log(pod, COPY_STEP, _LINES) or []
@@ -174,8 +174,8 @@ def _judge(cluster: Cluster, name: str) -> None:
 
 def _state(pod: Object) -> Object:
     statuses = _list(as_object(pod.get("status")), "containerStatuses")
-    found = next((one for one in statuses if one.get("name") == COPY_STEP), Object())
-    return as_object(found.get("state"))
+    found = next((one for one in statuses if one.get("name") == COPY_STEP), None)
+    return as_object(found.get("state")) if found is not None else {}
 
 
 def _waiting(pod: Object | None, state: Object) -> str:

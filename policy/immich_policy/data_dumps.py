@@ -26,13 +26,25 @@ from immich_policy.model import (
     text,
 )
 
-_DUMPS = re.compile(r"\b(?:pg_dump|pg_dumpall|pg_basebackup|pgbackrest|wal-g|barman)\b")
+_DUMPS = re.compile(
+    r"(?<!\$work/)\b(?:pg_dump|pg_dumpall|pg_basebackup|pgbackrest|wal-g|barman[\w-]*)(?=[\s\"');|&]|\Z)"
+)
+"""A program that dumps, called."""
 _TOOLS = re.compile(r"postgres-backup|pg-?backup|db-backup|volume-backup|pgbackrest|wal-g|barman|backrest")
 """Parts of names of images that are made to back databases up."""
-_LEAVES = re.compile(
-    r"\b(?:s3|rest|sftp|rclone|gs|azure|b2|swift):|\b(?:rsync|scp|rclone|mc|aws|s3cmd) |\bsftp\b|\brsync\b[^\n]*:/"
+_ADDRESS = re.compile(r"\b(?:s3|rest|sftp|rclone|gs|azure|b2|swift):")
+"""What the address of a repository on another machine begins with."""
+_COPIES = re.compile(
+    r"\brestic\w*\s[^\n]*(?<![\w/.-])(?:backup|copy)\b|\bkopia\s[^\n]*\bsnapshot create\b|\bborg\w*\s[^\n]*\bcreate\b"
+    r"|\b(?:duplicity|wal-g|pgbackrest|barman[\w-]*)\s"
 )
-"""Words of a script, or of a repository's address, that say that something is copied to another machine."""
+"""A program that copies to such an address, called to do that: a restore has the address as well."""
+_SENDS = re.compile(
+    r"\b(?:scp|mc|aws|s3cmd)\s|\brclone\b[^\n]*\b(?:copy|copyto|sync|move|moveto)\b|\brsync\b[^\n]*:|\bsftp\s"
+)
+"""A program that is told on its command line where to."""
+_COMMENT = re.compile(r"^[ \t]*#[^\n]*$", re.MULTILINE)
+_MESSAGE = re.compile(r"\b\w+=(?:\"[^\"`\n]*\"|'[^'\n]*')")
 _SETTING = "backup"
 _PASSING = {"tmpfs", "emptyDir", "secret"}
 """Kinds of mounts that no other container has."""
@@ -46,6 +58,24 @@ class _Dumper:
     texts: tuple[str, ...]
     known: bool
     """Whether every text that it runs is known."""
+
+    @property
+    def dumps(self) -> bool:
+        """Whether it is made to dump a database, or calls a program that does."""
+        return self.tool or any(_DUMPS.search(_commands(one)) for one in self.texts)
+
+    @property
+    def tool(self) -> bool:
+        """Whether its image is one that is made to back databases up."""
+        return bool(_TOOLS.search(_image(self.container)))
+
+    @property
+    def sends(self) -> bool:
+        """Whether it copies anything to another machine."""
+        if any(_SENDS.search(_commands(one)) for one in self.texts):
+            return True
+        addressed = any(_ADDRESS.search(_COMMENT.sub("", one)) for one in self.texts)
+        return addressed and any(_COPIES.search(_commands(one)) for one in self.texts)
 
 
 def single_databases(stack: Stack) -> list[Registered]:
@@ -85,9 +115,9 @@ def _leaves(stack: Stack, config: Config) -> Iterable[Judgement]:
         return
     places = {source for one in dumpers for source in _places(one.container)}
     beside = [one for one in _candidates(stack) if places & set(_places(one.container))]
-    if any(_TOOLS.search(_image(one.container)) for one in beside):
+    if any(one.tool for one in beside):
         return  # where such a tool copies to is told to it in ways of its own
-    if any(_LEAVES.search(line) for one in beside for line in one.texts):
+    if any(one.sends for one in beside):
         return
     if any(_elsewhere(stack, one.container) for one in beside):
         return
@@ -100,11 +130,7 @@ def _leaves(stack: Stack, config: Config) -> Iterable[Judgement]:
 
 
 def _dumpers(stack: Stack) -> list[_Dumper]:
-    return [
-        one
-        for one in _candidates(stack)
-        if any(_DUMPS.search(line) for line in one.texts) or _TOOLS.search(_image(one.container))
-    ]
+    return [one for one in _candidates(stack) if one.dumps]
 
 
 def _candidates(stack: Stack) -> list[_Dumper]:
@@ -117,7 +143,7 @@ def _all_candidates(stack: Stack) -> list[_Dumper]:
     for one in stack.once(containers):
         if Role.DATABASE in one.roles or one.resource.kind == "Job" or (one.docker and one.init):
             continue
-        texts, known = list(one.arguments()), True
+        texts, known = _told(one.arguments()), True
         for line in _mounted(stack, one):
             if isinstance(line, str):
                 texts.append(line)
@@ -130,10 +156,12 @@ def _all_candidates(stack: Stack) -> list[_Dumper]:
 def _mounted(stack: Stack, one: Container) -> Iterator[Plain]:
     """Texts of files that a container reads: those of ConfigMaps, or those that a loader puts into the same volume."""
     if one.docker:
-        volumes = {mount.source for mount in one.mounts() if mount.kind == "volume" and mount.read_only}
+        volumes = [mount.source for mount in one.mounts() if mount.kind == "volume" and mount.read_only]
         for other in stack.of_type(DOCKER):
             loaded = [upload for _, upload in mappings(other.props, "uploads")]
-            if loaded and volumes & {dig(mount, "source") for _, mount in mappings(other.props, "mounts")}:
+            if loaded and any(
+                dig(mount, "source") in volumes for _, mount in mappings(other.props, "mounts")
+            ):
                 yield from (_shown(dig(upload, "content")) for upload in loaded)
         return
     mounted = {text(mount, "name") for _, mount in mappings(one.props, "volumeMounts")}
@@ -145,6 +173,16 @@ def _mounted(stack: Stack, one: Container) -> Iterator[Plain]:
     for config_map in stack.of_kind("ConfigMap"):
         if text(config_map.props, "metadata", "name") in names:
             yield from (_shown(value) for value in mapping(config_map.props, "data").values())
+
+
+def _told(arguments: list[str]) -> list[str]:
+    """The command line, and each script in it by itself."""
+    return [" ".join(one for one in arguments if "\n" not in one), *(one for one in arguments if "\n" in one)]
+
+
+def _commands(script: str) -> str:
+    """A script without comments and without texts that are kept for somebody to read: both name programs as well."""
+    return _MESSAGE.sub(lambda one: one[0] if "$(" in one[0] else "", _COMMENT.sub("", script))
 
 
 def _shown(value: Plain) -> Plain:

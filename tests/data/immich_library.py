@@ -181,6 +181,9 @@ def _assets(media: Path, count: int, draw: random.Random, size: int) -> Iterator
         folder = media / "upload" / str(OWNER) / text[:2] / text[2:4]
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / os.fsdecode(NAMES[number % len(NAMES)])
+        if path.exists():  # the first digits of an id may be those of another
+            path = folder / text / path.name
+            path.parent.mkdir()
         content = draw.randbytes(draw.randrange(1, size))
         path.write_bytes(content)
         yield Asset(id=identity, path=path, checksum=hashlib.sha1(content).digest())  # noqa: S324 - Immich's

@@ -109,6 +109,18 @@ VALUES: Mapping[str, Sequence[object]] = {
     "TraefikLabels.entryPoints": (("web",),),
     "TraefikLabels.entryPointReadTimeout": ("30m",),
     "GpuAccess.ids": (("1",),),
+    "immich:monitoring": ({"kind": "none"}, {"kind": "bundled"}),
+    "ScrapeOnly.address": ("100.64.0.1", ABSENT),
+    "ScrapeOnly.ports": ({"valkey": 19121}, {}),
+    "ScrapeOnly.jobs": ({"api": "photos"}, {}),
+    "ScrapeOnly.images": ({"valkey": f"registry.example.com/another:1@{_DIGEST}"}, {}),
+    "OperatorMonitoring.labels": ({"release": "another"}, {}),
+    "OperatorMonitoring.dashboardLabels": ({"grafana_dashboard": "yes"},),
+    "OperatorMonitoring.images": ({"valkey": f"registry.example.com/another:1@{_DIGEST}"}, {}),
+    "BundledMonitoring.images": ({"valkey": f"registry.example.com/another:1@{_DIGEST}"}, {}),
+    "BundledMonitoring.retention": ("20d",),
+    "Grafana.address": ("192.168.1.11",),
+    "Notify.hosts": (("hooks.example.com",),),
 }
 """Values to change a setting to, tried in this order before those that its type suggests."""
 

@@ -44,8 +44,9 @@ DATA_TYPES = frozenset(
 )
 """Types whose loss is a loss of data, or of the only key to it."""
 
-REPLACEABLE_NAMES = frozenset({"fingerprint-key"})
-"""Resources of these types that can be made again: a new key of fingerprints restarts pods, no more."""
+REPLACEABLE_NAMES = frozenset({"fingerprint-key", "metrics-password", "grafana-password"})
+"""Resources of these types that can be made again: a new key of fingerprints restarts pods, no more, and a password of
+those who watch is set anew."""
 
 _FILES_OF_A_HOST = re.compile(
     r"-(server|microservices|database|cache|machine-learning|proxy|cloudflared|certificates|(?:backup|drill|restore)-[a-z]+"
@@ -89,8 +90,8 @@ class Step:
 def data_bearing(urn: str) -> bool:
     """Whether a resource holds data. Decided by its type here and not by the flags that the program gives it.
 
-    The claim of downloaded models is the one exception among claims: it is told by its parent, the component of
-    machine learning, as its name is a setting.
+    The claims of downloaded models and of numbers over time are the exceptions among claims: they are told by their
+    parents, the components of machine learning and of monitoring.
     """
     step = Step("", urn)
     models = "immich:index:MachineLearning$" in urn
@@ -100,11 +101,12 @@ def data_bearing(urn: str) -> bool:
         and _FILES_OF_A_HOST.search(step.name) is not None
     )
     # Fetched again, or made again: kept on destroy, and free to leave.
+    numbers = "immich:index:Monitoring$" in urn
     certificates = "immich:index:Proxy$docker:" in urn and step.name.endswith("-certificates")
     return (
         step.type in DATA_TYPES
         and step.name not in REPLACEABLE_NAMES
-        and not (models or files or certificates)
+        and not (models or files or certificates or numbers)
     )
 
 

@@ -15,6 +15,7 @@ EXPECTED = {
         "workloads-images-pinned",
         "workloads-limits",
         "workloads-non-root",
+        "data-backups",
         "secrets-environment",
     },
     "helm-chart": {
@@ -44,6 +45,7 @@ EXPECTED = {
         "workloads-non-root",
         "workloads-one-microservices",
         "workloads-cache-noeviction",
+        "data-backups",
         "secrets-environment",
     },
 }

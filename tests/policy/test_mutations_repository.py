@@ -10,11 +10,19 @@ import pytest
 import yaml
 
 from immich_policy.model import Registered
-from tests.harness.program import ROOT, Runs, from_file
+from tests.harness.mocks import Run
+from tests.harness.program import ROOT, Runs, from_file, host_stack
 from tests.harness.stacks import REPOSITORY_STACKS
 from tests.policy.case_files import HERE, RULES, findings, recorded, unjudged
 
 DOCKER_STACKS = ("heartbeat-dev", "heartbeat", "home", "homelab", "hwc")
+LEAVE = "data-backups-leave"
+STAYS = {
+    "dev": "immich/immich-backup",
+    "home": "immich-home-backup-dump",
+    "heartbeat-dev": "immich-heartbeat-dev-backup-dump",
+}
+"""Stacks to begin with, which have no target on purpose, and what makes the dumps that stay with their database."""
 SETUP = "exposure-setup"
 """The stack `skylab` has a public door: until its first administrator exists, its setup page is open."""
 
@@ -26,7 +34,14 @@ def _table(name: str) -> list[dict[str, Any]]:
 TABLE = [*_table("mutations.yaml"), *_table("mutations-docker.yaml")]
 _NAMES = ("name", "mountPath", "target", "file")
 STACKS = (*REPOSITORY_STACKS, *DOCKER_STACKS, "skylab")
-_RUNS = Runs({name: from_file(ROOT / f"Pulumi.{name}.yaml") for name in STACKS})
+_FILES = {name: from_file(ROOT / f"Pulumi.{name}.yaml") for name in STACKS}
+WITH_TARGET = "home-with-target"
+_BUCKET = {"name": "cloud", "kind": "s3", "bucket": "photos", "endpointUrl": "https://s3.example.com"}
+_TARGET = host_stack(
+    WITH_TARGET, {**_FILES["home"].sections, "backup": {"targets": [_BUCKET], "drill": None}}
+)
+"""The stack `home` as its owner goes on with it: dumps in a volume of the engine, copied to a bucket."""
+_RUNS = Runs({**_FILES, WITH_TARGET: _TARGET})
 
 
 def _named(row: dict[str, Any]) -> str:
@@ -68,19 +83,50 @@ def _is(one: Registered, row: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
+def _found(run: Run) -> list[tuple[str, str]]:
+    return [(rule.name, said.resource.name) for rule, said in findings(RULES.values(), recorded(run))]
+
+
+def _open(run: Run) -> list[tuple[str, str]]:
+    return [(rule.name, said.resource.name) for rule, said in unjudged(RULES.values(), recorded(run))]
+
+
 @pytest.mark.parametrize("name", [*REPOSITORY_STACKS, *DOCKER_STACKS])
-def test_a_stack_of_the_repository_has_no_finding(name: str, preview: bool) -> None:
-    run = _RUNS.preview(name) if preview else _RUNS[name]
-    assert [(rule.name, said) for rule, said in findings(RULES.values(), recorded(run))] == []
+def test_a_stack_of_the_repository_has_no_finding_but_that_it_has_no_target_on_purpose(name: str) -> None:
+    assert _found(_RUNS[name]) == [(LEAVE, STAYS.get(name, ""))] * (name in STAYS)
+    in_a_preview = name in STAYS and name in REPOSITORY_STACKS
+    assert _found(_RUNS.preview(name)) == [(LEAVE, STAYS.get(name, ""))] * in_a_preview
+
+
+def test_the_stacks_with_that_finding_are_those_without_a_target() -> None:
+    backups = {name: cast("dict[str, Any]", one.sections["backup"]) for name, one in _FILES.items()}
+    assert {name for name, one in backups.items() if not one.get("targets")} == set(STAYS)
+
+
+def test_the_stack_to_begin_with_is_clean_once_it_has_a_target() -> None:
+    assert _found(_RUNS[WITH_TARGET]) == []
 
 
 @pytest.mark.parametrize("name", REPOSITORY_STACKS)
-def test_what_cannot_be_judged_is_said_and_is_the_backup_of_a_single_database_alone(name: str) -> None:
+def test_everything_of_a_cluster_is_judged(name: str) -> None:
     for run in (_RUNS[name], _RUNS.preview(name)):
-        said = [(rule.name, one.what) for rule, one in unjudged(RULES.values(), recorded(run))]
-        assert all(rule == "data-backups" and "is not checked here" in what for rule, what in said)
-        assert bool(said) == (name == "dev")
+        assert _open(run) == []
+
+
+@pytest.mark.parametrize("name", [*DOCKER_STACKS, "skylab"])
+def test_of_a_host_a_preview_does_not_know_the_files_that_have_a_password_in_them(name: str) -> None:
+    assert _open(_RUNS[name]) == []
+    unknown = [("workloads-cache-noeviction", f"immich-{name}-cache-files")]
+    unknown += [(LEAVE, STAYS[name])] if name in STAYS else []
+    assert _open(_RUNS.preview(name)) == unknown
+
+
+@pytest.mark.parametrize("name", ["prod", "vanillax"])
+def test_a_dump_beside_an_archive_may_be_suspended(name: str) -> None:
+    row = {"at": ["spec", "suspend"], "value": True}
+    mutated = [_changed(one, row) if one.kind == "CronJob" else one for one in recorded(_RUNS[name])]
+    assert mutated != recorded(_RUNS[name])
+    assert findings(RULES.values(), mutated) == []
 
 
 @pytest.mark.parametrize("row", TABLE, ids=_named)
@@ -119,6 +165,8 @@ def test_the_stack_with_a_public_door_is_clean_once_its_setup_page_is_closed() -
 
 _OF_ONE_KIND = {"workloads-gpu-worker"}
 """Rules about split workers, which few stacks have."""
+_DUMPED = {"CronJob", "ConfigMap"}
+"""What makes dumps on a cluster: of one database in a container the only backup, beside an archive a second one."""
 _HOSTS = {*DOCKER_STACKS, "skylab"}
 
 
@@ -126,7 +174,7 @@ def _elsewhere() -> list[dict[str, Any]]:
     """Each row once more for every other stack that has the same resource with the same value at that place."""
     found: list[dict[str, Any]] = []
     for row in TABLE:
-        if row["rule"] in _OF_ONE_KIND:
+        if row["rule"] in _OF_ONE_KIND or (row["rule"] == "data-backups" and row["kind"] in _DUMPED):
             continue
         (target,) = [one for one in recorded(_RUNS[row["stack"]]) if _is(one, row)]
         for name in STACKS:

@@ -40,10 +40,12 @@ def test_names_of_rules_are_unique() -> None:
 @pytest.mark.parametrize(("rule", "setting"), reference.SETTINGS.items())
 def test_a_setting_that_the_page_names_is_one_of_this_project(rule: str, setting: str) -> None:
     assert rule in {one.name for one in RULES}
-    section, key = setting.split(".")
     settings = (reference.ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    below = re.split(rf"^## `immich:{section}`$", settings, flags=re.MULTILINE)[1].split("\n## ")[0]
-    assert f"| `{key}` |" in below
+    above, _, key = setting.rpartition(".")
+    # A whole section is a heading; a setting is a row of a table under the heading of what it is in, or of its kinds.
+    level, below = re.split(rf"^(#+) `immich:{re.escape(above or key)}`$", settings, flags=re.MULTILINE)[1:3]
+    if above:
+        assert f"| `{key}` |" in re.split(rf"^#{{1,{len(level)}}} ", below, flags=re.MULTILINE)[0]
 
 
 @pytest.mark.parametrize("heading", ["configuration", "report"])

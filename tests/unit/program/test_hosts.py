@@ -372,8 +372,8 @@ EXPECTED = {
     "heartbeat": {"RemoteImage": 9, "Network": 10, "Volume": 32, "Container": 24, "RandomPassword": 4, "Stash": 1},
     "heartbeat-dev": {"RemoteImage": 7, "Network": 7, "Volume": 16, "Container": 14, "RandomPassword": 3, "Stash": 1},
     "homelab": {"RemoteImage": 6, "Network": 6, "Volume": 28, "Container": 20, "RandomPassword": 4, "Stash": 1},
-    "skylab": {"RemoteImage": 8, "Network": 8, "Volume": 27, "Container": 23, "RandomPassword": 4, "Stash": 1, "DnsRecord": 1,
-               "ZoneSetting": 4},
+    "skylab": {"RemoteImage": 8, "Network": 8, "Volume": 27, "Container": 23, "RandomPassword": 4, "Stash": 1,
+               "DnsRecord": 1, "ZoneSetting": 4},
 }  # fmt: skip
 
 

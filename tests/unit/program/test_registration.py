@@ -87,9 +87,7 @@ def test_every_custom_resource_has_an_explicit_provider_of_its_own_package(stack
     run = RUNS[stack]
     providers = {one.urn: one.type.rpartition(":")[2] for one in run.resources if ":providers:" in one.type}
     builtin = "pulumi:index:Stash"
-    custom = [
-        one for one in run.resources if one.custom and one.urn not in providers and one.type != builtin
-    ]
+    custom = [one for one in run.resources if one.custom and one.urn not in providers and one.type != builtin]
     assert len(custom) > 10
     for one in custom:
         urn = one.provider.rpartition("::")[0]

@@ -28,6 +28,8 @@ SFTP = {
     ]
 }
 RCLONE = {"targets": [{"name": "cloud", "kind": "rclone", "remote": "cloud:p", "hosts": ["cloud"]}]}
+WATCHED = {"kind": "bundled"}
+NOTIFIED = {"kind": "bundled", "notify": {"hosts": ["ntfy.sh"]}}
 MODELS = {"cache": {"accessMode": "ReadWriteMany"}}
 
 BOUNDS: list[tuple[str, dict[str, Any], str, int, int]] = [
@@ -83,6 +85,14 @@ BOUNDS: list[tuple[str, dict[str, Any], str, int, int]] = [
     ("backup", {}, "limits.niceness", 0, 19),
     ("backup", SFTP, "targets.0.port", 1, 65535),
     ("backup", RCLONE, "targets.0.port", 1, 65535),
+    ("monitoring", WATCHED, "thresholds.storagePercent", 1, 98),
+    ("monitoring", WATCHED, "thresholds.machineLearningQueue", 1, 10_000_000),
+    ("monitoring", WATCHED, "thresholds.gpuCelsius", 30, 110),
+    ("monitoring", WATCHED, "thresholds.deletedPhotos", 1, 10_000_000),
+    ("monitoring", WATCHED, "thresholds.certificateDays", 4, 90),
+    ("monitoring", WATCHED, "grafana.port", 1024, 65535),
+    ("monitoring", NOTIFIED, "notify.port", 1, 65535),
+    ("monitoring", {"kind": "scrape-only", "address": "127.0.0.1"}, "ports.valkey", 1024, 65535),
     ("cloudflare", {}, "access.serviceToken.clientSecretVersion", 1, 1_000_000),
     ("cloudflare", {}, "rateLimit.requests", 1, 10_000),
     ("cloudflare", {}, "tunnel.replicas", 1, 25),

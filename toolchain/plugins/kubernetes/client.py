@@ -6,6 +6,7 @@ because importing it takes longer than everything else that a plugin does at its
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Mapping
@@ -205,10 +206,9 @@ class Client:
         body = bytes(response.data or b"").decode(errors="replace")
         if response.status < 400:
             return body
-        try:
+        answer: Object = {"message": body.strip()}
+        with contextlib.suppress(ValueError):
             answer = as_object(plain(json.loads(body)))
-        except ValueError:
-            answer = {"message": body.strip()}
         raise self._error(response.status, answer)
 
     def _send(self, method: str, url: str, headers: dict[str, str], body: str | None) -> BaseHTTPResponse:

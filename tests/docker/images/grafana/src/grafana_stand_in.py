@@ -13,14 +13,14 @@ import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import yaml
 
 PROVISIONING = Path("/etc/grafana/provisioning")
 
 
-def end(reason: str) -> None:
+def end(reason: str) -> NoReturn:
     """Say why, and end as Grafana does with what it cannot read."""
     sys.exit(f"this stand-in for Grafana cannot start: {reason}")
 
