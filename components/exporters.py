@@ -128,6 +128,8 @@ def cache_exporter(
     env = {
         "REDIS_ADDR": address,
         "REDIS_EXPORTER_CHECK_SINGLE_KEYS": single_keys(index),
+        # Before Prometheus gives up: then it says that Valkey hangs, and not that its exporter does.
+        "REDIS_EXPORTER_CONNECTION_TIMEOUT": "5s",
         # Every command's own histogram would be hundreds of series that nobody asks for.
         "REDIS_EXPORTER_EXCLUDE_LATENCY_HISTOGRAM_METRICS": "true",
     }
@@ -274,6 +276,7 @@ def _uri(access: DatabaseAccess) -> str:
 
 def _exporter(part: str, given: Watched) -> Workload:
     port = next(number for name, number in PORTS.items() if name == part)
+    check = HttpCheck(port="metrics", path="/", inside=wget(f"{port}/") if part in _BUSYBOX else ())
     return Workload(
         name=workload_name(part),
         image=image(part, given),
@@ -281,10 +284,8 @@ def _exporter(part: str, given: Watched) -> Workload:
         user=NOBODY,
         group=NOBODY,
         ports=(Port(name="metrics", number=port),),
-        readiness=Probe(
-            check=HttpCheck(port="metrics", path="/", inside=wget(f"{port}/") if part in _BUSYBOX else ()),
-            startup_budget=60,
-        ),
+        liveness=Probe(check=check, period=30, failures=5, startup_budget=60),
+        readiness=Probe(check=check),
         meets=(NETWORK,),
         way_out=WAY_OUT,
         termination_grace=10,

@@ -27,7 +27,7 @@ def outputs(settings: Settings, stack: str) -> dict[str, object]:
         if settings.docker is not None and given.address is None:
             found["monitoring"] = {
                 "network": f"immich-{stack}-{NETWORK}",
-                "join": f"{settings.docker.engine} network connect immich-{stack}-{NETWORK} <container of your Prometheus>",
+                "join": f"{settings.docker.engine} network connect immich-{stack}-{NETWORK} <your Prometheus>",
             }
     return found
 

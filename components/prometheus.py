@@ -140,9 +140,8 @@ def prometheus_workload(
             f"--storage.tsdb.retention.size={most}B",
         ),
         ports=(Port(name="web", number=PORTS[PROMETHEUS]),),
-        readiness=Health(
-            check=HttpCheck(port="web", path="/-/ready", inside=wget("9090/-/ready")), startup_budget=300
-        ),
+        liveness=_asked(9090, "/-/healthy", budget=300),
+        readiness=_asked(9090, "/-/ready"),
         mounts=(
             Mounted(volume=PROMETHEUS, path="/prometheus"),
             ConfigFiles(name=PROMETHEUS, path=_CONFIG, files=files),
@@ -201,9 +200,8 @@ def alertmanager_workload(settings: BundledMonitoring) -> Workload:
             "--cluster.listen-address=",
         ),
         ports=(Port(name="web", number=PORTS[ALERTMANAGER]),),
-        readiness=Health(
-            check=HttpCheck(port="web", path="/-/ready", inside=wget("9093/-/ready")), startup_budget=60
-        ),
+        liveness=_asked(9093, "/-/healthy", budget=60),
+        readiness=_asked(9093, "/-/ready"),
         mounts=(
             SecretFiles(secret=ALERTMANAGER, path=_SECRET, items={"alertmanager.yml": "alertmanager.yml"}),
             Scratch(path="/alertmanager", size=Quantity("64Mi")),
@@ -288,10 +286,8 @@ def grafana_workload(
             "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": "/var/lib/immich-dashboards/overview.json",
         },
         ports=(Port(name="web", number=PORTS[GRAFANA]),),
-        readiness=Health(
-            check=HttpCheck(port="web", path="/api/health", inside=wget("3000/api/health")),
-            startup_budget=180,
-        ),
+        liveness=_asked(3000, "/api/health", budget=180),
+        readiness=_asked(3000, "/api/health"),
         mounts=(
             SecretFiles(secret=GRAFANA, path=_SECRET, items={"password": "password"}),
             ConfigFiles(name="grafana-sources", path=f"{folder}/datasources", files=files["datasources"]),
@@ -316,3 +312,9 @@ def scrape_file(scrapes: Sequence[Mapping[str, Any]]) -> str:
     return yaml.safe_dump(
         {"scrape_configs": json.loads(json.dumps(list(scrapes)))}, sort_keys=False, width=120
     )
+
+
+def _asked(port: int, path: str, *, budget: int | None = None) -> Health:
+    """Whether it is well, or, with a budget for its start, whether it is to be started again."""
+    check = HttpCheck(port="web", path=path, inside=wget(f"{port}{path}"))
+    return Health(check=check, startup_budget=budget, failures=3 if budget is None else 6)

@@ -17,9 +17,9 @@ What differs from the repository's settings, so that a stack can run here (`sett
 images (stand-ins, unless IMMICH_REAL_IMAGES=1); folders of the host, which are below `stack.folder`; addresses of
 published ports other than 127.0.0.1 and 0.0.0.0, which become the test network's; GPUs, and locked memory where this
 machine does not permit it, which are left out; the seconds between health checks, except those of `home` under its own
-name; the certificate of `heartbeat` from files instead of Let's Encrypt; who watches, which is left out; Docker without
-SELinux instead of Podman with it for `homelab`. Folders of the host belong to the server's user from the start, as the
-stack files tell.
+name; the remote of hwc's rclone, which keeps nothing; the certificate of `heartbeat` from files instead of Let's
+Encrypt; who watches, which is left out; Docker without SELinux instead of Podman with it for `homelab`. Folders of the
+host belong to the server's user from the start, as the stack files tell.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from docker.client import DockerClient
 from docker.models.containers import Container
 from docker.types import IPAMConfig, IPAMPool
 
+from components.settings.docker import Docker
 from tests.docker import host
 from tests.docker.engine_process import Engine
 from tests.docker.host_network import ContainerNetwork, HostNetwork
@@ -47,6 +48,7 @@ from tests.docker.images.library import Images, real_images
 from tests.docker.transfer import Door
 from tests.harness.engine import Result
 from tests.harness.stacks import ROOT, Deployment, require_cli
+from toolchain import tasks_docker
 
 SYSTEMS: Final = ("home", "skylab", "hwc", "heartbeat", "heartbeat-dev", "homelab")
 """The stacks of this repository that are on one host."""
@@ -56,6 +58,9 @@ TRAEFIK_NETWORK: Final = ("systemd-reverse_proxy", "10.89.2.0/24")
 
 CERTIFICATES: Final = "/etc/letsencrypt"
 """Where heartbeat's certificate files are on its host."""
+
+_RCLONE: Final = "[proton]\ntype = memory\n"
+"""hwc's second target: a remote of rclone of that name, which keeps nothing."""
 
 _SHIFT: Final = 1000
 """How far apart the ports of stacks with names of their own are."""
@@ -143,6 +148,9 @@ def _folders(sections: dict[str, Any], folder: Path) -> None:
     storage = sections.get("storage", {})
     sources = [value for value in storage.values() if isinstance(value, dict)]
     sources += [library["source"] for library in storage.get("externalLibraries", [])]
+    backup = sections.get("backup", {})
+    sources += [backup["volume"]] if "volume" in backup else []
+    sources += [target["source"] for target in backup.get("targets", []) if target["kind"] == "local"]
     owner = sections["server"].get("user", 1000), sections["server"].get("group", 1000)
     for source in sources:
         if source.get("kind") == "hostPath":
@@ -189,6 +197,10 @@ def _images(place: Place, sections: dict[str, Any]) -> None:
         sections["proxy"]["image"] = place.image("nginx")
     if sections["proxy"].get("tls"):
         sections["proxy"]["tls"]["image"] = place.image("certbot")
+    for target in sections.get("backup", {}).get("targets", []):
+        sections["backup"]["resticImage"] = place.image("restic")
+        if target["kind"] in {"sftp", "rclone"}:
+            sections["backup"]["rcloneImage"] = place.image("rclone")
     if "cloudflare" in sections:
         sections["cloudflare"]["tunnel"]["image"] = place.image("cloudflared")
 
@@ -236,6 +248,8 @@ class HostStack:
         given = dict(secrets or {})
         if system == "skylab":
             given.setdefault("cloudflareTunnelCredentials", tunnel_credentials(config))
+        if system == "hwc":
+            given.setdefault("backupRcloneConfig", _RCLONE)
         stack_name = name or system
         engine_directory = directory / "deployment"
         engine_directory.mkdir(parents=True)
@@ -262,7 +276,9 @@ class HostStack:
     # Commands
 
     def up(self, *arguments: str, check: bool = True) -> Result:
-        """`pulumi up --refresh`."""
+        """`pulumi up --refresh`, with steps that ran once and failed run again, as `make up` does it."""
+        docker = Docker.model_validate(self.settings()["docker"])
+        tasks_docker.forget_failed(self.name, docker, self.deployment.engine.env)
         return self.deployment.up("--refresh", *arguments, check=check)
 
     def destroy(self) -> Result:

@@ -55,18 +55,28 @@ def test_a_stack_that_is_as_it_should_be_has_nothing_to_report(deployed: Deploye
     assert "No way in changes." in report
 
 
-def test_a_release_and_a_limit_are_told_by_component_with_doors_and_images(deployed: Deployed) -> None:
-    stack = _committed(deployed("dev"))
+def test_a_release_and_a_limit_are_told_by_component_with_doors_and_images(cli: Path, tmp_path: Path) -> None:
+    stack = Deployment.create(tmp_path, cli, "dev")
     stack.change("server", version="3.3.0")
+    stack.up()
+    _committed(stack)
+    stack.change("server", version="3.3.1")
     stack.change("proxy", maxUpload="7Gi")
     report, good = _report(stack)
-    assert good
+    assert good, report
     rows = [line.split(" | ")[:2] for line in _section(report, "What changes").splitlines()[3:] if line]
-    assert rows == [["| MachineLearning", "1 updated"], ["| Proxy", "2 updated"], ["| Server", "1 updated"]]
+    assert rows == [
+        ["| Backup", "2 updated"],  # the script, whose dumps say the release, and when it runs
+        ["| MachineLearning", "1 updated"],
+        ["| Platform", "1 updated, 1 created"],  # the way of the backup before the upgrade to the database
+        ["| Proxy", "2 updated"],
+        ["| Server", "1 updated"],
+        ["| Upgrade", "1 updated, 2 created"],  # the release that is reached; that backup and its script
+    ]
     before, after = _section(report, "Ways in").split("After:")
     assert "50 GiB" in before
     assert "**7 GiB**" in after
-    assert "immich/releases/tag/v3.3.0" in _section(report, "Images")
+    assert "immich/releases/tag/v3.3.1" in _section(report, "Images")
     assert "Touches data" not in report
 
 
@@ -119,9 +129,11 @@ def test_two_commits_are_compared_without_the_stack_s_state(cli: Path, tmp_path:
     before = stack.engine.export()
     report, good = _report(stack, rendered=True)
     assert good
-    assert report.splitlines()[1] == "## Preview of `dev`: 1 updated"
+    assert report.splitlines()[1] == "## Preview of `dev`: 2 updated"
+    # The backup runs by the same clock.
     assert [line.split(" | ")[0] for line in _section(report, "What changes").splitlines()[3:] if line] == [
-        "| Server"
+        "| Backup",
+        "| Server",
     ]
     assert stack.engine.export() == before
     assert not (stack.engine.directory / "rendered").exists()

@@ -8,6 +8,7 @@ refuse.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
+from components.before_database import backed_up
+from components.deployed import Last, wanted
+from components.settings.database import CloudNativePg
+from components.settings.model import Settings
+from components.settings.reader import read_settings
+from components.upgrades import judge
 from tests.harness.mocks import Run
 from tests.harness.planning import losses
 from tests.harness.program import Stack, run_stack
@@ -192,12 +199,38 @@ def value_at(sections: Mapping[str, Any], path: Path) -> object:
 GONE = object()
 
 
+def settings_of(sections: Mapping[str, Any]) -> Settings:
+    """Settings as the program reads them."""
+    texts = {key: json.dumps(value) for key, value in sections.items()}
+    hidden = dict.fromkeys(needed_secrets(sections), "")
+    return read_settings("test", {**texts, **hidden}, list(hidden))
+
+
+def goes_on(name: str, sections: Mapping[str, Any]) -> bool:
+    """Whether the program goes on from a variant that is up to these settings, or refuses for the sake of its data."""
+    before, after = settings_of(FULL[name]), settings_of(sections)
+    there = wanted(before, before.upgrade, lineage=_generation(before))
+    judged = judge(
+        Last(finished=there, reached=there),
+        wanted(after, after.upgrade, lineage=_generation(after)),
+        after.upgrade,
+        backed_up=backed_up(after),
+    )
+    return not judged.problems
+
+
+def _generation(given: Settings) -> int | None:
+    database = given.database
+    return database.lineage.generation if isinstance(database, CloudNativePg) else None
+
+
 def batches(name: str) -> list[dict[str, Any]]:
     """Settings of a variant with every harmless setting changed, in as few sets of changes as are accepted together."""
+    on = functools.partial(goes_on, name)
     waiting = [
         place
         for place in places(FULL[name])
-        if place.setting not in REFUSED and change(FULL[name], place, SETTINGS[place.setting]) is not None
+        if place.setting not in REFUSED and change(FULL[name], place, SETTINGS[place.setting], on) is not None
     ]
     found: list[dict[str, Any]] = []
     while waiting:
@@ -205,7 +238,7 @@ def batches(name: str) -> list[dict[str, Any]]:
         for place in waiting:
             # Keys of a list that another change shortened are not there any more.
             here = value_at(sections, place.path) == value_at(FULL[name], place.path)
-            result = change(sections, place, SETTINGS[place.setting]) if here else None
+            result = change(sections, place, SETTINGS[place.setting], on) if here else None
             if result is None:
                 left.append(place)
             else:

@@ -69,11 +69,12 @@ def test_destroy_names_what_stays_and_its_commands_remove_that_too(clone: Clone)
     done = clone.make("destroy", "dev")
     assert done.returncode == 0, done.text
     _, _, report = done.text.partition("What holds data stays")
-    staying = ("immich/immich-media", "immich/immich-database", "immich/immich-cache", "database-password")
+    claims = ("immich-backup", "immich-cache", "immich-database", "immich-media")
+    staying = (*(f"immich/{claim}" for claim in claims), "database-password")
     assert [name for name in staying if name not in report] == []
     assert "immich-server" not in report
-    left = {name for name in clone.rendered("dev") if "persistentvolumeclaim" in name}
-    assert len(left) == 3
+    left = sorted(name for name in clone.rendered("dev") if "persistentvolumeclaim" in name)
+    assert left == [f"1-manifest/v1-persistentvolumeclaim-immich-{claim}.yaml" for claim in claims]
 
     commands = [shlex.split(line) for line in report.splitlines() if line.startswith("  pulumi ")]
     assert len(commands) > len(staying)

@@ -16,6 +16,8 @@ from tests.harness.stacks import REPOSITORY_STACKS, Deployment
 pytestmark = pytest.mark.engine
 
 every_stack = pytest.mark.parametrize("name", REPOSITORY_STACKS)
+_ENCRYPTED = "1b47061264138c4ac30d75fd1eb44270"
+"""Signature of an encrypted value in a state (pulumi, sdk/go/common/resource/properties.go: SecretSig)."""
 FEWEST = 8
 """Characters of a secret: shorter plaintexts, such as the user name beside a password, are no secrets."""
 
@@ -108,4 +110,5 @@ def test_with_external_secrets_nothing_secret_is_rendered_or_kept(deployed: Depl
     assert len([one for one in documents if kind_of(one) == "ExternalSecret"]) >= 3
     assert not [one for one in stack.state() if one.type.startswith(("random:", "kubernetes:core/v1:Secret"))]
     # Whatever the engine would encrypt is a secret; there is nothing.
-    assert "ciphertext" not in json.dumps(stack.export()["deployment"]["resources"])
+    assert _ENCRYPTED not in json.dumps(stack.export()["deployment"]["resources"])
+    assert _ENCRYPTED in json.dumps(deployed("dev").export()["deployment"]["resources"])

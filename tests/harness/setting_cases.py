@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast, get_args, get_origin
 
+from components.settings.model import SECRET_KEYS
 from components.values import Quantity
 from tests.harness.setting_leaves import ABSENT, Place, changed
 from tests.harness.variants import refusals
@@ -29,6 +30,11 @@ VALUES: Mapping[str, Sequence[object]] = {
             "store": {"name": "another"},
             "values": {key: {"key": key} for key in ("databasePassword", "cachePassword")},
         },
+        {
+            "kind": "external-secrets",
+            "store": {"name": "another"},
+            "values": {key: {"key": key} for key in sorted(SECRET_KEYS)},
+        },
     ),
     "immich:backup": (ABSENT, {"archive": {"objectStore": _STORE}}),
     "Storage.media": _SOURCES,
@@ -39,7 +45,7 @@ VALUES: Mapping[str, Sequence[object]] = {
     "ExternalLibrary.source": _SOURCES,
     "Storage.externalLibraries": ((), ({"name": "more", "mountPath": "/mnt/more", "source": _NFS},)),
     "ExternalLibrary.mountPath": ("/mnt/another",),
-    "Server.version": ("3.2.2", "2.5.4", "3.2.0"),
+    "Server.version": ("3.3.1", "3.2.2", "2.5.4", "3.2.0"),
     "Server.timezone": ("Asia/Tokyo",),
     "Server.workers": ({"kind": "combined"}, {"kind": "split"}),
     "Metrics.include": (("host", "job"),),
@@ -49,12 +55,12 @@ VALUES: Mapping[str, Sequence[object]] = {
     "Toleration.operator": ("Exists",),
     "Toleration.value": ("music",),
     "ExternalMachineLearning.urls": (("https://another.example.com",),),
-    "ExternalDatabase.vectorchord": ("0.4.3",),
+    "ExternalDatabase.vectorchord": ("1.0.0", "0.4.3"),
     "ExternalDatabase.caCertificate": ("-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n",),
     "BundledDatabase.postgres": (16, 17, 14),
     "BundledDatabase.vectorchord": ("0.5.3", "0.4.3"),
     "CloudNativePg.postgres": ("17.6", "18.3", "18.2"),
-    "CloudNativePg.vectorchord": ("0.5.3", "1.1.0", "1.0.0"),
+    "CloudNativePg.vectorchord": ("1.1.1", "0.5.3", "1.1.0", "1.0.0"),
     "BundledMachineLearning.backend": ("openvino", "cpu", "cuda"),
     "Backup.volume": _SOURCES,
     "Backup.targets": (({"name": "another", "kind": "local", "source": _NFS},),),
@@ -65,8 +71,17 @@ VALUES: Mapping[str, Sequence[object]] = {
     "RestTarget.url": ("https://another.example.com",),
     "RcloneTarget.remote": ("drive:another",),
     "RcloneTarget.hosts": (("another.example.com",),),
-    "Restore.from_": ("2026-11-20",),
+    "Backup.archive": (ABSENT, {"objectStore": _STORE}),
+    "S3Target.endpointUrl": ("https://s3.another.example.com",),
+    "immich:restore": (ABSENT, {"what": "database"}),
     "Restore.from": ("2026-11-20",),
+    "immich:capacity": (ABSENT, {"total": "2T"}),
+    "Lineage.recover": ({"from": "latest"},),
+    "Recover.from": ("latest", "20261121T020000"),
+    "Upgrade.acknowledge": ("3.0.0",),
+    "Upgrade.withoutBackup": ("3.3.1", "3.2.2"),
+    "Upgrade.databaseAt": ("3.3.1",),
+    "Upgrade.databaseMovedTo": ("bundled-18",),
     "Archive.schedule": ("0 30 4 * * *",),
     "Archive.retention": ("60d",),
     "ObjectStore.destinationPath": ("s3://another/immich",),
@@ -139,11 +154,16 @@ PAIRED: Mapping[str, Sequence[Mapping[str, object]]] = {
     "GpuAccess.resource": ({"resource": "another.example.com/gpu", "devices": None},),
     "GpuAccess.devices": ({"devices": ["/dev/dri/renderD129"], "resource": None},),
     "BundledDatabase.postgres": ({"postgres": 17, "vectorchord": "0.5.3", "image": None},),
-    "BundledDatabase.vectorchord": ({"postgres": 18, "vectorchord": "0.5.3", "image": None},),
+    "BundledDatabase.vectorchord": ({"postgres": 18, "vectorchord": "1.1.1", "image": None},),
     "CloudNativePg.postgres": ({"postgres": "17.6", "vectorchord": "0.5.3", "image": None},),
     "CloudNativePg.vectorchord": ({"postgres": "17.6", "vectorchord": "0.5.3", "image": None},),
-    "Server.version": ({"version": "3.2.2", "image": None},),
-    "Server.image": ({"version": "3.2.2", "image": None},),
+    "Server.version": ({"version": "3.3.1", "image": None}, {"version": "3.2.2", "image": None}),
+    "Server.image": ({"version": "3.3.1", "image": None},),
+    "Lineage.generation": (
+        {"generation": 2, "kept": [1]},
+        {"generation": 4, "kept": [2, 3], "recover": None},
+    ),
+    "Lineage.recover": ({"generation": 2, "kept": [1], "recover": {"from": "latest"}},),
     "SplitWorkers.microservicesReplicas": ({"microservicesReplicas": 2, "acceptParallelRecognition": True},),
     "ExternalDatabase.sslMode": ({"sslMode": "disable", "caCertificate": None},),
     "immich:docker": ({"docker": None, "proxy": {"expose": [{"kind": "clusterIp"}]}},),
@@ -154,6 +174,7 @@ PAIRED: Mapping[str, Sequence[Mapping[str, object]]] = {
 REFUSED = frozenset(
     {
         "immich:backup",
+        "Backup.archive",
         "Backup.targets",
         "Backup.volume",
         "LocalTarget.name",
@@ -204,18 +225,27 @@ def candidates(place: Place, annotation: Any) -> list[object]:
     return [one for one in map(_plain, found) if one is ABSENT or one != _plain(place.value)]
 
 
-def change(sections: Mapping[str, Any], place: Place, annotation: Any) -> dict[str, Any] | None:
-    """The settings with another value at a place; None where no other one is accepted."""
+def change(
+    sections: Mapping[str, Any],
+    place: Place,
+    annotation: Any,
+    goes_on: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+) -> dict[str, Any] | None:
+    """The settings with another value at a place; None where no other one is accepted, by `goes_on` as well."""
+
+    def accepted(result: Mapping[str, Any]) -> bool:
+        return result != sections and not refusals(result) and goes_on(result)
+
     for value in candidates(place, annotation):
         result = changed(sections, place.path, value)
-        if result != sections and not refusals(result):
+        if accepted(result):
             return result
     for together in PAIRED.get(place.setting, ()):
         result = dict(sections)
         for key, value in together.items():
             wanted = ABSENT if value is None else value
             result = changed(result, (*place.path[:-1], key), wanted)
-        if result != sections and not refusals(result):
+        if accepted(result):
             return result
     return None
 

@@ -33,8 +33,18 @@ LINKS = {
     ("backup-copy", "backup-rclone"),
     ("drill-fetch", "backup-rclone"),
     ("drill-originals", "backup-rclone"),
+    ("metrics-role", "database"),
+    ("postgres-exporter", "database"),
+    ("valkey-exporter", "cache"),
+    ("door-exporter", "machine-learning"),
 }
 """Who talks to whom in Immich."""
+
+EXPORTERS = {"postgres-exporter", "valkey-exporter", "volume-exporter", "door-exporter"}
+WATCHED = {"server", "microservices", "proxy", "cloudflared"}
+"""They have numbers of their own, and meet whoever reads them in a network of several."""
+SILENT = {"valkey-exporter", "gpu-exporter", "proxy-exporter"}
+"""Their images have nothing that could ask whether they are well."""
 
 STEPS = {"backup-dump", "backup-copy", "drill-fetch", "drill-database", "drill-originals"}
 """Steps of tasks: they listen on nothing."""
@@ -43,7 +53,7 @@ WRITTEN = {
     "homelab": {"backup-dump", "backup-dump-files", "backup-copy", "backup-copy-files"},
 }
 """Steps whose scripts write the release into what they make."""
-SIDE_BY_SIDE = {"microservices", "server", *STEPS}
+SIDE_BY_SIDE = {"microservices", "server", "metrics-role", *EXPORTERS, *STEPS}
 """They talk to the same others, so they meet where those are."""
 
 OUTSIDE = {"server", "microservices", "machine-learning", "cloudflared", "backup-rclone"}
@@ -102,11 +112,15 @@ def test_two_containers_meet_exactly_where_immich_needs_it(stack: str) -> None:
     wanted |= {(second, first) for first, second in wanted}
     assert wanted <= meeting
     out = f"immich-{stack}-tasks-outside"
+    several = {f"immich-{stack}-monitoring", f"immich-{stack}-monitoring-outside"}
     for first, second in meeting - wanted:
+        if joined(found[first]) & joined(found[second]) <= several:
+            assert {first, second} <= {*EXPORTERS, *WATCHED, "gpu-exporter"}
+            continue
         assert {first, second} <= SIDE_BY_SIDE
         for where in joined(found[first]) & joined(found[second]):
             # Two clients of one, or two that talk to nobody but the outside.
-            assert where == out or {(first, where), (second, where)} <= {
+            assert where in {out, *several} or {(first, where), (second, where)} <= {
                 (client, f"immich-{stack}-{of}") for client, of in LINKS
             }
 
@@ -129,6 +143,8 @@ def test_a_way_out_is_one_containers_own_and_only_for_those_who_need_it(stack: s
         wanted = workload in OUTSIDE or "ports" in props or (workload == "certificates" and acme)
         if workload in STEPS:
             assert out <= {f"immich-{stack}-tasks-outside"}, workload
+        elif workload in EXPORTERS | {"gpu-exporter"}:
+            assert out <= {f"immich-{stack}-monitoring-outside"}, workload
         else:
             assert out == ({f"immich-{stack}-{workload}-outside"} if wanted else set()), workload
 
@@ -161,12 +177,15 @@ def test_the_database_of_homelab_has_the_network_that_its_document_asks_for() ->
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what two stacks say in full
 PORTS = {
     "home": {(EVERYWHERE, 2283, 8080)},
-    "hwc": {("127.0.0.1", 2283, 8081), ("192.168.1.13", 2283, 8080)},
+    "hwc": {
+        ("127.0.0.1", 2283, 8081), ("192.168.1.13", 2283, 8080), ("127.0.0.1", 9101, 9100),
+        *(("127.0.0.1", port, port) for port in (8091, 8092, 9113, 9115, 9121, 9187, 9400)),
+    },
     "heartbeat": {(EVERYWHERE, 443, 8443), (EVERYWHERE, 80, 8080)},
     "heartbeat-dev": {("127.0.0.1", 443, 8443), ("127.0.0.1", 80, 8080)},
     "skylab": set[tuple[str, int, int]](),
     "homelab": set[tuple[str, int, int]](),
-}
+}  # fmt: skip
 """Address and port of the host, and nginx's port, of everything that is open."""
 
 
@@ -179,7 +198,8 @@ def test_exactly_these_ports_of_the_host_are_open(stack: str) -> None:
     }
     assert found == PORTS[stack]
     for workload, props in containers(stack).items():
-        assert "ports" not in props or workload == "proxy"
+        watched = stack == "hwc" and workload in {"server", "gpu-exporter", *EXPORTERS}
+        assert "ports" not in props or workload == "proxy" or watched
 
 
 # Order
@@ -253,7 +273,7 @@ def test_every_container_is_hardened(stack: str) -> None:
         assert group > 0, workload
         assert props["memory"] == props["memorySwap"] > 0, workload
         assert props["cpuQuota"] > 0, workload
-        assert props["mustRun"] is True, workload
+        assert props["mustRun"] is (workload != "metrics-role"), workload
         assert props["logOpts"] or props["logDriver"] == "journald", workload
     for workload, one in loaders(stack).items():
         assert one.props["networkMode"] == "none", workload
@@ -263,6 +283,9 @@ def test_every_container_is_hardened(stack: str) -> None:
 @pytest.mark.parametrize("stack", HOSTS)
 def test_every_container_that_runs_is_asked_whether_it_is_well_and_waited_for(stack: str) -> None:
     for workload, props in containers(stack).items():
+        if workload in SILENT | {"metrics-role"}:
+            assert "healthcheck" not in props
+            continue
         # Podman splits the words of a command at spaces, so it gets one line for a shell where a word has any.
         assert props["healthcheck"]["tests"][0] in (
             {"CMD", "CMD-SHELL"} if stack == "homelab" else {"CMD"}
@@ -276,7 +299,8 @@ def test_uploads_and_the_database_have_time_to_end(stack: str) -> None:
     found = containers(stack)
     assert found["server"]["stopTimeout"] >= 300
     assert found["database"]["stopTimeout"] >= 120
-    assert all(props["destroyGraceSeconds"] == props["stopTimeout"] for props in found.values())
+    ending = {name: props for name, props in found.items() if name != "proxy-exporter"}
+    assert all(props["destroyGraceSeconds"] == props["stopTimeout"] for props in ending.values())
 
 
 @pytest.mark.parametrize("stack", HOSTS)
@@ -368,10 +392,10 @@ def test_another_proxy_setting_makes_the_proxy_and_its_files_anew() -> None:
 
 EXPECTED = {
     "home": {"RemoteImage": 6, "Network": 7, "Volume": 14, "Container": 12, "RandomPassword": 3, "Stash": 1},
-    "hwc": {"RemoteImage": 8, "Network": 9, "Volume": 29, "Container": 22, "RandomPassword": 4, "Stash": 1},
+    "hwc": {"RemoteImage": 14, "Network": 10, "Volume": 37, "Container": 33, "RandomPassword": 5, "Stash": 2},
     "heartbeat": {"RemoteImage": 9, "Network": 10, "Volume": 32, "Container": 24, "RandomPassword": 4, "Stash": 1},
     "heartbeat-dev": {"RemoteImage": 7, "Network": 7, "Volume": 16, "Container": 14, "RandomPassword": 3, "Stash": 1},
-    "homelab": {"RemoteImage": 6, "Network": 6, "Volume": 28, "Container": 20, "RandomPassword": 4, "Stash": 1},
+    "homelab": {"RemoteImage": 10, "Network": 8, "Volume": 36, "Container": 29, "RandomPassword": 5, "Stash": 2},
     "skylab": {"RemoteImage": 8, "Network": 8, "Volume": 27, "Container": 23, "RandomPassword": 4, "Stash": 1,
                "DnsRecord": 1, "ZoneSetting": 4},
 }  # fmt: skip
@@ -385,7 +409,10 @@ def test_a_stack_is_exactly_these_objects(stack: str) -> None:
 
 RUNNING = {
     "home": {"server", "database", "cache", "machine-learning", "proxy", "backup-dump"},
-    "hwc": {"server", "database", "cache", "machine-learning", "proxy", "backup-rclone", *STEPS},
+    "hwc": {
+        "server", "database", "cache", "machine-learning", "proxy", "proxy-exporter", "backup-rclone", "metrics-role",
+        "gpu-exporter", *EXPORTERS, *STEPS,
+    },
     "heartbeat": {
         "server",
         "database",
@@ -405,9 +432,11 @@ RUNNING = {
         "certificates",
         "backup-dump",
     },
-    "homelab": {"server", "microservices", "database", "cache", "machine-learning", *STEPS},
+    "homelab": {
+        "server", "microservices", "database", "cache", "machine-learning", "metrics-role", *EXPORTERS, *STEPS,
+    },
     "skylab": {"server", "database", "cache", "machine-learning", "proxy", "cloudflared", *STEPS},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("stack", sorted(RUNNING))

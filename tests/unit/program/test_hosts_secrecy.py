@@ -64,6 +64,8 @@ def test_in_a_preview_only_secrets_their_fingerprints_and_ids_of_images_are_unkn
         ("Container", "image"),
         ("Container", "uploads[].content"),
         ("Container", "labels[].value"),
+        # A container beside another one: in whose network it is.
+        ("Container", "networkMode"),
     }
     for one in run.of_type(CONTAINER):
         for label in one.props["labels"]:

@@ -162,9 +162,14 @@ LINKS = {
     ("immich-proxy", "immich-server", 2283),
     ("immich-backup", "immich-database", 5432),
     ("immich-drill", "immich-database", 5432),
+    ("immich-metrics-role", "immich-database", 5432),
+    ("immich-valkey-exporter", "immich-cache", 6379),
+    ("immich-door-exporter", "immich-machine-learning", 3003),
 }
 """Who talks to whom in Immich."""
 
+WATCHING = {"immich-metrics-role", "immich-valkey-exporter", "immich-door-exporter"}
+"""They look up names, of ours or of the ways in."""
 TASKS = {"immich-backup", "immich-drill"}
 
 MEMBERS = {("immich-database", "immich-database", port) for port in (5432, 8000)}
@@ -220,14 +225,20 @@ def test_only_those_who_need_the_internet_reach_it_and_by_https_only(stack: str)
         wanted = name in {"immich-server", "immich-microservices", "immich-machine-learning"}
         # Copies of prod go to a bucket on the internet.
         wanted = wanted or (name in TASKS and stack == "prod")
+        # It asks the ways in as a visitor does, wherever they lead.
+        asks_doors = name == "immich-door-exporter"
+        wanted = wanted or asks_doors
         either = [open_between(made, end(one), place, 443) for place in (public, version)]
         assert any(either) == wanted, name
         assert not open_between(made, end(one), public, 80)
-        assert open_between(made, end(one), DNS, 53, "UDP") == (wanted or name in {"immich-proxy", *TASKS})
+        assert open_between(made, end(one), DNS, 53, "UDP") == (
+            wanted or name in {"immich-proxy", *TASKS, *WATCHING}
+        )
         # A plain NetworkPolicy knows no names: a sign-in server that may be on the LAN opens its port to all of it.
         for network in PRIVATE_IPV4 if stack not in {"operated", "external"} else ():
             address = network.partition("/")[0]
-            assert not open_between(made, end(one), Outside(address), 443), f"{name} reaches {address}"
+            reached = open_between(made, end(one), Outside(address), 443)
+            assert reached == asks_doors, f"{name} reaches {address}"
 
 
 def test_each_way_in_reaches_the_port_that_it_leads_to_and_no_other() -> None:

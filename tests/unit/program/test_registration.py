@@ -42,6 +42,8 @@ REMADE = {
     "kubernetes:batch/v1:Job",
     "kubernetes:postgresql.cnpg.io/v1:ScheduledBackup",
     "kubernetes:monitoring.coreos.com/v1:PodMonitor",
+    "kubernetes:monitoring.coreos.com/v1:PrometheusRule",
+    "kubernetes:monitoring.coreos.com/v1:ServiceMonitor",
     "docker:index/container:Container",
     "docker:index/network:Network",
     REMOTE_IMAGE,
@@ -50,8 +52,15 @@ REMADE = {
 }
 """Kinds that an `up` makes again, with nothing lost."""
 
-REMADE_NAMES = {"immich-machine-learning-cache", "immich-ml-cache", "fingerprint-key"}
-"""Of the kinds with data: models are downloaded again; without the key of the fingerprints, pods restart once."""
+REMADE_NAMES = {
+    "immich-machine-learning-cache",
+    "immich-ml-cache",
+    "fingerprint-key",
+    "metrics-password",
+    "grafana-password",
+}
+"""Of the kinds with data: models are downloaded again; without the key of the fingerprints, pods restart once; passwords
+of those who watch are set anew."""
 
 CONTROLLERS = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
 

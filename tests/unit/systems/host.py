@@ -37,6 +37,17 @@ RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"
 TASKS = {"backup-dump", "backup-copy", "drill-fetch", "drill-database", "drill-originals"}
 """Steps of backups and drills."""
 _FILES = "-files"
+WATCHING = frozenset(
+    {
+        "metrics-role",
+        "postgres-exporter",
+        "valkey-exporter",
+        "volume-exporter",
+        "door-exporter",
+        "gpu-exporter",
+    }
+)
+"""Who reads numbers of others, and what made that possible."""
 
 
 @dataclass(frozen=True, kw_only=True)

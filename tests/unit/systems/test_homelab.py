@@ -6,9 +6,10 @@ import functools
 import re
 
 import pytest
+import yaml
 
 from tests.unit.systems.audit import faults
-from tests.unit.systems.host import TASKS, VOLUME, Host, host
+from tests.unit.systems.host import TASKS, VOLUME, WATCHING, Host, host
 
 NAME = "photos.patriark.org"
 ROUTERS = "traefik.http.routers.immich-homelab-server"
@@ -34,14 +35,14 @@ def test_the_engine_is_the_users_podman() -> None:
 
 
 def test_the_containers_are_those_that_immich_still_has() -> None:
-    assert _host().workloads() - TASKS == set(EVERY)
+    assert _host().workloads() - TASKS - WATCHING == set(EVERY)
 
 
 def test_the_database_network_has_the_addresses_of_the_document() -> None:
     network = _host().network("database")
     assert network["ipamConfigs"] == [{"subnet": "10.89.5.0/24", "gateway": "10.89.5.1"}]
     assert network["internal"] is True
-    assert _host().members("database") - TASKS == {"server", "microservices", "database"}
+    assert _host().members("database") - TASKS - WATCHING == {"server", "microservices", "database"}
 
 
 @pytest.mark.parametrize("workload", EVERY)
@@ -55,11 +56,24 @@ def test_only_the_server_is_in_traefiks_network() -> None:
 
 
 def test_machine_learning_and_microservices_are_reached_by_the_server_alone() -> None:
-    assert _host().members("machine-learning") == {"server", "microservices", "machine-learning"}
+    members = _host().members("machine-learning") - {"door-exporter"}
+    assert members == {"server", "microservices", "machine-learning"}
     assert _host().network("machine-learning")["internal"] is True
     for workload in ("machine-learning", "microservices"):
         assert _host().members(f"{workload}-outside") == {workload}
         assert "traefik.enable" not in _host().labels(workload)
+
+
+def test_postgres_and_valkey_have_exporters_that_a_prometheus_in_a_container_reaches() -> None:
+    scrape = yaml.safe_load(str(_host().run.outputs["scrape"]))
+    found = {one["job_name"]: one["static_configs"][0]["targets"] for one in scrape["scrape_configs"]}
+    assert found["immich-postgres"] == ["immich-homelab-postgres-exporter:9187"]
+    assert found["immich-valkey"] == ["immich-homelab-valkey-exporter:9121"]
+    assert {"server", "microservices", "postgres-exporter", "valkey-exporter"} <= _host().members(
+        "monitoring"
+    )
+    assert "database" not in _host().members("monitoring")
+    assert _host().network("monitoring")["internal"] is True
 
 
 def test_cache_and_database_have_no_way_out() -> None:

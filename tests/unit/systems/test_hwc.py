@@ -6,6 +6,7 @@ import functools
 import re
 
 import pytest
+import yaml
 
 from tests.unit.systems.audit import faults
 from tests.unit.systems.host import VOLUME, Host, believed, find, headers, host
@@ -22,7 +23,10 @@ def _host() -> Host:
 
 def test_it_is_reached_by_the_tailnet_and_the_lan_at_2283() -> None:
     assert _host().run.outputs["url"] == "https://hwc.ocelot-wahoo.ts.net:2283"
-    assert set(_host().ports()) == {TAILNET, LAN}
+    assert {one for one, (who, _) in _host().ports().items() if who == "proxy" and one[1] != 9113} == {
+        TAILNET,
+        LAN,
+    }
     assert "http://192.168.1.13:2283" in {door["url"] for door in _host().run.outputs["doors"]}
 
 
@@ -61,7 +65,10 @@ def test_the_gpu_of_the_document_is_given_alone(workload: str) -> None:
 
 def test_other_containers_get_no_gpu() -> None:
     assert [one for one in _host().workloads() if "gpus" in _host().container(one)] != []
-    assert {one for one in _host().workloads() if "gpus" in _host().container(one)} == set(WITH_GPU)
+    assert {one for one in _host().workloads() if "gpus" in _host().container(one)} == {
+        *WITH_GPU,
+        "gpu-exporter",
+    }
 
 
 def test_transcoding_is_by_nvenc() -> None:
@@ -167,7 +174,22 @@ def test_metrics_are_at_8091_and_8092_and_really_on() -> None:
     assert env["IMMICH_API_METRICS_PORT"] == "8091"
     assert env["IMMICH_MICROSERVICES_METRICS_PORT"] == "8092"
     assert env["IMMICH_TELEMETRY_INCLUDE"] == "host,api,job"
-    assert not {8091, 8092} & {port for _, port in _host().ports()}
+    assert {one: who for one, (who, _) in _host().ports().items() if one[1] in {8091, 8092}} == {
+        ("127.0.0.1", 8091): "server",
+        ("127.0.0.1", 8092): "server",
+    }
+
+
+def test_the_hosts_prometheus_reads_both_at_localhost_every_30_seconds() -> None:
+    scrape = yaml.safe_load(str(_host().run.outputs["scrape"]))
+    found = {one["job_name"]: one for one in scrape["scrape_configs"]}
+    for job, port in (("immich-api", 8091), ("immich-workers", 8092)):
+        assert found[job]["static_configs"][0]["targets"] == [f"127.0.0.1:{port}"]
+        assert found[job]["scrape_interval"] == "30s"
+
+
+def test_numbers_are_at_no_address_but_localhost() -> None:
+    assert {address for address, port in _host().ports() if port != 2283} == {"127.0.0.1"}
 
 
 def test_the_database_is_immich_of_immich_and_kept() -> None:
@@ -184,7 +206,7 @@ def test_the_database_has_vectorchord_in_the_public_schema() -> None:
 
 def test_the_cache_is_a_valkey_of_its_own() -> None:
     assert _host().env("server")["REDIS_HOSTNAME"] == "immich-cache"
-    assert _host().members("cache") == {"server", "cache"}
+    assert _host().members("cache") == {"server", "cache", "valkey-exporter"}
     assert "maxmemory-policy noeviction" in _host().files("cache")["/run/secrets/cache/valkey.conf"]
 
 
