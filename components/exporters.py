@@ -44,6 +44,9 @@ SECRET = "metrics"
 """Logical name of the secret with the password of the database's role."""
 CACHE_SECRET = "cache-exporter"
 NOBODY = 65534
+PATIENCE = 3
+"""Seconds that an exporter waits for what it looks at: less than Prometheus waits for it, or what hangs would be told
+as an exporter that does."""
 VOLUMES = "/volumes"
 """Where the exporter of volumes has them, flat: a folder inside another's could not be made on what is read-only."""
 _FOLDER = "/run/secrets/metrics"
@@ -128,8 +131,7 @@ def cache_exporter(
     env = {
         "REDIS_ADDR": address,
         "REDIS_EXPORTER_CHECK_SINGLE_KEYS": single_keys(index),
-        # Before Prometheus gives up: then it says that Valkey hangs, and not that its exporter does.
-        "REDIS_EXPORTER_CONNECTION_TIMEOUT": "5s",
+        "REDIS_EXPORTER_CONNECTION_TIMEOUT": f"{PATIENCE}s",
         # Every command's own histogram would be hundreds of series that nobody asks for.
         "REDIS_EXPORTER_EXCLUDE_LATENCY_HISTOGRAM_METRICS": "true",
     }
@@ -271,7 +273,7 @@ def gpu_exporter(ids: Collection[str], given: Watched) -> Workload:
 def _uri(access: DatabaseAccess) -> str:
     mode = "disable" if access.ssl_mode == "prefer" else access.ssl_mode
     authority = f"&sslrootcert={access.ca_file}" if access.ca_file is not None else ""
-    return f"{access.host}:{access.port}/{access.name}?sslmode={mode}{authority}"
+    return f"{access.host}:{access.port}/{access.name}?sslmode={mode}{authority}&connect_timeout={PATIENCE}"
 
 
 def _exporter(part: str, given: Watched) -> Workload:

@@ -40,6 +40,24 @@ _GRAFANA_UID = 472
 PORTS: Mapping[str, int] = {PROMETHEUS: 9090, ALERTMANAGER: 9093, GRAFANA: 3000}
 """Where they listen."""
 
+FOLLOWS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        "ImmichDown",
+        ("ImmichMicroservicesDown", "ImmichDoorDown", "ImmichQueueStuck", "ImmichSlowQueueStuck"),
+        (),
+    ),
+    (
+        "ImmichDatabaseDown",
+        ("ImmichDown", "ImmichMicroservicesDown", "ImmichDoorDown", "ImmichServerErrors"),
+        (),
+    ),
+    ("ImmichCacheDown", ("ImmichQueueStuck", "ImmichSlowQueueStuck"), ()),
+    ("ImmichMachineLearningDown", ("ImmichMachineLearningBacklog",), ()),
+    ("ImmichStorageFull", ("ImmichStorageFilling", "ImmichStorageFullSoon"), ("volume",)),
+    ("ImmichCertificateExpiresNow", ("ImmichCertificateExpires",), ("certificate",)),
+)
+"""An alert, those that say nothing more while it rings, and the labels that must be the same."""
+
 Place = Callable[[ScrapeTarget], str]
 """Host and port of a target, as whoever reads it names them."""
 
@@ -168,12 +186,15 @@ def alertmanager_configuration(notify: Notify | None) -> SecretText:
         "group_interval": "5m",
         "repeat_interval": str(notify.repeat) if notify is not None else "12h",
     }
-    quiet = {
-        "source_matchers": ['severity="critical"'],
-        "target_matchers": ['severity=~"warning|info"'],
-        "equal": ["alertname", "stack", "instance"],
-    }
-    head: dict[str, Any] = {"route": route, "inhibit_rules": [quiet]}
+    quiet = [
+        {
+            "source_matchers": [f'alertname="{louder}"'],
+            "target_matchers": [f'alertname=~"{"|".join(quieter)}"'],
+            "equal": ["stack", *same],
+        }
+        for louder, quieter, same in FOLLOWS
+    ]
+    head: dict[str, Any] = {"route": route, "inhibit_rules": quiet}
     text = yaml.safe_dump(head, sort_keys=False)
     if notify is None:
         return SecretText.plain(text + "receivers:\n- name: person\n")

@@ -72,13 +72,16 @@ def watched(stack: HostStack) -> Generator[list[Happening]]:
         "event": ["create", "start", "die", "destroy", "restart", "health_status", "kill", "oom"],
     }
     client: DockerClient = stack.place.engine.client(3600)
-    stream: Any = client.events(since=int(time.time()), filters=filters, decode=True)
+    # The engine gives back whole seconds: what it told before in this one is none of it.
+    began = time.time()
+    stream: Any = client.events(since=int(began), filters=filters, decode=True)
     seen: list[Happening] = []
 
     def read() -> None:
         for event in stream:
             workload = event["Actor"]["Attributes"]["name"].removeprefix(f"{stack.prefix}-")
-            seen.append(Happening(event["timeNano"] / 1e9, workload, event["Action"]))
+            if event["timeNano"] / 1e9 >= began:
+                seen.append(Happening(event["timeNano"] / 1e9, workload, event["Action"]))
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()

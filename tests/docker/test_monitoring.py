@@ -178,7 +178,6 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_exactly_what_is_broken_rings(watched: Watched, name: str) -> None:
     fault = FAULTS[name]
-    watched.wait_for(())
     try:
         fault.break_it(watched)
         watched.wait_for(fault.alerts)

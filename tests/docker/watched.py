@@ -45,8 +45,7 @@ def changes(place: Place, **more: Any) -> dict[str, dict[str, Any]]:
     return {
         "monitoring": {
             "kind": "bundled",
-            # nginx's exporter gives up after 5 s, and is to say so before Prometheus does.
-            "interval": "7s",
+            "interval": "5s",
             "thresholds": thresholds,
             "images": images,
             **more,

@@ -79,6 +79,35 @@ def changes_of(setting: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield name, result
 
 
+def settings_of(sections: Mapping[str, Any]) -> Settings:
+    """Settings as the program reads them."""
+    texts = {key: json.dumps(value) for key, value in sections.items()}
+    hidden = dict.fromkeys(needed_secrets(sections), "")
+    return read_settings("test", {**texts, **hidden}, list(hidden))
+
+
+def goes_on(name: str, sections: Mapping[str, Any]) -> bool:
+    """Whether the program goes on from a variant that is up to these settings, or refuses for the sake of its data."""
+    before = settings_of(FULL[name])
+    there = wanted(before, before.upgrade, lineage=_generation(before))
+    return _may(Last(finished=there, reached=there), settings_of(sections))
+
+
+def starts(sections: Mapping[str, Any]) -> bool:
+    """Whether a new deployment may have these settings."""
+    return _may(Last(), settings_of(sections))
+
+
+def _may(last: Last, after: Settings) -> bool:
+    there = wanted(after, after.upgrade, lineage=_generation(after))
+    return not judge(last, there, after.upgrade, backed_up=backed_up(after)).problems
+
+
+def _generation(given: Settings) -> int | None:
+    database = given.database
+    return database.lineage.generation if isinstance(database, CloudNativePg) else None
+
+
 def test_the_variants_are_accepted_and_written_out_they_are_the_same_stacks() -> None:
     for name, variant in VARIANTS.items():
         assert refusals(variant.sections) == [], name
@@ -138,7 +167,7 @@ def some_stack(name: str, choices: list[tuple[int, int]]) -> dict[str, Any]:
     for at, _ in choices:
         there = places(sections)
         place = there[at % len(there)]
-        sections = change(sections, place, SETTINGS[place.setting]) or sections
+        sections = change(sections, place, SETTINGS[place.setting], starts) or sections
     return sections
 
 
@@ -197,31 +226,6 @@ def value_at(sections: Mapping[str, Any], path: Path) -> object:
 
 
 GONE = object()
-
-
-def settings_of(sections: Mapping[str, Any]) -> Settings:
-    """Settings as the program reads them."""
-    texts = {key: json.dumps(value) for key, value in sections.items()}
-    hidden = dict.fromkeys(needed_secrets(sections), "")
-    return read_settings("test", {**texts, **hidden}, list(hidden))
-
-
-def goes_on(name: str, sections: Mapping[str, Any]) -> bool:
-    """Whether the program goes on from a variant that is up to these settings, or refuses for the sake of its data."""
-    before, after = settings_of(FULL[name]), settings_of(sections)
-    there = wanted(before, before.upgrade, lineage=_generation(before))
-    judged = judge(
-        Last(finished=there, reached=there),
-        wanted(after, after.upgrade, lineage=_generation(after)),
-        after.upgrade,
-        backed_up=backed_up(after),
-    )
-    return not judged.problems
-
-
-def _generation(given: Settings) -> int | None:
-    database = given.database
-    return database.lineage.generation if isinstance(database, CloudNativePg) else None
 
 
 def batches(name: str) -> list[dict[str, Any]]:

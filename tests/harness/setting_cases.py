@@ -80,7 +80,7 @@ VALUES: Mapping[str, Sequence[object]] = {
     "Recover.from": ("latest", "20261121T020000"),
     "Upgrade.acknowledge": ("3.0.0",),
     "Upgrade.withoutBackup": ("3.3.1", "3.2.2"),
-    "Upgrade.databaseAt": ("3.3.1",),
+    "Upgrade.databaseAt": ("3.2.2", "2.5.5"),
     "Upgrade.databaseMovedTo": ("bundled-18",),
     "Archive.schedule": ("0 30 4 * * *",),
     "Archive.retention": ("60d",),

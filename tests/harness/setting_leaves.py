@@ -47,6 +47,8 @@ def of_a_host(setting: str) -> bool:
         "immich:docker",
         "BundledMachineLearning.niceness",
         "BundledMachineLearning.lockMemory",
+        "ScrapeOnly.address",
+        "ScrapeOnly.ports",
     }
 
 

@@ -59,8 +59,8 @@ REMADE_NAMES = {
     "metrics-password",
     "grafana-password",
 }
-"""Of the kinds with data: models are downloaded again; without the key of the fingerprints, pods restart once; passwords
-of those who watch are set anew."""
+"""Of the kinds with data: models are downloaded again; without the key of the fingerprints, pods restart once; the
+passwords of those who watch are set anew."""
 
 CONTROLLERS = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
 

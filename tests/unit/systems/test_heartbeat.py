@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 
 import pytest
 
+from components.before_database import backed_up
+from components.deployed import Last, wanted
+from components.upgrade_order import backup_name
+from components.upgrades import judge
 from components.values import Quantity
+from tests.policy.case_files import RULES, findings, recorded
 from tests.unit.systems.audit import faults
+from tests.unit.systems.backups import (
+    Times,
+    copied,
+    in_order,
+    is_drilled,
+    is_dumped_and_read_back,
+    page,
+    targets,
+    times,
+)
 from tests.unit.systems.host import (
     NETWORK,
     TASKS,
@@ -22,6 +38,7 @@ from tests.unit.systems.host import (
     limits,
     of_uploads,
 )
+from toolchain.runbook import stack_pages
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - an address that is expected, not bound
 HTTPS = 8443
@@ -240,6 +257,64 @@ def test_an_nginx_that_keeps_the_ports_can_stay_in_front() -> None:
     assert (at, workload) == (("172.20.0.1", 2283), "proxy")
     assert "172.20.0.0/16" in believed(behind.server(port))
     assert "certificates" not in behind.workloads()
+
+
+def test_the_database_is_dumped_at_night_and_goes_off_site_with_the_library() -> None:
+    is_dumped_and_read_back(_host(), "/srv/immich-backup", keep=14)
+    when = times(_host(), "backup-dump")
+    assert when == Times(minutes=[0], hours=[2], weekdays=[*range(7)], zone="Etc/UTC")
+    assert targets(_host()) == ["offsite"]
+    assert copied(_host())[:3] == ["/data/upload", "/data/library", "/data/profile"]
+    assert _host().mounts("backup-copy")["/data"] == ("/srv/immich", True)
+    rclone = _host().files("backup-rclone")
+    configuration = rclone["/etc/immich-backup-rclone/start.sh"]
+    assert in_order(configuration, "type = sftp", "host = backup.heartbeatacic.org", "user = immich")
+    assert rclone["/run/secrets/rclone/ssh-key"] == _host().hidden["backupSshKey"]
+    assert any("backup.heartbeatacic.org ssh-ed25519 " in one for one in rclone.values())
+
+
+def test_a_restore_is_tried_where_nothing_can_be_lost() -> None:
+    is_drilled(_host(), sample=200)
+    assert in_order(page(_host(), "host-lost"), "immich:restore.what both", "make up STACK=heartbeat")
+    lost = {one["loss"]: one["lostAtMost"] for one in _host().run.outputs["recovery"]}
+    assert set(lost.values()) == {"1 d 1 h"}
+
+
+def test_an_upgrade_begins_with_a_backup_and_says_how_to_go_back() -> None:
+    settings = _host().settings
+    before = dataclasses.replace(wanted(settings, settings.upgrade), immich="3.2.0", machine_learning="3.2.0")
+    judged = judge(
+        Last(finished=before, reached=before),
+        wanted(settings, settings.upgrade),
+        settings.upgrade,
+        backed_up=backed_up(settings),
+    )
+    assert (judged.problems, judged.backs_up) == ((), True)
+    assert backup_name(judged) == "backup-3-2-0-to-3-3-1"
+    assert "make rollback-plan STACK=heartbeat" in page(_host(), "upgrade-went-wrong")
+
+
+def test_the_runbook_is_written_for_this_stack() -> None:
+    assert len(stack_pages("heartbeat")) == 10
+    assert "/srv/immich" in page(_host(), "disk-lost")
+    assert "make backup STACK=heartbeat" in page(_host(), "from-docker-compose")
+
+
+def test_the_policies_keep_ports_and_secrets_where_they_are() -> None:
+    found = recorded(_host().run)
+
+    def broken(**changes: object) -> set[str]:
+        mutated = [
+            dataclasses.replace(one, props={**one.props, **changes})
+            if one.kind == "Container" and one.name == "immich-heartbeat-database"
+            else one
+            for one in found
+        ]
+        return {rule.name for rule, _ in findings(RULES.values(), mutated)}
+
+    assert broken() == set()
+    assert broken(ports=[{"internal": 5432, "external": 5432}]) == {"exposure-port"}
+    assert broken(envs=["POSTGRES_PASSWORD=hunter22"]) == {"secrets-environment"}
 
 
 def test_what_the_audit_names_exists() -> None:

@@ -8,8 +8,21 @@ import re
 import pytest
 import yaml
 
+from tests.policy.case_files import RULES, findings, recorded
 from tests.unit.systems.audit import faults
+from tests.unit.systems.backups import (
+    Times,
+    copied,
+    in_order,
+    is_drilled,
+    is_dumped_and_read_back,
+    kept,
+    page,
+    targets,
+    times,
+)
 from tests.unit.systems.host import TASKS, VOLUME, WATCHING, Host, host
+from toolchain.runbook import stack_pages
 
 NAME = "photos.patriark.org"
 ROUTERS = "traefik.http.routers.immich-homelab-server"
@@ -262,6 +275,40 @@ def test_the_phone_gets_the_address_and_no_limit_of_size() -> None:
     (door,) = _host().run.outputs["doors"]
     assert door["largestUpload"] == "no limit"
     assert any("readTimeout 0s" in one for one in _host().run.outputs["preconditions"])
+
+
+def test_copies_go_to_the_external_drive_each_night_at_three() -> None:
+    when = times(_host(), "backup-dump")
+    assert when == Times(minutes=[0], hours=[3], weekdays=[*range(7)], zone="Europe/Oslo")
+    assert targets(_host()) == ["external"]
+    assert _host().mounts("backup-copy")["/targets/external"] == ("/run/media/immich-backup/immich", False)
+    assert _host().mounts("backup-copy")["/data"] == (PHOTOS, True)
+    assert copied(_host())[:3] == ["/data/upload", "/data/library", "/data/profile"]
+    assert kept(_host()) == {"daily": 7, "weekly": 5, "monthly": 12, "yearly": 3}
+
+
+def test_the_dump_is_a_dated_file_in_the_containers_subvolume() -> None:
+    is_dumped_and_read_back(_host(), "/mnt/btrfs-pool/subvol7-containers/immich-backup", keep=14)
+
+
+def test_one_file_and_the_whole_come_back_by_the_pages() -> None:
+    assert "make restore STACK=homelab FILE=IMG_1234.jpg" in page(_host(), "photo-deleted")
+    assert _host().files("backup-copy")["/etc/immich-scripts/restore-one.sh"].startswith("#!/bin/sh")
+    assert in_order(page(_host(), "disk-lost"), PHOTOS, "immich:restore.what files", "make up STACK=homelab")
+    assert in_order(page(_host(), "database-lost"), "immich:restore.what database", "make up STACK=homelab")
+
+
+def test_a_drill_restores_the_newest_copy_to_nowhere_each_sunday() -> None:
+    is_drilled(_host(), sample=200)
+
+
+def test_the_audit_of_the_policies_finds_nothing() -> None:
+    assert findings(RULES.values(), recorded(_host().run)) == []
+
+
+def test_the_guides_have_the_names_of_this_stack() -> None:
+    assert POSTGRES in page(_host(), "disk-lost")
+    assert all("homelab" in text for text in stack_pages("homelab").values())
 
 
 def test_what_the_audit_names_exists() -> None:

@@ -8,8 +8,19 @@ import re
 import pytest
 import yaml
 
+from tests.harness.program import needs
 from tests.unit.systems.audit import faults
-from tests.unit.systems.host import VOLUME, Host, believed, find, headers, host
+from tests.unit.systems.backups import (
+    Times,
+    copied,
+    in_order,
+    is_drilled,
+    is_dumped_and_read_back,
+    page,
+    targets,
+    times,
+)
+from tests.unit.systems.host import CONTAINER, VOLUME, Host, believed, find, headers, host
 
 TAILNET = ("127.0.0.1", 2283)
 LAN = ("192.168.1.13", 2283)
@@ -216,6 +227,90 @@ def test_the_server_starts_when_database_and_cache_are_well() -> None:
 
 def test_no_secret_is_seen_by_docker_inspect() -> None:
     assert _host().told() == []
+
+
+def test_the_database_is_dumped_daily_at_two_and_read_back() -> None:
+    when = times(_host(), "backup-dump")
+    assert when == Times(minutes=[0], hours=[2], weekdays=[*range(7)], zone="America/Denver")
+    is_dumped_and_read_back(_host(), "/var/backup/immich-db", keep=14)
+    hourly = host("hwc", backup={"schedule": "0 * * * *"})
+    assert times(hourly, "backup-dump").hours == [*range(24)]
+
+
+def test_immichs_own_dump_is_off_so_that_there_is_one() -> None:
+    assert _host().app()["backup"]["database"]["enabled"] is False
+
+
+def test_library_and_profile_are_copied_to_the_disk_and_to_proton() -> None:
+    assert targets(_host()) == ["disk", "proton"]
+    assert _host().mounts("backup-copy")["/targets/disk"] == ("/mnt/backup/immich-library", False)
+    assert _host().mounts("backup-copy")["/data"] == ("/mnt/photos", True)
+    assert _host().networks("backup-copy") == {"backup-rclone"}
+    rclone = _host().files("backup-rclone")
+    assert "proton:immich-library" in rclone["/etc/immich-backup-rclone/start.sh"]
+    assert rclone["/run/secrets/rclone/rclone.conf"] == _host().hidden["backupRcloneConfig"]
+    # Of thumbs and encoded-video the markers alone, without which Immich does not start.
+    assert copied(_host())[:6] == [
+        *("/data/upload", "/data/library", "/data/profile"),
+        *("/data/thumbs/.immich", "/data/encoded-video/.immich", "/data/backups/.immich"),
+    ]
+    more = host("hwc", backup={"files": {"thumbs": True, "encodedVideo": True}})
+    assert {"/data/thumbs", "/data/encoded-video"} <= set(copied(more))
+
+
+def test_the_pages_bring_database_and_media_back_in_the_order_of_the_document() -> None:
+    assert in_order(
+        page(_host(), "database-lost"),
+        "docker stop immich-hwc-server",
+        "ALTER DATABASE immich RENAME TO immich_damaged",
+        "CREATE DATABASE immich OWNER immich",
+        "immich:restore.what database",
+        "make up STACK=hwc",
+    )
+    assert in_order(
+        page(_host(), "disk-lost"),
+        "sudo install -d -o 1000 -g 100 -m 0750 /mnt/photos",
+        "immich:restore.what files",
+        "make up STACK=hwc",
+    )
+    assert 'touch "/mnt/restored/data/$folder/.immich"' in page(_host(), "host-lost")
+
+
+def test_a_restore_is_done_before_the_server_starts() -> None:
+    found = host("hwc", restore={"what": "both"})
+    restored = found.recorded(CONTAINER, "restore-database")
+    assert restored.urn in needs(found.run, found.recorded(CONTAINER, "server"))
+    assert found.mounts("restore-media")["/data"] == ("/mnt/photos", False)
+    assert found.container("restore-media")["user"] == "1000:100"
+
+
+def test_the_checklist_is_kept_by_outputs_and_a_drill() -> None:
+    is_drilled(_host(), sample=200)
+    lost = {one["loss"]: one for one in _host().run.outputs["recovery"]}
+    assert set(lost) == {"photo", "database", "disk", "host"}
+    assert {one["lostAtMost"] for one in lost.values()} == {"1 d 1 h"}
+    assert [one.partition(":")[2] for one in _host().run.outputs["rule321"][:2]] == [
+        " 3-2-1 is met: 3 copies, 3 media, 1 off-site"
+    ] * 2
+
+
+def test_the_page_moves_an_immich_of_docker_here() -> None:
+    assert in_order(
+        page(_host(), "from-docker-compose"),
+        "docker stop immich_server",
+        "sudo chown -R 1000:100 UPLOAD_LOCATION",
+        "rsync -aHAX",
+        "docker exec immich_postgres pg_dump",
+        "docker start immich-hwc-server",
+        "make backup STACK=hwc",
+    )
+
+
+def test_models_may_stay_longer_by_one_setting() -> None:
+    section = _host().stack.sections["machineLearning"]
+    longer = host("hwc", machineLearning={**section, "modelTtl": 900})
+    assert longer.env("machine-learning")["MACHINE_LEARNING_MODEL_TTL"] == "900"
+    assert in_order(page(_host(), "disk-lost"), "Generate Thumbnails > Missing", "Videos > Missing")
 
 
 def test_what_the_audit_names_exists() -> None:

@@ -12,6 +12,16 @@ import yaml
 
 from tests.harness.program import ROOT
 from tests.unit.systems.audit import faults
+from tests.unit.systems.backups import (
+    Times,
+    copied,
+    is_drilled,
+    is_dumped_and_read_back,
+    kept,
+    page,
+    targets,
+    times,
+)
 from tests.unit.systems.host import TASKS, VOLUME, Host, believed, find, host, limits, of_uploads
 
 TUNNEL = "00000000-0000-4000-8000-000000000000"
@@ -158,6 +168,28 @@ def test_containers_have_no_rights_and_a_read_only_root(workload: str) -> None:
     assert inputs["capabilities"] == {"drops": ["ALL"]}
     assert inputs["securityOpts"] == ["no-new-privileges:true"]
     assert not inputs["user"].startswith("0:")
+
+
+def test_copies_go_to_the_drive_that_is_snapshot() -> None:
+    is_dumped_and_read_back(_host(), "/var/lib/immich-backup", keep=14)
+    when = times(_host(), "backup-dump")
+    assert when == Times(minutes=[0], hours=[2], weekdays=[*range(7)], zone="Etc/UTC")
+    assert targets(_host()) == ["medias"]
+    assert _host().mounts("backup-copy")["/targets/medias"] == ("/mnt/medias/immich-backup", False)
+    # Of the pictures the sub-folder that Immich sees, and as it sees it.
+    assert _host().mounts("backup-copy")["/media/immich"] == ("/media/immich", True)
+    assert "/media/immich" in copied(_host())
+    assert _host().mounts("backup-copy")["/data"] == ("/var/lib/immich", True)
+    assert kept(_host()) == {"daily": 7, "weekly": 5, "monthly": 12, "yearly": 3}
+    is_drilled(_host(), sample=200)
+
+
+def test_the_outputs_name_what_to_snapshot_and_what_a_loss_costs() -> None:
+    assert {"/var/lib/immich", "/media/immich"} <= set(_host().run.outputs["dataVolumes"])
+    lost = {one["loss"]: one["lostAtMost"] for one in _host().run.outputs["recovery"]}
+    assert lost == {"photo": "1 d 1 h", "database": "1 d 1 h", "disk": "1 d 1 h", "host": "everything"}
+    assert any("in another place missing" in one for one in _host().run.outputs["rule321"])
+    assert "make restore STACK=skylab FILE=" in page(_host(), "photo-deleted")
 
 
 def test_what_the_audit_names_exists() -> None:
