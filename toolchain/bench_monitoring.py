@@ -1,7 +1,7 @@
 """`make bench-monitoring`: what being watched costs an idle stack, by the processor time that control groups counted.
 
 A stack with the bundled monitoring on an engine of the tests, read every 30 seconds: Debian's Prometheus and exporters,
-Immich a stand-in. In turns, Prometheus is stopped (everything else runs on), then reads and evaluates. The difference is
+Immich a stand-in. In turns, Prometheus is stopped (all else runs on), then reads and evaluates. The difference is
 what reading costs in all containers together, Prometheus' own included; told as a share of one processor, and as the
 ratio of what all containers used with it and without it. Medians of rounds, so that what else the machine does at the
 time counts for both.

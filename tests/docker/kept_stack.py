@@ -135,6 +135,7 @@ class Kept:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             timeout=seconds,
             check=False,
         )
@@ -164,6 +165,7 @@ class Kept:
             env={**os.environ, "RESTIC_PASSWORD": self.password()},
             capture_output=True,
             text=True,
+            errors="replace",  # names that are not UTF-8
             check=False,
         )
         assert done.returncode == 0, done.stderr

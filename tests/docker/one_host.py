@@ -11,6 +11,7 @@ from typing import Any, Final
 from docker.client import DockerClient
 from docker.models.containers import Container
 
+from components.platform.docker.tasks import ONCE_LABEL, TASK_LABEL
 from components.settings.model import SECTIONS
 from tests.docker.engine_process import Engine
 from tests.docker.host import remove_quietly, state, until
@@ -133,12 +134,15 @@ class OneHost:
         return self.client.containers.get(f"immich-{self.name}-{workload}")
 
     def containers(self) -> dict[str, Container]:
-        """Workload -> container, of all that are meant to run. AssertionError when a workload has two."""
+        """Workload -> container, of all that are meant to run: no steps that ran once, no loaders of files.
+
+        AssertionError when a workload has two.
+        """
         filters = self._own
         found: dict[str, Container] = {}
         for one in self.client.containers.list(all=True, filters=filters, ignore_removed=True):
             workload = one.labels["immich.workload"]
-            if not workload.endswith(ENDED):
+            if not workload.endswith(ENDED) and ONCE_LABEL not in one.labels:
                 assert workload not in found, f"two containers of {workload}"
                 found[workload] = one
         return found
@@ -175,12 +179,13 @@ class OneHost:
         )
 
     def wait_healthy(self, seconds: float = 90) -> None:
-        """Until all of it runs and every health check passes."""
+        """Until all of it runs and every health check passes; that of a step by the clock is made each minute only."""
 
         def well() -> bool:
-            found = [state(one) for one in self.containers().values()]
+            found = [(state(one), TASK_LABEL in one.labels) for one in self.containers().values()]
             return bool(found) and all(
-                one.status == "running" and one.health in {"", "healthy"} for one in found
+                one.status == "running" and one.health in {"", "healthy", *(("starting",) if waits else ())}
+                for one, waits in found
             )
 
         until(well, f"all of {self.name} is healthy", seconds)

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 import yaml
 
+from tests.harness.going_on import goes_on
 from tests.harness.mocks import Recorded, Run
 from tests.harness.program import ROOT, host_stack, run_stack, unwrapped
 from tests.harness.setting_cases import change
@@ -115,11 +116,15 @@ def changes_of(setting: str) -> Iterator[tuple[str, Place, dict[str, Any]]]:
 
 
 def batches(sections: Mapping[str, Any], refused: frozenset[str]) -> list[dict[str, Any]]:
-    """The settings with each one that is not `refused` changed, in as few sets of changes as are accepted together."""
+    """The settings with each one that is not `refused` changed, in as few sets of changes as are accepted together.
+
+    What the program refuses to a deployment that is up with these settings, such as an older release, is left out.
+    """
+    on = functools.partial(goes_on, sections)
     waiting = [
         place
         for place in places(sections)
-        if place.setting not in refused and change(sections, place, SETTINGS[place.setting]) is not None
+        if place.setting not in refused and change(sections, place, SETTINGS[place.setting], on) is not None
     ]
     found: list[dict[str, Any]] = []
     while waiting:
@@ -128,7 +133,7 @@ def batches(sections: Mapping[str, Any], refused: frozenset[str]) -> list[dict[s
             there = {one.path: one.value for one in places(result)}
             changed = None
             if there.get(place.path, _GONE) == place.value:
-                changed = change(result, place, SETTINGS[place.setting])
+                changed = change(result, place, SETTINGS[place.setting], on)
             if changed is None:
                 left.append(place)
             else:

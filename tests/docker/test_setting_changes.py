@@ -24,6 +24,7 @@ from tests.docker.setting_changes import (
     run,
     stacks,
 )
+from tests.harness.going_on import starts
 from tests.harness.setting_cases import change
 from tests.harness.setting_leaves import places
 
@@ -83,7 +84,7 @@ def test_between_any_two_hosts_nothing_that_holds_data_is_lost_unprotected(
     for (at,) in choices:
         there = places(after)
         place = there[at % len(there)]
-        after = change(after, place, SETTINGS[place.setting]) or after
+        after = change(after, place, SETTINGS[place.setting], starts) or after
     assume(after != stacks()[first])
     found = lost_data(base(first), run(after))
     assert [one for one, kept in found if not kept] == []

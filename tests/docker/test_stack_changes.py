@@ -29,6 +29,7 @@ LOGIN = {
     "cache": "import os, redis, sys; redis.Redis(host=os.environ['REDIS_HOSTNAME'], password=sys.argv[1]).ping()",
 }
 """What logs in from the server's container, by workload."""
+BEFORE_UPGRADE = f"backup-{OLDER}-to-{versions.NEWEST}".replace(".", "-")
 
 
 def released(images: Images, version: str) -> dict[str, dict[str, object]]:
@@ -47,6 +48,7 @@ def deployed(
     sections = released(images, OLDER)
     sections["server"] |= {"workers": {"kind": "split"}, "health": {"period": 2}, "terminationGrace": "30s"}
     sections["machineLearning"]["health"] = {"period": 2}
+    sections["backup"] = {}
     made = OneHost.create(tmp_path_factory.mktemp("changes"), "changes", engine, client, images, **sections)
     try:
         made.up()
@@ -82,14 +84,28 @@ def replaced(host: OneHost, before: dict[str, str]) -> set[str]:
     return {name for name, one in host.ids().items() if one != before.get(name)}
 
 
-def test_an_upgrade_replaces_immichs_own_containers_and_nothing_else(host: OneHost, images: Images) -> None:
+def test_an_upgrade_makes_a_backup_first_and_replaces_immichs_own_containers_and_nothing_else(
+    host: OneHost, images: Images
+) -> None:
     assert host.door().get("/api/server/version").json() == {"major": 3, "minor": 2, "patch": 2}
     before = host.ids()
     for section, values in released(images, versions.NEWEST).items():
         host.stack.change(section, **values)
     done = host.steps()
-    assert containers(done) == replaced(host, before) == {"server", "microservices", "machine-learning"}
-    assert {one.kind for one in done} == {"Container", "RemoteImage"}
+    # The nightly dump has the release in its name.
+    anew = {"server", "microservices", "machine-learning", "backup-dump"}
+    assert replaced(host, before) == anew
+    assert containers(done) == {*anew, BEFORE_UPGRADE}
+    backup = host.container(BEFORE_UPGRADE)
+    assert (backup.status, backup.attrs["State"]["ExitCode"]) == ("exited", 0)
+    assert backup.attrs["State"]["FinishedAt"] < host.container("server").attrs["State"]["StartedAt"]
+    made = {(one.op, one.kind) for one in done if one.name.startswith(f"immich-changes-{BEFORE_UPGRADE}")}
+    assert made == {("create", "Container"), ("create", "Volume")}
+    assert {one.kind for one in done if BEFORE_UPGRADE not in one.name} == {
+        "Container",
+        "RemoteImage",
+        "Stash",
+    }
     version = host.door().get("/api/server/version").json()
     assert ".".join(str(version[part]) for part in ("major", "minor", "patch")) == versions.NEWEST
     assert host.steps() == []
@@ -110,7 +126,8 @@ def test_a_changed_password_is_applied_where_it_is_checked_before_the_server_sta
     host.stack.set_secret(f"{workload}Password", new)
     done = host.steps()
 
-    assert containers(done) == replaced(host, before) == {workload, "server", "microservices"}
+    dumps = {"backup-dump"} if workload == "database" else set[str]()
+    assert containers(done) == replaced(host, before) == {workload, "server", "microservices"} | dumps
     assert host.ids().items() >= others.items()
     started = {name: one.attrs["State"]["StartedAt"] for name, one in host.containers().items()}
     assert started[workload] < min(started["server"], started["microservices"])
@@ -126,7 +143,7 @@ def test_workers_go_into_one_process_and_apart_again(host: OneHost) -> None:
     before = host.ids()
     host.stack.change("server", workers={"kind": "combined"})
     assert containers(host.steps()) == {"server", "microservices"}
-    assert set(host.ids()) == {"cache", "database", "machine-learning", "proxy", "server"}
+    assert set(host.ids()) == {"backup-dump", "cache", "database", "machine-learning", "proxy", "server"}
     host.wait_answers()
     host.check_uploads()
     host.stack.change("server", workers={"kind": "split"})
@@ -176,7 +193,7 @@ def test_every_setting_that_may_change_is_planned_without_touching_what_holds_da
 
 
 def test_destroy_keeps_what_holds_data_and_names_it_and_a_new_up_finds_it(host: OneHost) -> None:
-    data = {f"immich-changes-{name}" for name in ("cache", "database", "media")}
+    data = {f"immich-changes-{name}" for name in ("backup", "cache", "database", "media")}
     host.stack.do("destroy", "--exclude-protected")
     left = staying(host.stack.state())
     assert {one.name for one in left} >= data

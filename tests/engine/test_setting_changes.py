@@ -8,7 +8,6 @@ refuse.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -16,12 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from components.before_database import backed_up
-from components.deployed import Last, wanted
-from components.settings.database import CloudNativePg
-from components.settings.model import Settings
-from components.settings.reader import read_settings
-from components.upgrades import judge
+from tests.harness.going_on import goes_on, starts
 from tests.harness.mocks import Run
 from tests.harness.planning import losses
 from tests.harness.program import Stack, run_stack
@@ -77,35 +71,6 @@ def changes_of(setting: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 result = change(sections, place, SETTINGS[setting])
                 if result is not None:
                     yield name, result
-
-
-def settings_of(sections: Mapping[str, Any]) -> Settings:
-    """Settings as the program reads them."""
-    texts = {key: json.dumps(value) for key, value in sections.items()}
-    hidden = dict.fromkeys(needed_secrets(sections), "")
-    return read_settings("test", {**texts, **hidden}, list(hidden))
-
-
-def goes_on(name: str, sections: Mapping[str, Any]) -> bool:
-    """Whether the program goes on from a variant that is up to these settings, or refuses for the sake of its data."""
-    before = settings_of(FULL[name])
-    there = wanted(before, before.upgrade, lineage=_generation(before))
-    return _may(Last(finished=there, reached=there), settings_of(sections))
-
-
-def starts(sections: Mapping[str, Any]) -> bool:
-    """Whether a new deployment may have these settings."""
-    return _may(Last(), settings_of(sections))
-
-
-def _may(last: Last, after: Settings) -> bool:
-    there = wanted(after, after.upgrade, lineage=_generation(after))
-    return not judge(last, there, after.upgrade, backed_up=backed_up(after)).problems
-
-
-def _generation(given: Settings) -> int | None:
-    database = given.database
-    return database.lineage.generation if isinstance(database, CloudNativePg) else None
 
 
 def test_the_variants_are_accepted_and_written_out_they_are_the_same_stacks() -> None:
@@ -230,7 +195,7 @@ GONE = object()
 
 def batches(name: str) -> list[dict[str, Any]]:
     """Settings of a variant with every harmless setting changed, in as few sets of changes as are accepted together."""
-    on = functools.partial(goes_on, name)
+    on = functools.partial(goes_on, FULL[name])
     waiting = [
         place
         for place in places(FULL[name])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast, get_args, get_origin
 
-from components.settings.model import SECRET_KEYS
 from components.values import Quantity
 from tests.harness.setting_leaves import ABSENT, Place, changed
 from tests.harness.variants import refusals
@@ -15,6 +14,11 @@ _STORE = {"destinationPath": "s3://bucket/immich"}
 _NFS = {"kind": "nfs", "server": "10.3.3.3", "path": "/export/another"}
 _ANOTHER_VOLUME = {"kind": "volume", "size": "7Gi"}
 _SOURCES = (_NFS, _ANOTHER_VOLUME)
+_ITEMS = (
+    *("databasePassword", "cachePassword", "metricsPassword", "grafanaPassword", "alertWebhookUrl"),
+    *("backupPassword", "backupAccessKeyId", "backupSecretAccessKey", "backupSshKey", "backupRestPassword"),
+)
+"""What the variant `bundled` takes from an external store."""
 
 VALUES: Mapping[str, Sequence[object]] = {
     "immich:database": (
@@ -33,7 +37,7 @@ VALUES: Mapping[str, Sequence[object]] = {
         {
             "kind": "external-secrets",
             "store": {"name": "another"},
-            "values": {key: {"key": key} for key in sorted(SECRET_KEYS)},
+            "values": {key: {"key": key} for key in _ITEMS},
         },
     ),
     "immich:backup": (ABSENT, {"archive": {"objectStore": _STORE}}),
@@ -76,6 +80,7 @@ VALUES: Mapping[str, Sequence[object]] = {
     "immich:restore": (ABSENT, {"what": "database"}),
     "Restore.from": ("2026-11-20",),
     "immich:capacity": (ABSENT, {"total": "2T"}),
+    "Lineage.kept": ((),),
     "Lineage.recover": ({"from": "latest"},),
     "Recover.from": ("latest", "20261121T020000"),
     "Upgrade.acknowledge": ("3.0.0",),

@@ -127,6 +127,16 @@ def test_another_password_runs_the_role_again_and_makes_its_exporter_anew() -> N
     assert "immich/secret-metrics-password" in job["spec"]["template"]["metadata"]["annotations"]
 
 
+def test_an_exporter_gives_up_before_prometheus_does() -> None:
+    shortest = 5
+    found = containers(BUNDLED)
+    redis = next(one for one in found["valkey-exporter"]["envs"] if "CONNECTION_TIMEOUT" in one)
+    uri = next(one for one in found["postgres-exporter"]["envs"] if one.startswith("DATA_SOURCE_URI="))
+    (nginx,) = [one for one in found["proxy-exporter"]["command"] if "timeout" in one]
+    for text in (redis, uri, nginx):
+        assert 0 < int(text.rpartition("=")[2].removesuffix("s")) < shortest, text
+
+
 def test_passwords_are_in_no_environment_and_no_command() -> None:
     secrets = [str(unwrapped(one.props)) for one in run(BUNDLED).resources if one.type.startswith("random:")]
     assert secrets

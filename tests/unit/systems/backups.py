@@ -98,12 +98,13 @@ def is_dumped_and_read_back(found: Host, folder: str, *, keep: int) -> None:
         text,
         "pg_dump --no-password",
         "zstd -q ",
-        f"name=immich-$(stamp)-v{release}-pg{major}.sql.zst",
+        f"name=immich-$(stamp)-v$version-pg{major}.sql.zst",
         'zstd -q -t "$part"',
         'answer=$(read_back "$part")',
         'mv "$part" "$folder/$name"',
         'mv -T "$folder/.immich.sql.zst.part" "$folder/immich.sql.zst"',
     )
+    assert f"\nversion={release}\n" in text.replace("'", "")
     assert f"head -n -{keep} " in text
     assert "database" in found.networks("backup-dump")
 

@@ -269,7 +269,7 @@ def test_the_database_is_dumped_at_night_and_goes_off_site_with_the_library() ->
     rclone = _host().files("backup-rclone")
     configuration = rclone["/etc/immich-backup-rclone/start.sh"]
     assert in_order(configuration, "type = sftp", "host = backup.heartbeatacic.org", "user = immich")
-    assert rclone["/run/secrets/rclone/ssh-key"] == _host().hidden["backupSshKey"]
+    assert rclone["/run/secrets/rclone/ssh-key"].rstrip("\n") == _host().hidden["backupSshKey"]
     assert any("backup.heartbeatacic.org ssh-ed25519 " in one for one in rclone.values())
 
 

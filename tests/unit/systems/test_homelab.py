@@ -294,7 +294,7 @@ def test_the_dump_is_a_dated_file_in_the_containers_subvolume() -> None:
 def test_one_file_and_the_whole_come_back_by_the_pages() -> None:
     assert "make restore STACK=homelab FILE=IMG_1234.jpg" in page(_host(), "photo-deleted")
     assert _host().files("backup-copy")["/etc/immich-scripts/restore-one.sh"].startswith("#!/bin/sh")
-    assert in_order(page(_host(), "disk-lost"), PHOTOS, "immich:restore.what files", "make up STACK=homelab")
+    assert in_order(page(_host(), "disk-lost"), PHOTOS, "immich:restore.what both", "make up STACK=homelab")
     assert in_order(page(_host(), "database-lost"), "immich:restore.what database", "make up STACK=homelab")
 
 

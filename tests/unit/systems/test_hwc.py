@@ -248,7 +248,7 @@ def test_library_and_profile_are_copied_to_the_disk_and_to_proton() -> None:
     assert _host().networks("backup-copy") == {"backup-rclone"}
     rclone = _host().files("backup-rclone")
     assert "proton:immich-library" in rclone["/etc/immich-backup-rclone/start.sh"]
-    assert rclone["/run/secrets/rclone/rclone.conf"] == _host().hidden["backupRcloneConfig"]
+    assert rclone["/run/secrets/rclone/rclone.conf"].rstrip("\n") == _host().hidden["backupRcloneConfig"]
     # Of thumbs and encoded-video the markers alone, without which Immich does not start.
     assert copied(_host())[:6] == [
         *("/data/upload", "/data/library", "/data/profile"),

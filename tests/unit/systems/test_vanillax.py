@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.mocks import Run
 from tests.harness.program import ROOT, from_file, manifests, run_stack
+from toolchain.runbook import stack_pages
 
 AUDIT = ROOT / "docs" / "systems" / "vanillax.md"
 
@@ -208,6 +209,49 @@ def test_nfs_to_the_nas_is_allowed() -> None:
     rule = _one("CiliumNetworkPolicy", "immich-lan-allowances")["spec"]["egress"][0]
     assert rule["toCIDR"] == ["192.168.10.133/32"]
     assert rule["toPorts"] == [{"ports": [{"port": "2049", "protocol": "TCP"}]}]
+
+
+def _steps(name: str) -> list[dict[str, Any]]:
+    """Containers of a CronJob, in the order in which they run."""
+    pod = _one("CronJob", name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return [*pod.get("initContainers", ()), *pod["containers"]]
+
+
+def _script(name: str) -> str:
+    return _one("ConfigMap", f"immich-{name}")["data"]["run.sh"]
+
+
+def test_the_library_and_a_dump_go_to_rustfs_daily_at_three() -> None:
+    job = _one("CronJob", "immich-backup")["spec"]
+    assert (job["schedule"], job["timeZone"], job["suspend"]) == ("0 3 * * *", "America/New_York", False)
+    assert [one["name"] for one in _steps("immich-backup")] == ["backup-dump", "backup-copy"]
+    claim = _one("PersistentVolumeClaim", "immich-backup")["spec"]
+    assert claim["resources"]["requests"]["storage"] == "20Gi"
+    assert claim["storageClassName"] == "longhorn"
+    copy = _script("backup-copy")
+    assert "s3:http://192.168.10.133:30293/immich-files/files" in copy
+    assert "for path in /data/upload /data/library /data/profile " in copy
+    assert "pg_dump --no-password" in _script("backup-dump")
+
+
+def test_originals_on_the_nas_are_not_copied() -> None:
+    mounted = {one["mountPath"] for step in _steps("immich-backup") for one in step["volumeMounts"]}
+    assert "/data" in mounted
+    assert "/mnt/photos" not in mounted
+    assert "/mnt/photos" not in _script("backup-copy")
+
+
+def test_a_drill_restores_the_newest_copy_each_sunday() -> None:
+    assert _one("CronJob", "immich-drill")["spec"]["schedule"] == "30 4 * * 0"
+    steps = ["drill-fetch", "drill-database", "drill-originals"]
+    assert [one["name"] for one in _steps("immich-drill")] == steps
+
+
+def test_the_pages_have_the_names_of_this_stack() -> None:
+    pages = stack_pages("vanillax")
+    assert "immich:database.lineage.generation" in pages["database-lost.md"]
+    assert "kubectl" in pages["disk-lost.md"]
+    assert "make restore STACK=vanillax FILE=" in pages["photo-deleted.md"]
 
 
 def test_every_test_that_the_audit_names_exists() -> None:
