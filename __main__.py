@@ -6,9 +6,9 @@ import pulumi
 
 from components.configuration import load_settings, stack_file
 from components.immich import Immich, ImmichArgs
-from components.judgement import judged_update
 from components.outputs import outputs
 from components.providers import platform, providers, render_directory
+from components.upgrades.gate import judged_update
 
 stack = pulumi.get_stack()
 settings = load_settings()

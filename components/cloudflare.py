@@ -11,6 +11,7 @@ from components import cloudflare_objects as objects
 from components import cloudflared
 from components.cloudflare_api import output, register
 from components.cloudflare_rules import dangerous, refused_by_cloudflared
+from components.monitoring.watch import UNSEEN, Seen
 from components.platform.base import Platform
 from components.platform.specs import PublishedSecret
 from components.secret_text import SecretText
@@ -19,7 +20,6 @@ from components.settings.cloudflare import Access
 from components.settings.cloudflare import Cloudflare as CloudflareSettings
 from components.settings.cloudflare_tunnel import Tunnel
 from components.values import Hostname
-from components.watch import UNSEEN, Seen
 from components.workload import scrapers
 
 _SECRET_BYTES = 32

@@ -9,12 +9,12 @@ import pulumi
 
 from components import ways_in
 from components.app_config import app_file
-from components.before_database import Before, prepare
 from components.cache import Cache, CacheArgs
 from components.connection import Connection
 from components.database import ClusterMonitor, Database, DatabaseArgs
 from components.listeners import TUNNEL_PORT
 from components.machine_learning import MachineLearning, MachineLearningArgs
+from components.monitoring.watch import UNSEEN, Seen
 from components.outside import server_egress
 from components.platform.base import Platform
 from components.platform.specs import PublishedSecret
@@ -27,9 +27,9 @@ from components.settings.secret_source import ExternalSecrets
 from components.settings.storage import shared_by_nodes
 from components.settings.wanted import wanted_secrets
 from components.storage import Storage, StorageArgs
-from components.upgrades import Judged
+from components.upgrades.before_database import Before, prepare
+from components.upgrades.judging import Judged
 from components.upload_path import is_proxied
-from components.watch import UNSEEN, Seen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,7 +182,7 @@ class Immich(pulumi.ComponentResource):
             )
             self.outputs = {**self.outputs, **made.outputs}
         if settings.monitoring.kind != "none":
-            from components.monitoring import Monitoring, MonitoringArgs
+            from components.monitoring.component import Monitoring, MonitoringArgs
 
             monitoring = Monitoring(
                 MonitoringArgs(
@@ -208,7 +208,8 @@ def _watched(settings: Settings) -> tuple[Settings, Seen, ClusterMonitor | None]
     """
     if settings.monitoring.kind == "none":
         return settings, UNSEEN, None
-    from components import monitoring_scrapes, monitoring_setup
+    from components.monitoring import scrapes as monitoring_scrapes
+    from components.monitoring import setup as monitoring_setup
 
     made = monitoring_scrapes.with_numbers(settings)
     return made, monitoring_scrapes.seen(made), monitoring_setup.cluster_monitor(made)

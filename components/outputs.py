@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from components import database, machine_learning, server, versions, ways_in
-from components.database_client import programs
+from components.backups.database_client import programs
 from components.door_advice import mobile_app, preconditions, split_horizon
 from components.listeners import TUNNEL_PORT
+from components.losses.outputs import recovery_outputs
 from components.naming import object_name
-from components.recovery_outputs import recovery_outputs
 from components.settings.backup import Backup
 from components.settings.backup_rules import takes_dumps
 from components.settings.cache import BundledCache

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from components import exporters, prometheus
-from components import monitoring_scrapes as scrapes
-from components import monitoring_setup as setup
-from components.exporters import NETWORK
+from components.monitoring import exporters, prometheus, scrapes, setup
+from components.monitoring.exporters import NETWORK
+from components.monitoring.watch import ScrapeTarget
 from components.naming import object_name
 from components.settings.database import CloudNativePg
 from components.settings.model import Settings
 from components.settings.monitoring import BundledMonitoring, ScrapeOnly
 from components.values import ImageRef
-from components.watch import ScrapeTarget
 
 
 def outputs(settings: Settings, stack: str) -> dict[str, object]:

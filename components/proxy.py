@@ -11,12 +11,12 @@ from components import ways_in
 from components.certificate_keeper import KeeperArgs, Kept, keep
 from components.certificates import certificate
 from components.listeners import Listener, listeners
+from components.monitoring.watch import UNSEEN, Seen
 from components.nginx import USER, exporter, workload
 from components.platform.base import Platform
 from components.secrets import Secrets
 from components.server import NAME as SERVER
 from components.settings.proxy import Proxy as ProxySettings
-from components.watch import UNSEEN, Seen
 from components.workload import scrapers
 
 NAME = ways_in.PROXY

@@ -11,13 +11,13 @@ from components import versions
 from components.accelerators import NO_NVIDIA, Accelerator, accelerator
 from components.app_config import AppFile
 from components.connection import Connection
+from components.monitoring.watch import UNSEEN, Seen
 from components.platform.base import Platform
 from components.secrets import Secrets
 from components.settings.server import Metrics, SplitWorkers
 from components.settings.server import Server as ServerSettings
 from components.sizing import healthy, placement, resources
 from components.values import ImageRef, Quantity
-from components.watch import UNSEEN, Seen
 from components.ways import Way
 from components.workload import (
     CommandCheck,

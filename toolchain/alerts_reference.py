@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from components.alerts import alerts
-from components.alerts_rule import Alert
-from components.metric_names import FAMILIES
-from components.monitoring_plan import SOURCES, MonitoringPlan
+from components.monitoring.alerts import alerts
+from components.monitoring.alerts_rule import Alert
+from components.monitoring.metric_names import FAMILIES
+from components.monitoring.plan import SOURCES, MonitoringPlan
 from toolchain.paths import ROOT
 
 PATH = ROOT / "docs" / "alerts.md"
@@ -63,8 +63,8 @@ def document() -> str:
     lines = [
         "# Alerts",
         "",
-        "Written by `python -m toolchain.alerts_reference` from `components/alerts.py`; a deployment has those whose",
-        "sources it has. Expressions are those of an example: a deployment has labels of its own in them.",
+        "Written by `python -m toolchain.alerts_reference` from `components/monitoring/alerts.py`; a deployment has those",
+        "whose sources it has. Expressions are those of an example: a deployment has labels of its own in them.",
         "",
         *(f"- **{severity}**: {who}" for severity, who in _WHO.items()),
         "",

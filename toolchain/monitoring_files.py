@@ -19,10 +19,9 @@ from toolchain.paths import ROOT
 
 def files(stack: str) -> dict[str, str]:
     """Name -> text. Raises `ValueError` for a stack that nobody watches, `SettingsError` for a bad one."""
-    from components import monitoring_scrapes as scrapes
-    from components import monitoring_setup as setup
-    from components.alerts import rule_file
-    from components.monitoring import plan_dashboards
+    from components.monitoring import scrapes, setup
+    from components.monitoring.alerts import rule_file
+    from components.monitoring.component import plan_dashboards
     from components.outputs_monitoring import scrape_file
 
     given, _ = settings_without_secrets(stack, *stack_texts(ROOT / f"Pulumi.{stack}.yaml"))

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from components.dashboards import dashboards
-from components.dashboards_panel import COLUMNS, Colour, Dashboard, Panel, Unit
-from components.monitoring_plan import MonitoringPlan
+from components.monitoring.dashboards import dashboards
+from components.monitoring.dashboards_panel import COLUMNS, Colour, Dashboard, Panel, Unit
+from components.monitoring.plan import MonitoringPlan
 from toolchain.failure import ToolchainError
 
 if TYPE_CHECKING:

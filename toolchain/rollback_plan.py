@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from components import versions
-from components.deployed import MARK, MARK_TYPE, Deployed, Last, last_of
-from components.runbooks import pages
+from components.losses.runbooks import pages
 from components.settings.machine_learning import BundledMachineLearning
-from components.upgrade_order import backup_name
-from components.upgrades import Judged
+from components.upgrades.deployed import MARK, MARK_TYPE, Deployed, Last, last_of
+from components.upgrades.judging import Judged
+from components.upgrades.order import backup_name
 from toolchain import environment
 from toolchain.deployment import Resource, export, mapping, resources
 from toolchain.doors import settings_without_secrets, stack_texts

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import pulumi
 
+from components.monitoring.watch import Watch
 from components.platform.specs import CertificateSpec, DatabaseCluster, PublishedSecret
 from components.task import Task
-from components.watch import Watch
 from components.ways import Way
 from components.workload import Port, VolumeRequest, Workload
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.monitoring_plan import Job
+from components.monitoring.plan import Job
 from components.settings.base import AUTO, Section, TextValue, WholeNumber, default_kind
 from components.settings.resources import Resources
 from components.values import Duration, Hostname, ImageRef, IpAddress, Quantity

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from components.backup_plan import DatabaseAccess, Plan, Repository
-from components.backup_scripts import copy_script, dump_script
+from components.backups.plan import DatabaseAccess, Plan, Repository
+from components.backups.scripts import copy_script, dump_script
 from tests.data.immich_library import make_folders
 from tests.data.postgres_process import Database, major, programs
 from tests.data.restic_key import weaken

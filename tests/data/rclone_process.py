@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from components.backup_plan import Repository
+from components.backups.plan import Repository
 from components.settings.backup_targets import SftpTarget
 from components.templates import render
 from tests.data.sftp_process import SftpServer, wait_for_port

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.backup_key import key_script
-from components.backup_plan import Plan
+from components.backups.key import key_script
+from components.backups.plan import Plan
 from tests.data.place import Place, Ran
 
 NO_ROOM_FOR_KEYS = """#!/bin/sh

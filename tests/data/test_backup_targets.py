@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from components.backup_plan import Plan
-from components.backup_scripts import copy_script
+from components.backups.plan import Plan
+from components.backups.scripts import copy_script
 from tests.data.conftest import need
 from tests.data.place import Place
 from tests.data.rclone_process import Rclone

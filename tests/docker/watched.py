@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from docker.models.containers import Container
 
-from components.metric_names import PREFIX
+from components.monitoring.metric_names import PREFIX
 from tests.docker import host
 from tests.docker.stacks import HostStack, Place
 from tests.docker.transfer import Door

@@ -20,10 +20,10 @@ PROGRAM = '''
 import json, os
 import pulumi
 from pulumi_random import RandomPassword
-from components.deployed import Deployed, read_last
+from components.upgrades.deployed import Deployed, read_last
 from components.settings.upgrade import Upgrade
-from components.upgrade_order import UpgradeOrder
-from components.upgrades import judge
+from components.upgrades.order import UpgradeOrder
+from components.upgrades.judging import judge
 from components.values import ImageRef, Quantity
 from components.workload import Resources, Workload
 

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from components.before_database import backed_up
-from components.deployed import Deployed, Last, wanted
 from components.settings.database import CloudNativePg
 from components.settings.model import Settings
 from components.settings.reader import read_settings
-from components.upgrades import judge
+from components.upgrades.before_database import backed_up
+from components.upgrades.deployed import Deployed, Last, wanted
+from components.upgrades.judging import judge
 from tests.harness.stacks import needed_secrets
 
 

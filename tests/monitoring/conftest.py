@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from components.monitoring_plan import Source
+from components.monitoring.plan import Source
 from tests.monitoring import processes
 from tests.monitoring.processes import Postgres, Sample
 

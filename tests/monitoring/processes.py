@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from components import metric_names, monitoring_queries
+from components.monitoring import metric_names
+from components.monitoring import queries as monitoring_queries
 from tests.edge.running import free_ports
 
 PROGRAMS: Final = {

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.alerts import alerts, rule_body
-from components.monitoring_plan import MonitoringPlan
+from components.monitoring.alerts import alerts, rule_body
+from components.monitoring.plan import MonitoringPlan
 from tests.monitoring.worlds import World
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from components.monitoring_plan import MonitoringPlan
+from components.monitoring.plan import MonitoringPlan
 from tests.monitoring.worlds import DOCKER, KUBERNETES, World, healthy
 
 Change = Mapping[str, str | tuple[str, str] | None]

@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from components.alerts import alerts, rule_file
-from components.monitoring_plan import SOURCES, MonitoringPlan, Source
+from components.monitoring.alerts import alerts, rule_file
+from components.monitoring.plan import SOURCES, MonitoringPlan, Source
 from tests.monitoring.promtool import check, ringing
 from tests.monitoring.scenarios import DATA, QUEUES, SERVER, Scenario
 from tests.monitoring.scenarios_around import BACKUP, EDGE, HOST

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components.alerts import rule_body
-from components.dashboards import dashboards
-from components.monitoring_plan import MonitoringPlan
+from components.monitoring.alerts import rule_body
+from components.monitoring.dashboards import dashboards
+from components.monitoring.plan import MonitoringPlan
 from tests.monitoring.promtool import check
 from tests.monitoring.worlds import PLANS, healthy
 

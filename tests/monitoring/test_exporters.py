@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from components import monitoring_queries
-from components.metric_names import FAMILIES, STATES
-from components.monitoring_plan import Source
+from components.monitoring import queries as monitoring_queries
+from components.monitoring.metric_names import FAMILIES, STATES
+from components.monitoring.plan import Source
 from tests.monitoring.processes import PASSWORD, Postgres, Sample
 
 SCRAPED = [source for source, family in FAMILIES.items() if family.scraped]

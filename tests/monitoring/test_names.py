@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from components.alerts import alerts
-from components.alerts_records import records
-from components.dashboards import dashboards
-from components.metric_names import FAMILIES, OF_PROMETHEUS
-from components.monitoring_plan import MonitoringPlan, Source
+from components.monitoring.alerts import alerts
+from components.monitoring.alerts_records import records
+from components.monitoring.dashboards import dashboards
+from components.monitoring.metric_names import FAMILIES, OF_PROMETHEUS
+from components.monitoring.plan import MonitoringPlan, Source
 from tests.monitoring.promql import names
 from tests.monitoring.worlds import DOCKER, KUBERNETES, PLANS
 

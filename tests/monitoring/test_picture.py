@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from components.alerts import rule_body
+from components.monitoring.alerts import rule_body
 from tests.monitoring import processes
 from tests.monitoring.scenarios import Scenario
 from tests.monitoring.worlds import DOCKER, World

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.monitoring_plan import MonitoringPlan, Source
+from components.monitoring.plan import MonitoringPlan, Source
 from tests.monitoring.processes import Sample
 from tests.monitoring.promtool import ringing
 from tests.monitoring.worlds import PLANS, healthy

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from components.monitoring_plan import SOURCES, MonitoringPlan, Source
+from components.monitoring.plan import SOURCES, MonitoringPlan, Source
 
 KUBERNETES = MonitoringPlan(
     stack="prod",

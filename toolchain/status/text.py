@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from components.schedules import duration
+from components.losses.schedules import duration
 from components.upload_path import readable
 from toolchain.doors import columns
 from toolchain.status.queues import waiting

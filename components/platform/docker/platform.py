@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from components.monitoring.watch import Watch
 from components.naming import object_name
 from components.platform.base import Values
 from components.platform.docker import containers, files, networks, tasks, volumes
@@ -19,7 +20,6 @@ from components.platform.specs import CertificateSpec, DatabaseCluster, Publishe
 from components.secret_text import SecretText
 from components.task import Task
 from components.values import ImageRef
-from components.watch import Watch
 from components.ways import PublishedPortSpec, TraefikSpec, Way
 from components.workload import ConfigFiles, Port, SecretFiles, Storage, VolumeRequest, Workload
 

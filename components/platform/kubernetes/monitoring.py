@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from components.monitoring.watch import Probe, ScrapeTarget, Watch
 from components.naming import APP, object_name, selector
 from components.platform.kubernetes.objects import Manifest
-from components.watch import Probe, ScrapeTarget, Watch
 from components.workload import Port
 
 GROUP = "monitoring.coreos.com/v1"

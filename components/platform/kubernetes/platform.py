@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.monitoring.watch import Watch
 from components.naming import labels, object_name
 from components.platform.base import Values
 from components.platform.kubernetes import (
@@ -29,7 +30,6 @@ from components.platform.kubernetes.objects import Manifest, register
 from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
 from components.platform.specs import CertificateSpec, DatabaseCluster, LanAllowance, Peer, PublishedSecret
 from components.task import Task
-from components.watch import Watch
 from components.ways import IngressSpec, LoadBalancerSpec, PublishedPortSpec, RouteSpec, TraefikSpec, Way
 from components.workload import ConfigFiles, Mount, Port, SecretFiles, VolumeRequest, Workload
 

@@ -71,7 +71,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         "certbot-debian:2.1",
         "docker.io/certbot/dns-cloudflare:v2.11.0",
     ),
-    # Like the real one: busybox and no other shell, with what the time zones of schedules need; of the last two packages
+    # Like the real one: busybox and no other shell, with what time zones of schedules need; of the last two packages
     # only flock and nice are left.
     "restic": Recipe(
         Base(("busybox-static", "restic", "tzdata", "ca-certificates", "coreutils", "util-linux")),

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.backup_plan import DatabaseAccess, Keep, Plan, Repository
-from components.backup_scripts import copy_script, dump_script, shown_url
+from components.backups.plan import DatabaseAccess, Keep, Plan, Repository
+from components.backups.scripts import copy_script, dump_script, shown_url
 
 PLAN = Plan(
     stack="prod",

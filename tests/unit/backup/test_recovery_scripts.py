@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from components.backup_plan import DatabaseAccess, Plan, Repository
-from components.recovery_plan import DrillPlan, RestoreChoice
-from components.recovery_scripts import (
+from components.backups.plan import DatabaseAccess, Plan, Repository
+from components.backups.recovery_plan import DrillPlan, RestoreChoice
+from components.backups.recovery_scripts import (
     drill_database_script,
     drill_fetch_script,
     drill_files_script,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from components.capacity import (
+from components.losses.capacity import (
     GIB,
     HEADROOM,
     Archive,

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.recovery_numbers import LOSSES, Loss, Recovery, recoveries
-from components.recovery_outputs import recovery_outputs
+from components.losses.numbers import LOSSES, Loss, Recovery, recoveries
+from components.losses.outputs import recovery_outputs
+from components.losses.status import Statuses, run, succeeded
 from components.settings.capacity import Capacity
 from components.settings.model import Settings
-from components.status import Statuses, run, succeeded
 from tests.unit.capacity.stacks import AWAY, BUCKET, STACKS, USB, cluster, host, of_stack
 
 DAY = 86_400

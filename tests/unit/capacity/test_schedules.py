@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.schedules import duration, longest_gap, runs_a_day
+from components.losses.schedules import duration, longest_gap, runs_a_day
 
 DAY = 86_400
 FAST = settings(max_examples=150, deadline=None, derandomize=True)

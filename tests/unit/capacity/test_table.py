@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from components.capacity import Row
-from components.capacity_layout import capacity, kept_dumps, layout
-from components.places import places
-from components.recovery_outputs import capacity_warnings, recovery_outputs
+from components.losses.capacity import Row
+from components.losses.capacity_layout import capacity, kept_dumps, layout
+from components.losses.outputs import capacity_warnings, recovery_outputs
+from components.losses.places import places
 from components.settings.annotations import fields_by_alias
 from components.settings.backup import Keep
 from components.settings.capacity import Capacity

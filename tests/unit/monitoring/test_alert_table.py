@@ -8,9 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.alerts import alerts, rule_body, rule_file
-from components.alerts_records import records
-from components.monitoring_plan import SOURCES, MonitoringPlan, Source, Thresholds
+from components.monitoring.alerts import alerts, rule_body, rule_file
+from components.monitoring.alerts_records import records
+from components.monitoring.plan import SOURCES, MonitoringPlan, Source, Thresholds
 from toolchain import alerts_reference
 
 FULL = alerts_reference.plans()

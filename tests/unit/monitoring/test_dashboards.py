@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.alerts import alerts
-from components.dashboards import dashboards
-from components.dashboards_grafana import json_of, uid
-from components.dashboards_panel import Dashboard, Unit
-from components.monitoring_plan import SOURCES, MonitoringPlan, Source
+from components.monitoring.alerts import alerts
+from components.monitoring.dashboards import dashboards
+from components.monitoring.dashboards_grafana import json_of, uid
+from components.monitoring.dashboards_panel import Dashboard, Unit
+from components.monitoring.plan import SOURCES, MonitoringPlan, Source
 from toolchain import alerts_reference
 from toolchain.overview_picture import colour_of, plan_of, written
 from toolchain.paths import ROOT
@@ -121,7 +121,8 @@ def test_a_dashboard_is_the_same_every_time() -> None:
 
 def test_a_stack_without_dashboards_does_not_pay_for_the_library() -> None:
     asked = (
-        "import sys, components.alerts, components.dashboards; print('grafana_foundation_sdk' in sys.modules)"
+        "import sys, components.monitoring.alerts, components.monitoring.dashboards; "
+        "print('grafana_foundation_sdk' in sys.modules)"
     )
     told = subprocess.run(
         [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True

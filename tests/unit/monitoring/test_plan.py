@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from components.alerts_rule import Alert
-from components.metric_names import HTTP_SERVER, QUEUES, STATES, single_keys
-from components.monitoring_plan import MonitoringPlan, Objective, Source, Thresholds
+from components.monitoring.alerts_rule import Alert
+from components.monitoring.metric_names import HTTP_SERVER, QUEUES, STATES, single_keys
+from components.monitoring.plan import MonitoringPlan, Objective, Source, Thresholds
 
 
 def plan(*sources: Source, **more: Any) -> MonitoringPlan:

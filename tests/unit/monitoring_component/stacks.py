@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from components import monitoring_scrapes as scrapes
+from components.monitoring import scrapes
 from components.settings.model import SECRET_KEYS, Settings
 from components.settings.reader import SettingsError, read_settings
 from tests.harness.mocks import Run

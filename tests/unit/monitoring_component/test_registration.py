@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from components import exporters, metrics_role
-from components.database_client import DatabaseClient
-from components.monitoring_plan import JOBS
+from components.backups.database_client import DatabaseClient
+from components.monitoring import exporters, metrics_role
+from components.monitoring.plan import JOBS
 from components.settings.cache import BundledCache, ExternalCache
 from components.values import ImageRef, ServerAddress
 from components.workload import Link, Placement
@@ -70,8 +70,8 @@ def test_a_stack_that_nobody_watches_imports_nothing_of_it() -> None:
     )
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    unwanted = {"components.monitoring", "components.monitoring_scrapes", "components.alerts", "components.dashboards",
-                "components.exporters", "components.prometheus", "grafana_foundation_sdk"}  # fmt: skip
+    parts = ("component", "scrapes", "alerts", "dashboards", "exporters", "prometheus")
+    unwanted = {f"components.monitoring.{part}" for part in parts} | {"grafana_foundation_sdk"}
     assert loaded & unwanted == set()
 
 
@@ -221,7 +221,7 @@ def test_whoever_reads_from_another_namespace_is_let_in_to_the_numbers_alone() -
 
 
 def client(**more: Any) -> DatabaseClient:
-    from components.backup_plan import DatabaseAccess
+    from components.backups.plan import DatabaseAccess
 
     access = DatabaseAccess(
         host="immich-database",

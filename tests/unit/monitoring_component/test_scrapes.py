@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from components import monitoring_scrapes as scrapes
-from components import monitoring_setup as setup
-from components import prometheus
-from components.alerts import alerts, rule_file
-from components.monitoring_plan import JOBS
+from components.monitoring import prometheus, scrapes, setup
+from components.monitoring.alerts import alerts, rule_file
+from components.monitoring.plan import JOBS
 from components.outputs_monitoring import outputs, scrape_file
 from components.settings.monitoring import BundledMonitoring, Notify
 from components.values import Duration, Hostname

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from components.runbooks import pages
+from components.losses.runbooks import pages
 from components.settings.model import Settings
 from tests.unit.capacity.stacks import AWAY, BUCKET, STACKS, USB, cluster, host, of_stack
 

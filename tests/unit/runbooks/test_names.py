@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from components.losses.places import places
+from components.losses.runbooks import PAGES, pages
 from components.naming import object_name
-from components.places import places
-from components.runbooks import PAGES, pages
 from components.settings.database import CloudNativePg
 from tests.harness.program import manifests
 from tests.unit.capacity.stacks import STACKS, host, of_stack

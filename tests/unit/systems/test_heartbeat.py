@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from components.before_database import backed_up
-from components.deployed import Last, wanted
-from components.upgrade_order import backup_name
-from components.upgrades import judge
+from components.upgrades.before_database import backed_up
+from components.upgrades.deployed import Last, wanted
+from components.upgrades.judging import judge
+from components.upgrades.order import backup_name
 from components.values import Quantity
 from tests.policy.case_files import RULES, findings, recorded
 from tests.unit.systems.audit import faults

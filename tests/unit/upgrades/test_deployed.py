@@ -8,9 +8,9 @@ from unittest import mock
 import pulumi
 import pytest
 
-from components.deployed import Deployed, Last, from_plain, last_of, read_last, wanted
 from components.settings.reader import read_settings
 from components.settings.upgrade import Upgrade
+from components.upgrades.deployed import Deployed, Last, from_plain, last_of, read_last, wanted
 
 FULL = Deployed(
     immich="3.3.1",
@@ -124,5 +124,8 @@ def test_a_backend_that_is_being_written_is_asked_again() -> None:
     state = mock.Mock(value={"outputs": {}})
     torn = Exception("invoke of pulumi:pulumi:readStackOutputs failed: failed to load checkpoint: EOF")
     answers = mock.Mock(side_effect=[torn, found, torn, torn, state])
-    with mock.patch("components.deployed._PAUSES", (0, 0, 0)), mock.patch("pulumi.runtime.invoke", answers):
+    with (
+        mock.patch("components.upgrades.deployed._PAUSES", (0, 0, 0)),
+        mock.patch("pulumi.runtime.invoke", answers),
+    ):
         assert read_last() == Last(finished=Deployed(immich="3.2.4"))

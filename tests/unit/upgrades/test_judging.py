@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.deployed import Deployed, Last
 from components.settings.upgrade import Upgrade
-from components.upgrades import LAST_OF_MAJOR, MAJOR_NOTES, STEPPING_STONE, Judged, judge
+from components.upgrades.deployed import Deployed, Last
+from components.upgrades.judging import LAST_OF_MAJOR, MAJOR_NOTES, STEPPING_STONE, Judged, judge
 
 NOTHING = Upgrade()
 

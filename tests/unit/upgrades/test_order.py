@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components import versions
-from components.backup_plan import DatabaseAccess
-from components.database_client import DatabaseClient
-from components.deployed import Deployed, Last, from_plain
+from components.backups.database_client import DatabaseClient
+from components.backups.plan import DatabaseAccess
 from components.naming import object_name
-from components.reindex import reindex_step
 from components.settings.upgrade import Upgrade
 from components.task import BACKUP_VOLUME
-from components.upgrade_order import (
+from components.upgrades.deployed import Deployed, Last, from_plain
+from components.upgrades.judging import Judged, judge
+from components.upgrades.order import (
     backup_name,
     backup_task,
     deployed_output,
@@ -25,7 +25,7 @@ from components.upgrade_order import (
     reindex_name,
     reindex_task,
 )
-from components.upgrades import Judged, judge
+from components.upgrades.reindex import reindex_step
 from components.values import ImageRef, Quantity
 from components.workload import ConfigFiles, Resources, SecretFiles, Storage, Workload
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from components import versions
-from components.deployed import MARK, MARK_TYPE, Deployed
 from components.settings.model import Settings
 from components.settings.reader import read_settings
+from components.upgrades.deployed import MARK, MARK_TYPE, Deployed
 from toolchain.deployment import Resource
 from toolchain.failure import ToolchainError
 from toolchain.rollback_plan import RollbackPlan, make_plan, text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.schedules import duration
+from components.losses.schedules import duration
 from components.settings.machine_learning import BundledMachineLearning
 from toolchain.verify.model import Check, failed, passed, unchecked
 from toolchain.verify.running import Unit

@@ -1,0 +1,1 @@
+"""Backups, drills and restores: plans, scripts and the component that runs them."""

@@ -1,0 +1,1 @@
+"""Numbers, alerts and dashboards, and who reads them."""

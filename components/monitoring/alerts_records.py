@@ -1,0 +1,265 @@
+"""Recorded series: what differs between platforms, exporters and versions ends here."""
+
+from __future__ import annotations
+
+from components.monitoring.alerts_rule import Record, needs
+from components.monitoring.metric_names import HTTP_SERVER, PREFIX, QUEUES, Histogram
+from components.monitoring.plan import MonitoringPlan
+
+WINDOWS = ("5m", "30m", "1h", "6h")
+"""Over which the share of slow answers is recorded."""
+
+
+def records(plan: MonitoringPlan) -> tuple[Record, ...]:
+    """Every recorded series; those whose sources the plan lacks are left out."""
+    every = (
+        *_requests(plan),
+        *_queues(plan),
+        *_volumes(plan),
+        *_gpus(plan),
+        *_certificates(plan),
+        *_constants(plan),
+    )
+    return tuple(record for record in every if plan.has(*record.needs))
+
+
+def _requests(plan: MonitoringPlan) -> list[Record]:
+    def rate(kind: Histogram) -> str:
+        inner = f"rate({kind.name}_count{plan.select('api')}[5m])"
+        labelled = f'label_replace({inner}, "code", "$1", "{kind.status}", "(.+)")'
+        return f'sum by (code, method) (label_replace({labelled}, "method", "$1", "{kind.method}", "(.+)"))'
+
+    def p95(kind: Histogram) -> str:
+        quantile = (
+            f"histogram_quantile(0.95, sum by (le) (rate({kind.name}_bucket{_watched(plan, kind)}[5m])))"
+        )
+        return quantile if kind.per_second == 1 else f"{quantile} / {kind.per_second}"
+
+    def fast(kind: Histogram, window: str) -> str:
+        bucket = _watched(plan, kind, kind.le(plan.objective.slow_seconds))
+        return (
+            f"sum(rate({kind.name}_bucket{bucket}[{window}])) / "
+            f"sum(rate({kind.name}_count{_watched(plan, kind)}[{window}]))"
+        )
+
+    return [
+        Record(
+            name="immich:http_requests:rate5m",
+            expr=" or ".join(rate(kind) for kind in HTTP_SERVER),
+            needs=needs("immich"),
+        ),
+        Record(
+            name="immich:http_duration:p95_5m",
+            expr=" or ".join(p95(kind) for kind in HTTP_SERVER),
+            needs=needs("immich"),
+        ),
+        *(
+            Record(
+                name=f"immich:http_slow:ratio_rate{window}",
+                expr="1 - (" + " or ".join(fast(kind, window) for kind in HTTP_SERVER) + ")",
+                needs=needs("immich"),
+            )
+            for window in WINDOWS
+        ),
+    ]
+
+
+def _watched(plan: MonitoringPlan, kind: Histogram, *more: str) -> str:
+    # An upload lasts as long as the sender's line needs, a video (206) as long as somebody watches.
+    return plan.select("api", f'{kind.method}="GET"', f'{kind.status}!="206"', *more)
+
+
+def _queues(plan: MonitoringPlan) -> list[Record]:
+    key = f'key=~"{PREFIX}:[^:]+:[a-z]+"'
+    sizes = f"sum by (key) (redis_key_size{plan.select('valkey', key)})"
+    queue = f'label_replace({sizes}, "queue", "$1", "key", "{PREFIX}:([^:]+):.+")'
+    state = f'label_replace({queue}, "state", "$1", "key", "{PREFIX}:[^:]+:(.+)")'
+
+    waiting = plan.recorded('state=~"wait|prioritized"')
+
+    def counters(jobs: str, statuses: str) -> str:
+        name = f'__name__=~"immich_jobs_({jobs})_({statuses})_total"'
+        return f"sum({plan.select('microservices', name)})"
+
+    return [
+        Record(name="immich:queue_jobs:sum", expr=f"sum by (queue, state) ({state})", needs=needs("valkey")),
+        Record(
+            name="immich:queue_backlog:sum",
+            expr=f"sum by (queue) (immich:queue_jobs:sum{waiting})",
+            needs=needs("valkey"),
+        ),
+        *(
+            Record(
+                name=f"immich:queue_{name}:sum",
+                expr=counters(item.jobs, statuses),
+                labels={"queue": item.name},
+                needs=needs("immich"),
+            )
+            for item in QUEUES
+            for name, statuses in (("finished", "success|failed|skipped"), ("failed", "failed"))
+        ),
+        *(
+            Record(
+                name="immich:queue_active:sum",
+                expr=f"sum(immich_queues_{item.metric}_active{plan.select('microservices')})",
+                labels={"queue": item.name},
+                needs=needs("immich"),
+            )
+            for item in QUEUES
+        ),
+    ]
+
+
+def _volumes(plan: MonitoringPlan) -> list[Record]:
+    if plan.platform == "kubernetes":
+        source, label, where = needs("kubernetes"), "persistentvolumeclaim", plan.select()
+        available, size = "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"
+        free, nodes = "kubelet_volume_stats_inodes_free", "kubelet_volume_stats_inodes"
+    else:
+        mounted = "|".join(point.replace(".", "[.]") for point in plan.mountpoints)
+        source, label, where = needs("node"), "mountpoint", plan.select("node", f'mountpoint=~"{mounted}"')
+        available, size = "node_filesystem_avail_bytes", "node_filesystem_size_bytes"
+        free, nodes = "node_filesystem_files_free", "node_filesystem_files"
+
+    def volume(expr: str) -> str:
+        return f'label_replace({expr}, "volume", "$1", "{label}", "(.+)")'
+
+    def each(name: str) -> str:
+        return f"max by ({label}) ({name}{where})"
+
+    return [
+        Record(name="immich:volume_available:bytes", expr=volume(each(available)), needs=source),
+        Record(
+            name="immich:volume_used:ratio",
+            expr=volume(f"(1 - {each(available)} / {each(size)})"),
+            needs=source,
+        ),
+        Record(
+            # Btrfs and most network file systems have no fixed number of inodes, and say 0.
+            name="immich:volume_inodes_used:ratio",
+            expr=volume(f"(1 - {each(free)} / ({each(nodes)} > 0))"),
+            needs=source,
+        ),
+    ]
+
+
+def _gpus(plan: MonitoringPlan) -> list[Record]:
+    dcgm = 'label_replace({}, "card", "$1", "UUID", "(.+)")'
+    nvidia = 'label_replace({}, "card", "$1", "uuid", "(.+)")'
+    temperature, use, memory = "immich:gpu:celsius", "immich:gpu_used:ratio", "immich:gpu_memory_used:ratio"
+    of_job = plan.select("gpu")
+    # DCGM runs once per node for everybody, in a namespace of its own.
+    everywhere = "" if plan.platform == "kubernetes" else of_job
+    used, free = f"DCGM_FI_DEV_FB_USED{everywhere}", f"DCGM_FI_DEV_FB_FREE{everywhere}"
+    node = plan.select("node")
+    chips = plan.select("node", 'chip_name=~"amdgpu|i915|xe"')
+    return [
+        Record(
+            name=temperature,
+            expr=dcgm.format(f"DCGM_FI_DEV_GPU_TEMP{everywhere}"),
+            needs=needs("dcgm"),
+            labels={"source": "dcgm"},
+        ),
+        Record(
+            name=use,
+            expr=dcgm.format(f"(DCGM_FI_DEV_GPU_UTIL{everywhere} / 100)"),
+            needs=needs("dcgm"),
+            labels={"source": "dcgm"},
+        ),
+        Record(
+            name=memory,
+            expr=dcgm.format(f"({used} / ({used} + {free}))"),
+            needs=needs("dcgm"),
+            labels={"source": "dcgm"},
+        ),
+        Record(
+            name=temperature,
+            expr=nvidia.format(f"nvidia_smi_temperature_gpu{of_job}"),
+            needs=needs("nvidia"),
+            labels={"source": "nvidia"},
+        ),
+        Record(
+            name=use,
+            expr=nvidia.format(f"nvidia_smi_utilization_gpu_ratio{of_job}"),
+            needs=needs("nvidia"),
+            labels={"source": "nvidia"},
+        ),
+        Record(
+            name=memory,
+            expr=nvidia.format(
+                f"(nvidia_smi_memory_used_bytes{of_job} / nvidia_smi_memory_total_bytes{of_job})"
+            ),
+            needs=needs("nvidia"),
+            labels={"source": "nvidia"},
+        ),
+        Record(
+            name=temperature,
+            expr=f"max by (card) (label_replace(node_hwmon_temp_celsius{node} * on (instance, chip) "
+            f'group_left (chip_name) node_hwmon_chip_names{chips}, "card", "$1", "chip", "(.+)"))',
+            needs=needs("hwmon"),
+            labels={"source": "hwmon"},
+        ),
+        Record(
+            name=use,
+            expr=f"node_drm_gpu_busy_percent{node} / 100",
+            needs=needs("hwmon"),
+            labels={"source": "hwmon"},
+        ),
+        Record(
+            name=memory,
+            expr=f"node_drm_memory_vram_used_bytes{node} / node_drm_memory_vram_size_bytes{node}",
+            needs=needs("hwmon"),
+            labels={"source": "hwmon"},
+        ),
+    ]
+
+
+def _certificates(plan: MonitoringPlan) -> list[Record]:
+    name = "immich:certificate_expiry:timestamp_seconds"
+    seen = f"min by (door) (probe_ssl_earliest_cert_expiry{plan.select('doors')})"
+    kept = f"min by (name) (certmanager_certificate_expiration_timestamp_seconds{plan.select()})"
+    served = f"min by (cn) (traefik_tls_certs_not_after{plan.select('traefik')})"
+    return [
+        Record(
+            name=name,
+            expr=f'label_replace({seen}, "certificate", "$1", "door", "(.+)")',
+            needs=needs("blackbox"),
+            labels={"source": "blackbox"},
+        ),
+        Record(
+            name=name,
+            expr=f'label_replace({kept}, "certificate", "$1", "name", "(.+)")',
+            needs=needs("cert-manager"),
+            labels={"source": "cert-manager"},
+        ),
+        Record(
+            name=name,
+            expr=f'label_replace({served}, "certificate", "$1", "cn", "(.+)")',
+            needs=needs("traefik"),
+            labels={"source": "traefik"},
+        ),
+    ]
+
+
+def _constants(plan: MonitoringPlan) -> list[Record]:
+    """What was known when the rules were made, as series: a rule can then compare by name."""
+    return [
+        *(
+            Record(
+                name="immich:backup_age_limit:seconds",
+                expr=f"vector({seconds})",
+                labels={"name": name},
+                needs=needs("backup"),
+            )
+            for name, seconds in plan.backups.items()
+        ),
+        *(
+            Record(
+                name="immich:service_token_expiry:timestamp_seconds",
+                expr=f"vector({ends})",
+                labels={"token": name},
+                needs=frozenset(),
+            )
+            for name, ends in plan.service_tokens.items()
+        ),
+    ]

@@ -1,0 +1,226 @@
+"""Alerts about the server, its answers and its queues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from components.monitoring.alerts_rule import Alert, Severity, needs
+from components.monitoring.metric_names import MACHINE_LEARNING_QUEUES, QUEUES
+from components.monitoring.plan import EXPORTERS, Job, MonitoringPlan, Source
+
+
+def server(plan: MonitoringPlan) -> list[Alert]:
+    """Is it there, does it answer, and how fast."""
+    down = plan.thresholds.down
+    every = f"immich:http_requests:rate5m{plan.recorded()}"
+    failed = "immich:http_requests:rate5m" + plan.recorded('code=~"5.."')
+    burns: tuple[tuple[str, Severity, _Burn, str], ...] = (
+        ("ImmichSlowNow", "warning", _Burn(long="1h", short="5m", rate=14.4), "2m"),
+        ("ImmichSlowAllDay", "info", _Burn(long="6h", short="30m", rate=6), "15m"),
+    )
+    return [
+        Alert(
+            name="ImmichDown",
+            group="server",
+            expr=f"max(up{plan.select('api')}) == 0 or absent(up{plan.select('api')})",
+            for_=down,
+            severity="critical",
+            summary="Immich does not run",
+            description=f"No copy of the server has answered for {down}: nobody sees or uploads a photo. Look at its "
+            "last lines of log. It ends by itself when the database or a marker file `.immich` is not there: never "
+            "make a marker by hand, mount the volume that has it.",
+            needs=needs("immich"),
+        ),
+        Alert(
+            name="ImmichMicroservicesDown",
+            group="server",
+            expr=f"max(up{plan.select('microservices')}) == 0 or absent(up{plan.select('microservices')})",
+            for_=down,
+            severity="critical",
+            summary="Immich's background work does not run",
+            description="Uploads are taken, but get no thumbnail, no date and no place in search. Look at the last "
+            "lines of log of the microservices, and whether the machine ended it for want of memory.",
+            needs=needs("immich"),
+        ),
+        *_exporters(plan),
+        Alert(
+            name="ImmichMachineLearningDown",
+            group="server",
+            expr=f"max(probe_success{plan.select('machine-learning')}) == 0",
+            for_="10m",
+            severity="warning",
+            summary="Machine learning does not answer",
+            description="Search by content, faces and text in pictures stand still; all else works. Loading a model "
+            "takes minutes, longer is a fault: look at its log, its memory and, with a GPU, the driver.",
+            needs=needs("blackbox"),
+        ),
+        Alert(
+            name="ImmichWorkloadUnavailable",
+            group="server",
+            expr=f"kube_deployment_status_replicas_available{plan.select()} "
+            f"< kube_deployment_spec_replicas{plan.select()} "
+            f"or kube_statefulset_status_replicas_ready{plan.select()} < kube_statefulset_replicas{plan.select()}",
+            for_="15m",
+            severity="warning",
+            summary="{{ or $labels.deployment $labels.statefulset }} has {{ $value }} ready copies, fewer than wanted",
+            description="`kubectl describe pod` says why: no node has room, an image cannot be pulled, a probe fails, "
+            "a volume is not there. `make status` shows all parts at once.",
+            needs=needs("kubernetes"),
+        ),
+        Alert(
+            name="ImmichServerErrors",
+            group="server",
+            expr=f"sum({failed}) / sum({every}) > 0.05 and sum({failed}) * 300 > 5",
+            for_="10m",
+            severity="warning",
+            summary="{{ $value | humanizePercentage }} of Immich's answers are errors of the server",
+            description="Statuses 500 to 599, as the server itself counts them. Its log names each; the most common "
+            "causes are a full volume, a database without free connections and machine learning that is away.",
+            needs=needs("immich"),
+        ),
+        *(_slow(plan, *burn) for burn in burns),
+        Alert(
+            name="ImmichVersionsDiffer",
+            group="server",
+            expr=f"count(count by (service_version) (target_info{plan.select(None, _IMMICH)})) > 1",
+            for_="30m",
+            severity="warning",
+            summary="{{ $value }} versions of Immich run at the same time",
+            description="An upgrade stopped half way: browsers get pages of one version and data of another. "
+            "`make status` shows which part is behind; `make up` finishes it.",
+            needs=needs("immich"),
+        ),
+    ]
+
+
+_IMMICH = 'service_name="immich"'
+
+
+def _exporters(plan: MonitoringPlan) -> list[Alert]:
+    jobs: list[Job] = [
+        job for job, sources in EXPORTERS.items() if job != "microservices" and plan.sources & sources
+    ]
+    if not jobs:
+        return []
+    names = "|".join(plan.jobs[job] for job in jobs)
+    watching = plan.select(None, f'job=~"{names}"')
+    # DCGM is scraped by the cluster's own job.
+    gone = [f"absent(up{plan.select(job)})" for job in jobs if job != "gpu"]
+    return [
+        Alert(
+            name="ImmichExporterDown",
+            group="server",
+            expr=" or ".join([f"up{watching} == 0", *gone]),
+            for_="15m",
+            severity="warning",
+            summary="Nothing is known any more about {{ $labels.job }}",
+            description="Its exporter does not answer, or is no longer asked: alerts that need it cannot ring. Look "
+            "at the page of targets in Prometheus for the reason.",
+            any_of=frozenset[Source]().union(*EXPORTERS.values()),
+        )
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Burn:
+    """How fast what may be slow is used up: over a long time, and still."""
+
+    long: str
+    short: str
+    rate: float
+    """Times the pace at which it lasts for 30 days."""
+
+
+def _slow(plan: MonitoringPlan, name: str, severity: Severity, burn: _Burn, for_: str) -> Alert:
+    objective = plan.objective
+    limit = f"{burn.rate * (1 - objective.share):g}"
+    here = plan.recorded()
+    hours = 30 * 24 / burn.rate
+    last = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
+    return Alert(
+        name=name,
+        group="server",
+        expr=f"immich:http_slow:ratio_rate{burn.long}{here} > {limit} "
+        f"and immich:http_slow:ratio_rate{burn.short}{here} > {limit} "
+        # A handful of requests at night says nothing.
+        f"and on (stack) sum by (stack) (avg_over_time(immich:http_requests:rate5m{here}[{burn.long}])) * 3600 > 100",
+        for_=for_,
+        severity=severity,
+        summary="{{ $value | humanizePercentage }} of the answers "
+        f"within {burn.long} took over {objective.slow_seconds:g} s",
+        description=f"Wanted are {objective.share:.1%} below {objective.slow_seconds:g} s over 30 days (GET, without "
+        f"playing of videos); at this pace what may be slow in 30 days is used up in {last}. Compare with the "
+        "dashboards: the processor and queues (a scan or an import at work), the database's cache, the disk.",
+        needs=needs("immich"),
+    )
+
+
+def queues(plan: MonitoringPlan) -> list[Alert]:
+    """Is work being done."""
+    thresholds = plan.thresholds
+    learning = plan.recorded(f'queue=~"{"|".join(MACHINE_LEARNING_QUEUES)}"')
+    waiting = f"sum(immich:queue_backlog:sum{learning})"
+    paused = plan.recorded('state="paused"')
+    seconds = thresholds.machine_learning_hours * 3600
+    slow = "|".join(queue.name for queue in QUEUES if queue.slow)
+    quick, slowly = plan.recorded(f'queue!~"{slow}|search"'), plan.recorded(f'queue=~"{slow}"')
+    return [
+        Alert(
+            name="ImmichMachineLearningBacklog",
+            group="queues",
+            # Done within the hours: what goes away in a second, times their seconds, is more than what waits.
+            expr=f"{waiting} > {thresholds.machine_learning_queue} "
+            f"unless on () (-deriv(({waiting})[30m:1m]) * {seconds} > {waiting})",
+            for_="30m",
+            severity="warning",
+            summary="{{ $value | humanize }} jobs wait for machine learning",
+            description=f"More than {thresholds.machine_learning_queue}, and at the pace of the last half hour they "
+            f"will not be done in {thresholds.machine_learning_hours} hours. After a large import this passes by "
+            "itself. Else see whether machine learning answers, whether it really uses its GPU, and raise "
+            "`machineLearning` resources or the concurrency of its jobs.",
+            needs=needs("valkey"),
+        ),
+        *(
+            Alert(
+                name=name,
+                group="queues",
+                expr=f"immich:queue_backlog:sum{which} > 0 "
+                f"unless on (queue) changes(immich:queue_finished:sum{plan.recorded()}[{window}]) > 0",
+                for_=window,
+                severity="warning",
+                summary="{{ $value | humanize }} jobs wait in {{ $labels.queue }} and none was finished",
+                description=f"Not one job of this queue ended within {window}. In Administration, Jobs, see whether "
+                "it is paused; look at the log of the microservices for the job at which it hangs; restarting the "
+                "microservices loses no job.",
+                needs=needs("valkey", "immich"),
+            )
+            for name, which, window in (
+                ("ImmichQueueStuck", quick, "30m"),
+                ("ImmichSlowQueueStuck", slowly, "6h"),
+            )
+        ),
+        Alert(
+            name="ImmichQueuePaused",
+            group="queues",
+            expr=f"sum by (queue) (immich:queue_jobs:sum{paused}) > 0",
+            for_="1d",
+            severity="info",
+            summary="{{ $labels.queue }} has been paused for a day with {{ $value | humanize }} jobs",
+            description="Somebody paused it in Administration, Jobs. Resume it there, or silence this.",
+            needs=needs("valkey"),
+        ),
+        Alert(
+            name="ImmichJobsFail",
+            group="queues",
+            expr=f"increase(immich:queue_failed:sum{plan.recorded()}[1h]) > {thresholds.failed_jobs} "
+            f"and on (queue) increase(immich:queue_failed:sum{plan.recorded()}[1h]) "
+            f"> 0.1 * increase(immich:queue_finished:sum{plan.recorded()}[1h])",
+            for_="10m",
+            severity="warning",
+            summary="{{ $value | humanize }} jobs of {{ $labels.queue }} failed within an hour",
+            description="More than a tenth of this queue's jobs. The log of the microservices names each with its "
+            "reason: a file that cannot be read, machine learning away, a full volume, hardware that refuses to "
+            "transcode. What failed is done again with `Missing` in Administration, Jobs.",
+            needs=needs("immich"),
+        ),
+    ]

@@ -1,0 +1,274 @@
+"""Who watches, and what is made to be watched: exporters, and what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pulumi
+
+from components.backups.database_client import database_client
+from components.cache import PASSWORD as CACHE_PASSWORD
+from components.connection import Connection
+from components.monitoring import exporters, metrics_role, prometheus, scrapes
+from components.monitoring import setup as monitoring_setup
+from components.monitoring.alerts import rule_body, rule_file
+from components.monitoring.dashboards import dashboards
+from components.monitoring.watch import ScrapeTarget, Watch
+from components.platform.base import Platform
+from components.platform.specs import PublishedSecret
+from components.secret_text import SecretText
+from components.secrets import Secrets
+from components.settings.cache import BundledCache
+from components.settings.database import BundledDatabase, CloudNativePg
+from components.settings.model import Settings
+from components.settings.monitoring import BundledMonitoring, OperatorMonitoring
+from components.sizing import placement
+from components.workload import Link, VolumeRequest, Workload, scrapers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MonitoringArgs:
+    """What `Monitoring` needs."""
+
+    platform: Platform
+    settings: Settings
+    """With what watching implies: `monitoring_scrapes.with_numbers`."""
+    stack: str
+    database: Connection
+    cache: Connection
+    machine_learning: Link | None
+    """To machine learning where it is ours."""
+    secrets: Secrets
+    server: pulumi.Resource
+    """What is ready when the server is: then the database has its tables."""
+
+
+class Monitoring(pulumi.ComponentResource):
+    """Exporters, and Prometheus, Alertmanager and Grafana, or the objects of a cluster's operator."""
+
+    outputs: Mapping[str, pulumi.Output[str]]
+    """What a person needs: `grafanaPassword`, secret."""
+
+    def __init__(self, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Monitoring", "monitoring", {}, opts)
+        given = scrapes.watched(args.settings)
+        assert given is not None, "made only where somebody watches"
+        self._args, self._given = args, given
+        self.outputs = {}
+        if isinstance(given, BundledMonitoring) and given.grafana is not None and not args.secrets.external:
+            self.outputs = {
+                "grafanaPassword": args.secrets.values((prometheus.GRAFANA_PASSWORD,)).apply(
+                    lambda found: found[prometheus.GRAFANA_PASSWORD]
+                )
+            }
+        self._database()
+        self._cache()
+        for workload in self._others():
+            self._run(workload)
+        match given:
+            case OperatorMonitoring():
+                args.platform.watch(watch(args.settings, given, args.stack), parent=self)
+            case BundledMonitoring():
+                self._bundled(given)
+            case _:
+                pass
+        self.register_outputs({})
+
+    def _run(
+        self,
+        workload: Workload,
+        *,
+        after: Sequence[pulumi.Resource] = (),
+        keys: Sequence[str] = (),
+    ) -> pulumi.Resource:
+        """An exporter as this stack has it: whoever reads is let in, or its port is published."""
+        args = self._args
+        made = replace(
+            workload,
+            ingress=scrapers(workload.ports, args.settings.kubernetes.monitoring_namespace),
+            meets=workload.meets if scrapes.meets(args.settings) else (),
+            ways=scrapes.published_ports(args.settings, workload.name),
+        )
+        fingerprints = args.secrets.fingerprints(keys) if keys else None
+        return args.platform.workload(made, parent=self, after=after, fingerprints=fingerprints)
+
+    def _database(self) -> None:
+        args, settings = self._args, self._args.settings
+        database = settings.database
+        if not isinstance(database, BundledDatabase | CloudNativePg):
+            return
+        if isinstance(database, CloudNativePg) and "library" not in monitoring_setup.sources(settings):
+            return
+        bundled = isinstance(database, BundledDatabase)
+        client = database_client(database, args.database)
+        if bundled:
+            password = PublishedSecret(
+                name=exporters.SECRET, items={"password": SecretText.of(exporters.PASSWORD)}
+            )
+            args.platform.publish(password, args.secrets.values, parent=self)
+        role = args.platform.task(
+            metrics_role.task(
+                client,
+                superuser=bundled,
+                user=settings.server.user,
+                group=settings.server.group,
+                placement=placement(settings.server.placement),
+            ),
+            parent=self,
+            after=[args.server],
+            fingerprints=args.secrets.fingerprints(metrics_role.secrets(client, superuser=bundled)),
+        )
+        if bundled:
+            self._run(
+                exporters.database_exporter(client, self._given), after=[role], keys=(exporters.PASSWORD,)
+            )
+
+    def _cache(self) -> None:
+        args, cache = self._args, self._args.settings.cache
+        address = exporters.cache_address(cache, args.platform.address("cache"))
+        keys: tuple[str, ...] = ()
+        if isinstance(cache, BundledCache) or cache.password:
+            keys = (CACHE_PASSWORD,)
+            file = exporters.cache_password_file(address, CACHE_PASSWORD)
+            args.platform.publish(
+                PublishedSecret(name=exporters.CACHE_SECRET, items={"exporter.json": file}),
+                args.secrets.values,
+                parent=self,
+            )
+        connection = args.cache
+        exporter = exporters.cache_exporter(
+            cache,
+            address,
+            self._given,
+            links=(connection.link,) if connection.link is not None else (),
+            egress=connection.egress,
+        )
+        self._run(exporter, after=[args.server], keys=keys)
+
+    def _others(self) -> list[Workload]:
+        args, given, settings = self._args, self._given, self._args.settings
+        found: list[Workload] = []
+        looked = scrapes.watching(settings)
+        if looked is not None:
+            found.append(
+                exporters.volume_exporter(
+                    looked, given, user=settings.server.user, group=settings.server.group
+                )
+            )
+        if scrapes.prober(settings) is not None:
+            links = (args.machine_learning,) if args.machine_learning is not None else ()
+            found.append(
+                exporters.door_exporter(
+                    scrapes.hosts_outside(settings),
+                    given,
+                    links=links,
+                    own_certificate=scrapes.own_certificate(settings),
+                )
+            )
+        gpus = scrapes.gpus(settings)
+        if gpus is not None:
+            found.append(exporters.gpu_exporter(gpus, given))
+        return found
+
+    def _bundled(self, given: BundledMonitoring) -> None:
+        args, settings = self._args, self._args.settings
+        platform = args.platform
+        plan = monitoring_setup.plan(settings, args.stack)
+        targets, prober = scrapes.targets(settings), scrapes.prober(settings)
+        platform.volume(
+            VolumeRequest(
+                name=prometheus.PROMETHEUS,
+                size=given.size,
+                storage_class=given.storage_class,
+                holds_data=False,
+            ),
+            parent=self,
+        )
+        platform.publish(
+            PublishedSecret(
+                name=prometheus.ALERTMANAGER,
+                items={"alertmanager.yml": prometheus.alertmanager_configuration(given.notify)},
+            ),
+            args.secrets.values,
+            parent=self,
+        )
+        keys = (prometheus.WEBHOOK,) if given.notify is not None else ()
+        alertmanager = platform.workload(
+            prometheus.alertmanager_workload(given),
+            parent=self,
+            fingerprints=args.secrets.fingerprints(keys) if keys else None,
+        )
+        names = {one.workload: self._reached_by(one) for one in targets}
+        configs = prometheus.scrape_configs(
+            targets,
+            scrapes.probes(settings),
+            prober,
+            lambda one: f"{names.get(one.workload) or platform.address(one.workload)}:{one.port.number}",
+            jobs=plan.jobs,
+            stack=args.stack,
+            interval=scrapes.duration(given.interval),
+        )
+        files = prometheus.prometheus_files(
+            configs,
+            rule_file(plan),
+            platform.address(prometheus.ALERTMANAGER),
+            scrapes.duration(given.interval),
+        )
+        read = (*targets, *((prober,) if prober is not None else ()))
+        reading = platform.workload(
+            prometheus.prometheus_workload(given, files, read), parent=self, after=[alertmanager]
+        )
+        if given.grafana is not None:
+            self._grafana(given, plan_dashboards(settings, args.stack), reading)
+
+    def _reached_by(self, target: ScrapeTarget) -> str:
+        """Host name of every copy of a workload at once, where it has several."""
+        platform = self._args.platform
+        if target.copies == 1:
+            return platform.address(target.workload)
+        return platform.copies(target.workload, target.port, parent=self)
+
+    def _grafana(self, given: BundledMonitoring, files: Mapping[str, str], reading: pulumi.Resource) -> None:
+        args, platform = self._args, self._args.platform
+        password = SecretText.of(prometheus.GRAFANA_PASSWORD)
+        platform.publish(
+            PublishedSecret(name=prometheus.GRAFANA, items={"password": password}),
+            args.secrets.values,
+            parent=self,
+        )
+        platform.workload(
+            prometheus.grafana_workload(
+                given,
+                prometheus.grafana_files(platform.address(prometheus.PROMETHEUS), files),
+                published=args.settings.docker is not None,
+            ),
+            parent=self,
+            after=[reading],
+            fingerprints=args.secrets.fingerprints((prometheus.GRAFANA_PASSWORD,)),
+        )
+
+
+def watch(settings: Settings, given: OperatorMonitoring, stack: str) -> Watch:
+    """What a cluster's operator is told."""
+    plan = monitoring_setup.plan(settings, stack)
+    return Watch(
+        stack=stack,
+        targets=scrapes.targets(settings),
+        probes=scrapes.probes(settings),
+        prober=scrapes.prober(settings),
+        jobs=plan.jobs,
+        interval=scrapes.duration(given.interval),
+        labels=given.labels,
+        rules=rule_body(plan),
+        dashboards=plan_dashboards(settings, stack) if given.dashboards else {},
+        dashboard_labels=given.dashboard_labels,
+    )
+
+
+def plan_dashboards(settings: Settings, stack: str) -> dict[str, str]:
+    """File name -> dashboard. The library that renders them is imported only here."""
+    from components.monitoring.dashboards_grafana import json_of
+
+    plan = monitoring_setup.plan(settings, stack)
+    return {f"{one.name}.json": json_of(one, plan) for one in dashboards(plan)}

@@ -1,0 +1,238 @@
+"""Dashboards of the ways in, and of machine learning with its GPUs."""
+
+from __future__ import annotations
+
+from components.monitoring.alerts_rule import needs
+from components.monitoring.dashboards_panel import UP_OR_DOWN, Dashboard, Panel, Query, Row
+from components.monitoring.dashboards_shared import gpu_panels, mean_job_panel
+from components.monitoring.metric_names import MACHINE_LEARNING_QUEUES
+from components.monitoring.plan import MonitoringPlan
+
+
+def proxy(plan: MonitoringPlan) -> Dashboard:
+    """The ways in."""
+    nginx, tunnel, doors = plan.select("nginx"), plan.select("cloudflared"), plan.select("doors")
+    logged = f"immich_proxy_http_response_count_total{plan.select('access-log')}"
+    router = plan.select("traefik", 'router=~".*immich.*"')
+    expiry = f"min by (certificate) (immich:certificate_expiry:timestamp_seconds{plan.recorded()})"
+    warn, critical = plan.thresholds.certificate_days, plan.thresholds.certificate_critical_days
+    wanted = min(2, plan.tunnel_connectors)
+    return Dashboard(
+        name="proxy",
+        title="Doors and proxy",
+        rows=(
+            Row(
+                title="Doors",
+                panels=(
+                    Panel(
+                        title="Answer",
+                        kind="stat",
+                        unit="none",
+                        queries=(Query(expr=f"max by (door) (probe_success{doors})", legend="{{door}}"),),
+                        alert="ImmichDoorDown",
+                        description="Whether Immich answers through each way in.",
+                        words=UP_OR_DOWN,
+                        base="red",
+                        thresholds=((1, "green"),),
+                        needs=needs("blackbox"),
+                    ),
+                    Panel(
+                        title="Time to answer",
+                        kind="series",
+                        unit="s",
+                        queries=(
+                            Query(expr=f"max by (door) (probe_duration_seconds{doors})", legend="{{door}}"),
+                        ),
+                        alert="ImmichDoorDown",
+                        description="Of `/api/server/ping`, with name, connection and TLS.",
+                        thresholds=((1, "yellow"), (5, "red")),
+                        needs=needs("blackbox"),
+                    ),
+                    Panel(
+                        title="Certificates end in",
+                        kind="bars",
+                        unit="d",
+                        queries=(Query(expr=f"({expiry} - time()) / 86400", legend="{{certificate}}"),),
+                        alert="ImmichCertificateExpires",
+                        description="Days. Renewal begins at 30.",
+                        base="red",
+                        thresholds=((critical, "orange"), (warn, "green")),
+                        any_of=needs("blackbox", "cert-manager", "traefik"),
+                    ),
+                ),
+            ),
+            Row(
+                title="Requests",
+                panels=(
+                    Panel(
+                        title="By door and status",
+                        kind="series",
+                        unit="reqps",
+                        queries=(
+                            Query(
+                                expr=f"sum by (listener, status) (rate({logged}[5m]))",
+                                legend="{{listener}} {{status}}",
+                            ),
+                        ),
+                        alert="ImmichUploadErrors",
+                        description="From the proxy's access log: nginx's own counters know no status.",
+                        base="blue",
+                        thresholds=((500, "orange"),),
+                        needs=needs("access-log"),
+                    ),
+                    Panel(
+                        title="Traefik, by status",
+                        kind="series",
+                        unit="reqps",
+                        queries=(
+                            Query(
+                                expr=f"sum by (router, code) (rate(traefik_router_requests_total{router}[5m]))",
+                                legend="{{router}} {{code}}",
+                            ),
+                        ),
+                        alert="ImmichUploadErrors",
+                        description="Of Immich's routers. 499 is a client that gave up.",
+                        base="blue",
+                        thresholds=((500, "orange"),),
+                        needs=needs("traefik"),
+                    ),
+                    Panel(
+                        title="Connections of the proxy",
+                        kind="series",
+                        unit="short",
+                        queries=tuple(
+                            Query(expr=f"sum(nginx_connections_{state}{nginx})", legend=state)
+                            for state in ("active", "reading", "writing", "waiting")
+                        ),
+                        alert="ImmichProxyDown",
+                        description="An open WebSocket is one that writes.",
+                        thresholds=((3000, "yellow"), (4000, "red")),
+                        needs=needs("nginx"),
+                    ),
+                    Panel(
+                        title="Requests of the proxy",
+                        kind="series",
+                        unit="reqps",
+                        queries=(
+                            Query(expr=f"sum(rate(nginx_http_requests_total{nginx}[5m]))", legend="requests"),
+                        ),
+                        alert="ImmichProxyDown",
+                        description="All listeners together.",
+                        base="blue",
+                        thresholds=((500, "orange"),),
+                        needs=needs("nginx"),
+                    ),
+                ),
+            ),
+            *([_tunnel(tunnel, wanted)] if wanted else []),
+        ),
+    )
+
+
+def _tunnel(here: str, wanted: int) -> Row:
+    return Row(
+        title="Tunnel",
+        panels=(
+            Panel(
+                title="Connectors",
+                kind="stat",
+                unit="none",
+                queries=(Query(expr=f"count(cloudflared_tunnel_ha_connections{here} > 0) or vector(0)"),),
+                alert="ImmichTunnelConnectors",
+                description="Copies of cloudflared with a connection to Cloudflare.",
+                base="red",
+                thresholds=((wanted, "green"),),
+                width=4,
+                needs=needs("cloudflared"),
+            ),
+            Panel(
+                title="Through the tunnel",
+                kind="series",
+                unit="reqps",
+                queries=(
+                    Query(
+                        expr=f"sum by (status_code) (rate(cloudflared_tunnel_response_by_code{here}[5m]))",
+                        legend="{{status_code}}",
+                    ),
+                    Query(expr=f"sum(rate(cloudflared_tunnel_request_errors{here}[5m]))", legend="no answer"),
+                ),
+                alert="ImmichTunnelErrors",
+                description="By status. What Cloudflare refuses never comes this far.",
+                base="blue",
+                thresholds=((200, "orange"),),
+                needs=needs("cloudflared"),
+            ),
+        ),
+    )
+
+
+def learning(plan: MonitoringPlan) -> Dashboard:
+    """Machine learning and GPUs."""
+    queues = plan.recorded(f'queue=~"{"|".join(MACHINE_LEARNING_QUEUES)}"')
+    methods = ("encode_image", "detect_faces", "encode_text")
+    p95 = "histogram_quantile(0.95, sum by (le) (rate({}{}[5m]))) / 1000"
+    return Dashboard(
+        name="machine-learning",
+        title="Machine learning",
+        rows=(
+            Row(
+                title="Work",
+                panels=(
+                    Panel(
+                        title="Machine learning",
+                        kind="stat",
+                        unit="none",
+                        queries=(Query(expr=f"max(probe_success{plan.select('machine-learning')})"),),
+                        alert="ImmichMachineLearningDown",
+                        description="Whether `/ping` answers.",
+                        words=UP_OR_DOWN,
+                        base="red",
+                        thresholds=((1, "green"),),
+                        width=4,
+                        needs=needs("blackbox"),
+                    ),
+                    Panel(
+                        title="Jobs that wait for it",
+                        kind="series",
+                        unit="short",
+                        queries=(Query(expr=f"immich:queue_backlog:sum{queues}", legend="{{queue}}"),),
+                        alert="ImmichMachineLearningBacklog",
+                        description="By queue, from Valkey.",
+                        thresholds=((plan.thresholds.machine_learning_queue, "yellow"),),
+                        needs=needs("valkey"),
+                    ),
+                    mean_job_panel(plan),
+                    *(
+                        [
+                            Panel(
+                                title="95 % of its answers took at most",
+                                kind="series",
+                                unit="s",
+                                queries=tuple(
+                                    Query(
+                                        expr=p95.format(
+                                            f"immich_machine_learning_repository_{method}_duration_bucket",
+                                            plan.select(
+                                                "api" if method == "encode_text" else "microservices"
+                                            ),
+                                        ),
+                                        legend=method,
+                                    )
+                                    for method in methods
+                                ),
+                                alert="ImmichMachineLearningDown"
+                                if plan.has("blackbox")
+                                else "ImmichJobsFail",
+                                description="As the server measures them; only with the group `repo` of telemetry.",
+                                thresholds=((2, "yellow"), (10, "red")),
+                                needs=needs("immich"),
+                            )
+                        ]
+                        if plan.repository_metrics
+                        else []
+                    ),
+                ),
+            ),
+            Row(title="GPU", panels=gpu_panels(plan)),
+        ),
+    )

@@ -1,0 +1,113 @@
+"""Panels that the overview shares with the dashboards of parts."""
+
+from __future__ import annotations
+
+from components.monitoring.alerts_rule import needs
+from components.monitoring.dashboards_panel import Panel, Query
+from components.monitoring.metric_names import MACHINE_LEARNING_QUEUES
+from components.monitoring.plan import MonitoringPlan
+
+_GPU = needs("dcgm", "nvidia", "hwmon")
+
+
+def requests_panel(plan: MonitoringPlan) -> Panel:
+    """Requests by status."""
+    return Panel(
+        title="Requests",
+        kind="series",
+        unit="reqps",
+        queries=(
+            Query(expr=f"sum by (code) (immich:http_requests:rate5m{plan.recorded()})", legend="{{code}}"),
+        ),
+        alert="ImmichServerErrors",
+        description="By status. A request that its client breaks off counts as 200: doors know more.",
+        base="blue",
+        thresholds=((500, "orange"),),
+        needs=needs("immich"),
+    )
+
+
+def p95_panel(plan: MonitoringPlan) -> Panel:
+    """How long answers take."""
+    slow = plan.objective.slow_seconds
+    return Panel(
+        title="95 % of the answers took at most",
+        kind="series",
+        unit="s",
+        queries=(Query(expr=f"immich:http_duration:p95_5m{plan.recorded()}", legend="p95"),),
+        alert="ImmichSlowNow",
+        description="GET without the playing of videos; uploads take as long as the sender's line needs.",
+        thresholds=((slow / 2, "yellow"), (slow, "red")),
+        needs=needs("immich"),
+    )
+
+
+def mean_job_panel(plan: MonitoringPlan) -> Panel:
+    """How long machine learning takes."""
+    here = plan.recorded(f'queue=~"{"|".join(MACHINE_LEARNING_QUEUES)}"')
+    at_work = f"avg_over_time(immich:queue_active:sum{here}[15m])"
+    return Panel(
+        title="Machine learning, time for a photo",
+        kind="series",
+        unit="s",
+        queries=(
+            Query(expr=f"{at_work} / (rate(immich:queue_finished:sum{here}[15m]) > 0)", legend="{{queue}}"),
+        ),
+        alert="ImmichMachineLearningBacklog" if plan.has("valkey") else "ImmichJobsFail",
+        description="Jobs at work divided by jobs that end in a second (Little's law): the mean time of one. "
+        "Machine learning has no series of its own.",
+        thresholds=((2, "yellow"), (10, "orange")),
+        needs=needs("immich"),
+    )
+
+
+def gpu_panels(plan: MonitoringPlan) -> tuple[Panel, ...]:
+    """How warm and how busy GPUs are."""
+    here, hot = plan.recorded(), plan.thresholds.gpu_celsius
+    return (
+        Panel(
+            title="GPU, temperature",
+            kind="series",
+            unit="celsius",
+            queries=(Query(expr=f"immich:gpu:celsius{here}", legend="{{card}}"),),
+            alert="ImmichGpuHot",
+            description="As the driver says it.",
+            thresholds=((hot - 10, "yellow"), (hot, "red")),
+            width=4,
+            any_of=_GPU,
+        ),
+        Panel(
+            title="GPU, use",
+            kind="series",
+            unit="percentunit",
+            queries=(
+                Query(expr=f"immich:gpu_used:ratio{here}", legend="{{card}}"),
+                Query(expr=f"immich:gpu_memory_used:ratio{here}", legend="{{card}} memory"),
+            ),
+            alert="ImmichGpuIdle",
+            description="Share of the time and of the memory. Nothing while machine learning works is a fault.",
+            base="blue",
+            thresholds=((0.95, "orange"),),
+            width=4,
+            any_of=_GPU,
+        ),
+    )
+
+
+def volumes_panel(plan: MonitoringPlan) -> Panel:
+    """How full volumes are."""
+    thresholds = plan.thresholds
+    return Panel(
+        title="Used",
+        kind="bars",
+        unit="percentunit",
+        queries=(Query(expr=f"immich:volume_used:ratio{plan.recorded()}", legend="{{volume}}"),),
+        alert="ImmichStorageFilling",
+        description="Share of each volume that holds data.",
+        thresholds=(
+            (thresholds.storage_percent / 100, "orange"),
+            (thresholds.storage_critical_percent / 100, "red"),
+        ),
+        width=12,
+        needs=needs("kubernetes" if plan.platform == "kubernetes" else "node"),
+    )
