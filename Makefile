@@ -17,7 +17,7 @@ export KUBECONFIG
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview refresh destroy render backup drill restore runbook rollback-plan status verify baseline doors pr-report env cluster cluster-stop test lint format lock crds bench bench-edge clean
+.PHONY: help setup setup-dev up preview refresh destroy render backup drill restore runbook rollback-plan status verify baseline doors pr-report env cluster cluster-stop test lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -108,6 +108,15 @@ crds: setup ## download the CRDs that the cluster tests need
 
 bench: setup ## cost of a preview as a ratio to that of an empty program
 	@$(RUN) toolchain.bench $(foreach key,backupAccessKeyId backupSecretAccessKey,--secret prod:immich:$(key)) $(ARGS)
+
+bench-backup: setup-dev ## backup and restore beside restic by hand and plain copies, and the seconds of a drill
+	@$(RUN) toolchain.bench_backup $(ARGS)
+
+bench-monitoring: setup-dev ## what it costs to read the numbers of an idle stack
+	@$(RUN) toolchain.bench_monitoring $(ARGS)
+
+monitoring-files: setup ## rules and dashboards of a stack, for a Prometheus and a Grafana elsewhere (OUTPUT=folder)
+	@$(RUN) toolchain.monitoring_files $(STACK) $(OUTPUT)
 
 bench-edge: setup ## what nginx costs uploads and downloads, against the leanest nginx and system 002's
 	@$(RUN) toolchain.bench_edge $(ARGS)

@@ -63,8 +63,8 @@ def document() -> str:
     lines = [
         "# Alerts",
         "",
-        "Written by `python -m toolchain.alerts_reference` from `components/monitoring/alerts.py`; a deployment has those",
-        "whose sources it has. Expressions are those of an example: a deployment has labels of its own in them.",
+        "Written by `python -m toolchain.alerts_reference` from `components/monitoring/alerts.py`; a deployment has",
+        "those whose sources it has. Expressions are those of an example: a deployment has labels of its own in them.",
         "",
         *(f"- **{severity}**: {who}" for severity, who in _WHO.items()),
         "",

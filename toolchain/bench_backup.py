@@ -8,8 +8,8 @@ restic by hand   `restic backup` of the same folders, `restic restore` of the sn
 the same work    restic by hand, then `forget --prune` and `check --read-data-subset 5%`, as every run does them
 ours             the dump of the database, the copy with retention and check; files, markers and database back
 
-Every time ends when the disk has it (`sync`). Ratios are of throughput, medians of those within a round, so that what
-else the machine does at the time counts for all of them.
+All have the niceness of our runs, and every time ends when the disk has it (`sync`). Ratios are of throughput, medians
+of those within a round, so that what else the machine does at the time counts for all of them.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Bench:
 
         def cp() -> None:
             copied.mkdir()
-            subprocess.run(["cp", "-a", *folders, str(copied)], check=True)
+            self._run("cp", "-a", *folders, str(copied))
 
         self._timed("backup", "cp -a", cp)
         self._timed("backup", "restic by hand", by_hand)
@@ -124,7 +124,7 @@ class Bench:
         live, back = self.live, self.work / "back"
 
         def cp() -> None:
-            subprocess.run(["cp", "-a", str(copied), str(back)], check=True)
+            self._run("cp", "-a", str(copied), str(back))
 
         self._timed("restore", "cp -a", cp)
         shutil.rmtree(back)
@@ -164,15 +164,20 @@ class Bench:
         subprocess.run(["sync", "-f", str(self.live.place.folder)], check=True)
 
     def _restic(self, repository: Path, *arguments: str) -> None:
+        self._run(
+            "restic", "--quiet", "--cache-dir", str(self.work / "cache"), "-r", str(repository), *arguments
+        )
+
+    def _run(self, *command: str) -> None:
         done = subprocess.run(
-            ["restic", "--quiet", "--cache-dir", str(self.work / "cache"), "-r", str(repository), *arguments],
+            ["nice", "-n", str(self.live.plan.niceness), *command],
             env={**os.environ, "RESTIC_PASSWORD_FILE": str(self.live.place.password_file)},
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode != 0:
-            raise ToolchainError(f"restic {arguments[0]} failed:\n{done.stderr.strip()}")
+            raise ToolchainError(f"{command[0]} failed:\n{done.stderr.strip()}")
 
     @staticmethod
     def _ended(started: Started) -> None:

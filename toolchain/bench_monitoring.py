@@ -67,10 +67,6 @@ class Report:
 
 def measure(watched: Watched, seconds: float, rounds: int, interval: str) -> Report:
     """Turns with and without a reader."""
-    series = {
-        one["metric"]["job"]: int(one["value"][1])
-        for one in watched.query('count by (job) ({job=~"immich-.*"})')
-    }
     prometheus = watched.container("prometheus")
     off: list[dict[str, float]] = []
     on: list[dict[str, float]] = []
@@ -81,6 +77,10 @@ def measure(watched: Watched, seconds: float, rounds: int, interval: str) -> Rep
         prometheus.start()
         time.sleep(_SETTLE)
         on.append(_spent(watched, seconds))
+    series = {
+        one["metric"]["job"]: int(one["value"][1])
+        for one in watched.query('count by (job) ({job=~"immich-.*"})')
+    }
     names = sorted({name for one in on for name in one})
     return Report(
         interval=interval,

@@ -22,16 +22,20 @@ HOSTS: Final = ("home", "skylab", "hwc", "heartbeat", "homelab")
 VOLUME: Final = "docker:index/volume:Volume"
 CONTAINER: Final = "docker:index/container:Container"
 _RANDOM: Final = "random:index/randomPassword:RandomPassword"
-_AGAIN: Final = frozenset({"machine-learning-cache", "certificates", "fingerprint-key"})
-"""What can be had again: downloaded models, certificates, the key of fingerprints."""
+_AGAIN: Final = frozenset(
+    {"machine-learning-cache", "certificates", "fingerprint-key", "metrics-password", "grafana-password"}
+)
+"""What can be had again: downloaded models, certificates, the key of fingerprints, passwords of those who watch."""
 SETTINGS: Final = every_setting()
 
 REFUSED: Final = frozenset(
     {
+        "Backup.volume",
         "BundledDatabase.hostPath",
         "Storage.media",
         "Storage.thumbs",
         "Volume.claimName",
+        "immich:backup",
         "immich:cache",
         "immich:database",
         "immich:docker",

@@ -315,6 +315,7 @@ def test_a_copy_that_was_cut_off_is_a_failed_run_and_the_next_is_right(
 @pytest.mark.skipif(
     os.environ.get("IMMICH_LARGE_LIBRARY") != "1", reason="5 GB: minutes; IMMICH_LARGE_LIBRARY=1 runs it"
 )
+@pytest.mark.timeout(7200)
 def test_ten_thousand_photos_of_five_gigabytes_come_back(
     place: Place, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -29,7 +29,7 @@ LOGIN = {
     "cache": "import os, redis, sys; redis.Redis(host=os.environ['REDIS_HOSTNAME'], password=sys.argv[1]).ping()",
 }
 """What logs in from the server's container, by workload."""
-BEFORE_UPGRADE = f"backup-{OLDER}-to-{versions.NEWEST}".replace(".", "-")
+BEFORE_UPGRADE = f"backup-{OLDER}-to-{versions.NEWEST}".replace(".", "-") + "-dump"
 
 
 def released(images: Images, version: str) -> dict[str, dict[str, object]]:

@@ -23,6 +23,7 @@ _ITEMS = (
 VALUES: Mapping[str, Sequence[object]] = {
     "immich:database": (
         {"kind": "external", "host": "10.3.3.4"},
+        {"kind": "external", "host": "10.3.3.4", "postgres": 18, "vectorchord": "1.1.1"},
         {"kind": "bundled"},
     ),
     "immich:cache": ({"kind": "external", "host": "10.3.3.5", "password": False}, {"kind": "bundled"}),

@@ -57,7 +57,18 @@ def test_outputs_are_plain(stack: str) -> None:
     outputs = RUNS[stack].outputs
     place = "namespace" if stack in CLUSTERS else "containers"
     assert {"url", "version", place, "nextSteps"} <= outputs.keys()
-    assert list(envelopes(outputs)) == []
+    # The password of copies is told to whoever asks for it: without it they are worth nothing.
+    told = {"backupPassword"} & outputs.keys()
+    assert bool(told) == _makes_the_password_of_copies(stack)
+    assert all(isinstance(outputs[name], Secret) for name in told)
+    assert list(envelopes({name: one for name, one in outputs.items() if name not in told})) == []
+
+
+def _makes_the_password_of_copies(stack: str) -> bool:
+    """Whether it has copies, and their password is its own and not one of an external store."""
+    sections = STACKS[stack].sections
+    external = sections.get("secrets", {}).get("kind") == "external-secrets"
+    return bool(sections.get("backup", {}).get("targets")) and not external
 
 
 def test_secrets_carry_the_values_of_the_config_and_else_random_ones() -> None:

@@ -30,6 +30,8 @@ SFTP = {
 RCLONE = {"targets": [{"name": "cloud", "kind": "rclone", "remote": "cloud:p", "hosts": ["cloud"]}]}
 WATCHED = {"kind": "bundled"}
 NOTIFIED = {"kind": "bundled", "notify": {"hosts": ["ntfy.sh"]}}
+TOTAL = {"total": "2T"}
+RECOVERED = {**OPERATED, "lineage": {"generation": 999, "kept": []}}
 MODELS = {"cache": {"accessMode": "ReadWriteMany"}}
 
 BOUNDS: list[tuple[str, dict[str, Any], str, int, int]] = [
@@ -93,6 +95,15 @@ BOUNDS: list[tuple[str, dict[str, Any], str, int, int]] = [
     ("monitoring", WATCHED, "grafana.port", 1024, 65535),
     ("monitoring", NOTIFIED, "notify.port", 1, 65535),
     ("monitoring", {"kind": "scrape-only", "address": "127.0.0.1"}, "ports.valkey", 1024, 65535),
+    ("capacity", {}, "photos", 0, 1_000_000_000),
+    ("capacity", {}, "videos", 0, 1_000_000_000),
+    ("capacity", TOTAL, "videoShare", 0, 100),
+    ("capacity", TOTAL, "growth", 0, 1000),
+    ("capacity", TOTAL, "years", 0, 20),
+    ("capacity", TOTAL, "thumbs", 1, 100),
+    ("capacity", TOTAL, "encodedVideo", 0, 200),
+    ("database", OPERATED, "lineage.generation", 1, 999),
+    ("database", RECOVERED, "lineage.recover.sourceGeneration", 1, 999),
     ("cloudflare", {}, "access.serviceToken.clientSecretVersion", 1, 1_000_000),
     ("cloudflare", {}, "rateLimit.requests", 1, 10_000),
     ("cloudflare", {}, "tunnel.replicas", 1, 25),
