@@ -98,7 +98,9 @@ def judge(last: Last, after: Deployed, upgrade: Upgrade, *, backed_up: bool) -> 
     if alters and not problems:
         problems += _backup(before, after, upgrade, backed_up=backed_up)
     finished = last.finished
-    same = None if finished is None or finished.differs(after) else finished
+    # Without the mark all but the data was destroyed since: the steps of the last upgrade are gone, and over.
+    over = finished is None or last.reached is None or finished.differs(after)
+    same = None if over else finished
     judged = Judged(
         before=before,
         after=after,

@@ -29,6 +29,8 @@ LOGIN = {
     "cache": "import os, redis, sys; redis.Redis(host=os.environ['REDIS_HOSTNAME'], password=sys.argv[1]).ping()",
 }
 """What logs in from the server's container, by workload."""
+NOTHING_TO_DRILL = frozenset({"Backup.drill"})
+"""A stack without targets has no copy that could be restored."""
 BEFORE_UPGRADE = f"backup-{OLDER}-to-{versions.NEWEST}".replace(".", "-") + "-dump"
 
 
@@ -127,7 +129,11 @@ def test_a_changed_password_is_applied_where_it_is_checked_before_the_server_sta
     done = host.steps()
 
     dumps = {"backup-dump"} if workload == "database" else set[str]()
-    assert containers(done) == replaced(host, before) == {workload, "server", "microservices"} | dumps
+    # Where there was an upgrade, its backup is not made again; the files that it had are those of now.
+    over = [one for one in done if BEFORE_UPGRADE in one.name]
+    assert {one.name for one in over} <= {f"immich-changes-{BEFORE_UPGRADE}-files"}
+    again = containers([one for one in done if one not in over])
+    assert again == replaced(host, before) == {workload, "server", "microservices"} | dumps
     assert host.ids().items() >= others.items()
     started = {name: one.attrs["State"]["StartedAt"] for name, one in host.containers().items()}
     assert started[workload] < min(started["server"], started["microservices"])
@@ -178,7 +184,7 @@ def test_a_new_name_and_tls_change_the_proxy_alone(host: OneHost, images: Images
 
 def test_every_setting_that_may_change_is_planned_without_touching_what_holds_data(host: OneHost) -> None:
     sections, protected = host.stack.settings(), host.kept().keys()
-    sets = batches(written_out(sections), REFUSED | ELSEWHERE)
+    sets = batches(written_out(sections), REFUSED | ELSEWHERE | NOTHING_TO_DRILL)
     assert sets
     try:
         for number, changed in enumerate(sets):

@@ -44,7 +44,7 @@ def clone(tmp_path: Path, engine: Engine, client: DockerClient, images: Images) 
     }
     exceptions.write_text(json.dumps({"immich-pack": {"rules": off}}), encoding="utf-8")
     made.env["DOCKER_HOST"] = engine.url
-    config = {f"immich:{key}": value for key, value in small(images, 2299).items()}
+    config = {f"immich:{key}": value for key, value in small(images, 2299, backup={}).items()}
     (made.directory / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
     yield made
     for container in client.containers.list(all=True, filters=FILTER):
@@ -86,7 +86,7 @@ def test_make_up_after_killed_ones_converges_without_doubles(clone: Clone, clien
     running = [one.name for one in client.containers.list(filters=FILTER)]
     networks = [one.name for one in client.networks.list(filters=FILTER)]
     volumes = [one.name for one in client.volumes.list(filters=FILTER)]
-    assert len(running) == 5
+    assert len(running) == 6
     state = clone.pulumi("stack", "--show-urns", "--stack", STACK).text
     for kind, names in (("container", containers), ("network", networks), ("volume", volumes)):
         assert len(names) == len(set(names)), f"a {kind} is there twice"

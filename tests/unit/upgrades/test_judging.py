@@ -296,6 +296,19 @@ def test_a_first_deployment_that_failed_does_not_go_to_an_older_release_unless_i
     assert judge(last, deployed("3.3.0"), Upgrade(database_at="3.3.0"), backed_up=True).problems == ()
 
 
+def test_the_steps_of_the_last_upgrade_stay_until_all_but_the_data_is_destroyed() -> None:
+    left = deployed("3.2.4")
+    now = deployed("3.3.1", before=left, backed_up=True)
+    standing = judge(
+        Last(finished=now, reached=deployed("3.3.1")), deployed("3.3.1"), NOTHING, backed_up=True
+    )
+    assert (standing.changes, standing.leaves, standing.backs_up) == (False, left, True)
+    # Made again, the backup would wait for a database that comes after it.
+    destroyed = judge(Last(finished=now), deployed("3.3.1"), NOTHING, backed_up=True)
+    assert (destroyed.changes, destroyed.leaves, destroyed.backs_up) == (False, None, False)
+    assert destroyed.problems == ()
+
+
 # What a person says about the data
 
 
