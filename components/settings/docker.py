@@ -152,7 +152,7 @@ class Docker(Section):
 
     @model_validator(mode="after")
     def _networks_do_not_overlap(self) -> Self:
-        given = [(name, ipaddress.ip_network(one.subnet)) for name, one in self.networks.items()]
+        given = [(name, ipaddress.ip_network(one.subnet)) for name, one in sorted(self.networks.items())]
         for index, (name, network) in enumerate(given):
             for other, another in given[index + 1 :]:
                 if network.overlaps(another):

@@ -22,7 +22,7 @@ from toolchain.plugins.provider import ProviderError
 
 _BUFFER: Final = 64 * 1024
 _LAST_WORDS_SECONDS: Final = 2.0
-"""How long a connection that ended is kept for what ssh says about it; a shared master connection holds the pipe open."""
+"""How long an ended connection is kept for what ssh says of it; a shared master connection holds the pipe open."""
 
 
 def command(address: str, options: Sequence[str]) -> list[str]:
