@@ -151,8 +151,16 @@ def test_a_whole_life_leaves_no_process_behind(cli: Path, tmp_path: Path) -> Non
 
 
 def test_the_search_for_processes_finds_one(tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "60"], env={"SOMEWHERE": str(tmp_path / "x")}) as process:
+    # A process has no environment to be found by until its exec is over, which what it says proves.
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "echo here; read line"],
+        env={"SOMEWHERE": str(tmp_path / "x")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
         try:
-            assert left_after(tmp_path, seconds=0.1) == ["sleep 60 "]
+            assert left_after(tmp_path, seconds=0.1) == ["/bin/sh -c echo here; read line "]
         finally:
             process.kill()
