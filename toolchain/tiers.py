@@ -64,8 +64,6 @@ _PACKAGES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     ),
 }
 """Tier -> program, or a pattern for a file, and Debian's package that has it."""
-_BY_FILE: Final = frozenset({"docker"})
-"""Tiers whose files each deploy a stack that their tests share: a file stays with one worker."""
 
 
 @dataclass
@@ -174,8 +172,6 @@ def run(tier: str, env: Mapping[str, str], options: Sequence[str]) -> Result:
         started = time.monotonic()
         print(f"\n##### {tier}", flush=True)
         command = [str(VENV_PYTHON), "-m", "pytest", f"tests/{tier}", "-n", _WORKERS.get(tier, "auto"), "-q"]
-        if tier in _BY_FILE:
-            command += ["--dist", "loadfile"]
         finished = subprocess.run(
             [*command, f"--junit-xml={report}", *options], cwd=ROOT, env=dict(env), check=False
         )

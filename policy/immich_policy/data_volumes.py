@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from immich_policy.config import Config
 from immich_policy.containers import IMMICH, Container, Mount, Role, having
@@ -10,14 +11,13 @@ from immich_policy.kubernetes_clusters import immich_clusters, namespace, object
 from immich_policy.model import (
     UNKNOWN,
     Finding,
-    Judge,
     Judgement,
     Registered,
-    Rule,
     Severity,
     Stack,
     Unjudged,
     dig,
+    family_rule,
     sequence,
     text,
 )
@@ -176,41 +176,34 @@ def _uncovered(one: Container) -> Iterator[Judgement]:
     )
 
 
-def _rule(name: str, title: str, why: str, remediation: str, judge: Judge) -> Rule:
-    return Rule(
-        name=f"data-{name}",
-        family="data",
-        severity=Severity.CRITICAL,
-        title=title,
-        why=why,
-        remediation=remediation,
-        judge=judge,
-    )
-
+_rule = partial(family_rule, "data")
 
 RULES = (
     _rule(
         "protected",
+        Severity.CRITICAL,
         "Everything that holds data is protected.",
         "A rename, a changed storage class or a `destroy` deletes the photos; `protect` makes Pulumi stop instead.",
         "Set `protect=True` and `retain_on_delete=True` on the claim, volume, namespace and database "
         "cluster themselves.",
-        _protected,
+        judge=_protected,
     ),
     _rule(
         "retained",
+        Severity.CRITICAL,
         "What is below a claim stays when the claim goes.",
         "With the reclaim policy Delete, removing a claim or a namespace removes the disk.",
         "Use `Retain` (volumes, StatefulSets) and `retain` (databases of CloudNativePG).",
-        _kept,
+        judge=_kept,
     ),
     _rule(
         "lasting",
+        Severity.CRITICAL,
         "The media and the database are on a volume that outlives the container.",
         "The images declare `/data` and PGDATA as volumes: mounted elsewhere, everything works until "
         "the container is made "
         "anew, and is then empty.",
         "Mount a claim, a named volume or a folder of the host exactly at the media folder and at PGDATA.",
-        _lasting,
+        judge=_lasting,
     ),
 )

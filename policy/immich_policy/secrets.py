@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from immich_policy.config import Config
-from immich_policy.model import UNKNOWN, Finding, Judgement, Rule, Severity, Stack, Unjudged
+from immich_policy.model import UNKNOWN, Finding, Judgement, Rule, Severity, Stack, Unjudged, family_rule
 from immich_policy.secrets_places import Place, Written, written
 from immich_policy.secrets_values import names_a_fingerprint, names_a_secret, secret_in
 
@@ -46,15 +46,7 @@ def _judged(one: Written) -> Iterable[Judgement]:
 
 
 def _rule(place: Place, title: str, why: str, remediation: str) -> Rule:
-    return Rule(
-        name=f"secrets-{place.value}",
-        family="secrets",
-        severity=Severity.HIGH,
-        title=title,
-        why=why,
-        remediation=remediation,
-        judge=_judge(place),
-    )
+    return family_rule("secrets", place.value, Severity.HIGH, title, why, remediation, judge=_judge(place))
 
 
 RULES = (

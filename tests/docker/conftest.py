@@ -120,7 +120,7 @@ def standing(
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Tests of one standing stack go to one worker: else each worker would bring it up."""
-    if config.getoption("dist") not in {"load", "loadfile"}:
+    if config.getoption("dist") != "load":
         return None
     from tests.docker.scheduling import ByStack
 

@@ -26,10 +26,8 @@ MOST = 3.0
 
 def _cleared(stack: HostStack) -> None:
     """Take away the containers; networks, volumes and data stay, so that both begin with the same."""
-    for container in stack.place.client.containers.list(
-        all=True, filters={"label": f"immich.stack={stack.name}"}
-    ):
-        container.remove(force=True)
+    for container in stack.place.client.containers.list(all=True, filters=stack.mine, ignore_removed=True):
+        host.remove_quietly(container)
 
 
 def test_up_takes_little_longer_than_compose(

@@ -8,7 +8,7 @@ import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 from components.naming import object_name
 from components.platform.docker import traefik
@@ -266,31 +266,39 @@ def _storage(
 ) -> None:
     if mount.sub_path is not None:
         raise ValueError(f"{mount.path}: engines older than 26 mount no part of a volume")
-    kind, made = mounted(
-        context.folders[mount.volume], mount.path, read_only=mount.read_only, selinux=context.options.selinux
+    add_folder(
+        context.folders[mount.volume],
+        mount.path,
+        mounts,
+        labelled_folders,
+        read_only=mount.read_only,
+        selinux=context.options.selinux,
     )
-    (mounts if kind == "mounts" else labelled_folders).append(made)
 
 
-def mounted(
-    folder: Folder, target: str, *, read_only: bool, selinux: bool
-) -> tuple[Literal["mounts", "volumes"], Inputs]:
-    """How a container has a volume or a folder of the host: under which input, and what stands there."""
+def add_folder(
+    folder: Folder,
+    target: str,
+    mounts: list[Inputs],
+    labelled_folders: list[Inputs],
+    *,
+    read_only: bool,
+    selinux: bool,
+) -> None:
+    """Mount a volume or a folder of the host: a folder that gets a SELinux label is not among the `mounts`."""
     if folder.path is None:
-        return "mounts", {
-            "type": "volume",
-            "source": folder.volume,
-            "target": target,
-            "readOnly": read_only,
-        }
-    if selinux:
-        return "volumes", {
-            "hostPath": folder.path,
-            "containerPath": target,
-            "readOnly": read_only,
-            "selinuxRelabel": "z",
-        }
-    return "mounts", _bind(folder.path, target, read_only)
+        mounts.append({"type": "volume", "source": folder.volume, "target": target, "readOnly": read_only})
+    elif selinux:
+        labelled_folders.append(
+            {
+                "hostPath": folder.path,
+                "containerPath": target,
+                "readOnly": read_only,
+                "selinuxRelabel": "z",
+            }
+        )
+    else:
+        mounts.append(_bind(folder.path, target, read_only))
 
 
 def _bind(source: str, target: str, read_only: bool) -> Inputs:

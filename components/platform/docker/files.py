@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.platform.docker.containers import Folder, container_name, mounted
+from components.platform.docker.containers import Folder, add_folder, container_name
 from components.platform.docker.objects import Inputs, labelled
 from components.platform.docker.options import DockerOptions
 from components.workload import ConfigFiles, SecretFiles, Storage, Workload
@@ -83,8 +83,8 @@ def loader(
             {"file": f"{_STAGING}/{index}/{name}", "content": text} for name, text in one.contents.items()
         ]
     for index, (_, folder) in enumerate(writable):
-        kind, made = mounted(folder, f"{_DATA}/{index}", read_only=False, selinux=options.selinux)
-        (mounts if kind == "mounts" else labelled_folders).append(made)
+        target = f"{_DATA}/{index}"
+        add_folder(folder, target, mounts, labelled_folders, read_only=False, selinux=options.selinux)
     text = script(workload, len(file_sets), writable)
     inputs: Inputs = {
         "name": container_name(f"{workload.name}-files", options),
