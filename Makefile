@@ -50,8 +50,13 @@ backup: setup ## a backup now, followed to its verdict
 drill: setup ## restore the newest backup to nowhere and compare it, now
 	@$(RUN) toolchain.tasks run $(STACK) drill
 
+# Names of photos may have any character in them: neither make nor the shell looks into these.
+export FILE FROM TARGET
+restore: override FILE := $(value FILE)
+restore: override FROM := $(value FROM)
+restore: override TARGET := $(value TARGET)
 restore: setup ## one photo or folder back from the copies (FILE=..., FROM=latest, TARGET=...)
-	@$(RUN) toolchain.restore $(STACK) $(if $(FILE),--file "$(FILE)") $(if $(FROM),--from "$(FROM)") $(if $(TARGET),--target "$(TARGET)")
+	@$(RUN) toolchain.restore $(STACK) $${FILE:+--file "$$FILE"} $${FROM:+--from "$$FROM"} $${TARGET:+--target "$$TARGET"}
 
 runbook: ## what to do when something is lost, with this stack's names (OUTPUT=folder)
 	@$(NEED_PYTHON) test -x $(VENV_PYTHON) || $(PYTHON) -c 'from toolchain import venv; venv.ensure("runtime")' >&2

@@ -5,6 +5,9 @@ from __future__ import annotations
 from components.monitoring.alerts_rule import Alert, needs
 from components.monitoring.plan import MonitoringPlan
 
+_SEEN = "14d"
+"""How long it is remembered that there were status files."""
+
 
 def backups(plan: MonitoringPlan) -> list[Alert]:
     """Copies that fail, grow old or shrink, and drills."""
@@ -62,12 +65,13 @@ def backups(plan: MonitoringPlan) -> list[Alert]:
         Alert(
             name="ImmichStatusUnreadable",
             group="backup",
-            expr=f"node_textfile_scrape_error{here} == 1",
+            expr=f"max(node_textfile_scrape_error{here}) == 1 "
+            f"and max(max_over_time(immich_backup_last_success_timestamp_seconds{here}[{_SEEN}])) > 0",
             for_="15m",
             severity="warning",
             summary="The status files of the backups cannot be read",
             description="A file in the folder `status` of the backup volume is broken or has the wrong owner: alerts "
-            "about backups may not ring.",
+            "about backups may not ring. Until the first backup there is none, which is no fault.",
             needs=needs("backup"),
         ),
     ]

@@ -5,6 +5,10 @@ from __future__ import annotations
 from components.monitoring.alerts_rule import Alert, needs
 from components.monitoring.plan import MonitoringPlan, Source
 
+_HANGS = 4
+"""Seconds after which numbers that did not come are late: whoever refuses to talk does so at once, and Prometheus
+waits 5 s at the shortest interval."""
+
 
 def library(plan: MonitoringPlan) -> list[Alert]:
     """Photos that disappear."""
@@ -77,11 +81,13 @@ def database(plan: MonitoringPlan) -> list[Alert]:
         Alert(
             name="ImmichDatabaseDown",
             group="database",
-            expr=f"max(pg_up{ours}) == 0",
+            expr=f"max(pg_up{ours}) == 0 or max(up{ours}) == 0 and max(scrape_duration_seconds{ours}) "
+            f"> {_HANGS}",
             for_=down,
             severity="critical",
             summary="The database does not answer",
-            description=away,
+            description=f"{away} Numbers about it that do not come in time count as no answer: then it hangs, mostly "
+            "because its disk does.",
             needs=needs("postgres"),
         ),
         Alert(

@@ -84,20 +84,31 @@ def test_stop_spares_a_stranger_and_start_recovers_from_a_dead_server(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_start_leaves_nothing_behind(cluster_parts: None, tmp_path: Path, number: int) -> None:
-    root = tmp_path / "own"
+    for attempt in range(5):
+        root = tmp_path / f"own-{attempt}"
+        code, said, pids = interrupted_start(root, number)
+        if code != 0:
+            break
+        # On a busy machine the start may be over before the signal comes.
+        assert cluster(root, "stop").returncode == 0
+    assert code == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    assert len(pids) == 2
+    assert all(identity_of(pid) is None for pid in pids)
+
+
+def interrupted_start(root: Path, number: int) -> tuple[int, str, list[int]]:
+    """How a start ends that gets a signal while it waits for its servers, what it said, and the pids of those."""
     state = root / "cluster.json"
     command = [sys.executable, "-m", "toolchain.cluster", "start", "--dir", str(root)]
     with subprocess.Popen(command, cwd=REPO_ROOT, stderr=subprocess.PIPE, text=True) as starting:
         eventually("a started server", lambda: "kube-apiserver" in text_of(state), 60)
         pids = [one["pid"] for one in json.loads(text_of(state))["processes"]]
         starting.send_signal(number)
-        assert starting.wait(timeout=30) == 130
+        code = starting.wait(timeout=30)
         assert starting.stderr is not None
-        said = starting.stderr.read()
-    assert "interrupted" in said
-    assert "Traceback" not in said
-    assert len(pids) == 2
-    assert all(identity_of(pid) is None for pid in pids)
+        return code, starting.stderr.read(), pids
 
 
 def text_of(file: Path) -> str:

@@ -58,7 +58,8 @@ def test_make_up_after_a_killed_one_converges_without_doubles(kube: Kube, tmp_pa
     clone = Clone.create(tmp_path, require_cli())
     clone.env["KUBECONFIG"] = str(kube.kubeconfig)
     where = f"killed-{free_text()}"
-    settings = {"config": {"immich:kubernetes": {"target": "cluster", "namespace": where}}}
+    # `make` asks the policy pack first, which wants a dump.
+    settings = {"config": {"immich:kubernetes": {"target": "cluster", "namespace": where}, "immich:backup": {}}}
     (clone.directory / "Pulumi.fault.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     chosen, created = chance.randrange(2, 26), 0
 

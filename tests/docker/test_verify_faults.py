@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from tests.docker.verifying import (
     success,
     target_of,
 )
+from toolchain.verify.docker_host import DockerHost
 from toolchain.verify.table import table
 from toolchain.verify.target import Target
 
@@ -174,6 +176,21 @@ def test_a_stranger_in_the_network_of_the_database(verified: Verified) -> None:
     finally:
         host.remove_quietly(container)
     assert (found.name, str(container.name) in found.found) == ("networks", True)
+
+
+def test_whoever_was_let_into_a_network_is_no_stranger_in_it_alone(verified: Verified) -> None:
+    place, stack = verified.stack.place, verified.stack
+    settings = verified.target.settings.docker
+    assert settings is not None
+    joined = DockerHost.connect(stack.name, settings, os.environ, ("database",))
+    for network, strange in (("database", False), ("cache", True)):
+        container = place.client.containers.run(
+            place.images["busybox"], ["sleep", "600"], init=True, detach=True, network=f"{stack.prefix}-{network}"
+        )  # fmt: skip
+        try:
+            assert joined.strangers() == ([str(container.name)] if strange else [])
+        finally:
+            host.remove_quietly(container)
 
 
 def test_a_forged_header_that_is_believed(verified: Verified) -> None:

@@ -86,9 +86,16 @@ def test_destroy_keeps_what_holds_data_and_up_finds_it_again(deployed: Deployed,
     assert {step.op for step in steps(done)} == {"delete"}
     assert [step.urn for step in steps(done) if data_bearing(step.urn)] == []
     assert {one.urn: one.inputs for one in stack.data()} == data
-    # A Secret stays where a database that stays needs it.
-    left = {kind_of(one) for one in stack.manifests()}
-    assert not left & {"Deployment", "StatefulSet", "Service", "ConfigMap", "NetworkPolicy", "HTTPRoute"}
+    # A Secret stays where a database that stays needs it, and so does the file of what its operator asks it.
+    manifests = stack.manifests()
+    left = {kind_of(one) for one in manifests}
+    assert not left & {"Deployment", "StatefulSet", "Service", "CronJob", "NetworkPolicy", "HTTPRoute"}
+    asked = {
+        reference["name"]
+        for cluster in of_kind(manifests, "Cluster")
+        for reference in cluster["spec"].get("monitoring", {}).get("customQueriesConfigMap", [])
+    }
+    assert {one["metadata"]["name"] for one in of_kind(manifests, "ConfigMap")} == asked
 
     assert not [step for step in steps(stack.up()) if data_bearing(step.urn)]
     assert _texts_of_random(stack) == passwords

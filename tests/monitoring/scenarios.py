@@ -264,6 +264,13 @@ DATA = (
     ),
     Scenario(
         alert="ImmichDatabaseDown",
+        plan=DOCKER,
+        fires={"pg-up": None, "up-postgres": "0x{n}", "took-postgres": "10x{n}"},
+        quiet={"pg-up": None, "up-postgres": "0x{n}", "took-postgres": "0.002x{n}"},
+        also=frozenset({"ImmichExporterDown"}),
+    ),
+    Scenario(
+        alert="ImmichDatabaseDown",
         plan=KUBERNETES,
         fires={f"cnpg-up-{index}": "0x{n}" for index in range(3)},
         quiet={"cnpg-up-0": "0x{n}"},

@@ -258,6 +258,12 @@ BACKUP = (
         quiet={"unreadable": "0x10 1x10 0x{n}"},
     ),
     Scenario(
+        alert="ImmichStatusUnreadable",
+        plan=DOCKER,
+        fires={"unreadable": "1x{n}", "last-dump": "60x5", "last-drill": None},
+        quiet={"unreadable": "1x{n}", "last-dump": None, "last-drill": None},
+    ),
+    Scenario(
         alert="ImmichDrillUnproven",
         plan=replace(DOCKER, drill_days=1),
         fires={"last-drill": "60x{n}"},

@@ -133,6 +133,7 @@ def _library(plan: MonitoringPlan, series: _Series) -> None:
 
 def _postgres(plan: MonitoringPlan, series: _Series) -> None:
     series("up-postgres", "up", "1x{n}", job="postgres")
+    series("took-postgres", "scrape_duration_seconds", "0.1x{n}", job="postgres")
     series("pg-up", "pg_up", "1x{n}", job="postgres")
     shared = {"datname": "immich", "server": "database:5432"}
     series("connections", "pg_stat_activity_count", "20x{n}", job="postgres", state="idle", **shared)

@@ -153,14 +153,18 @@ def measure(
         _timed("thumbnails", f"until all {pictures} have a thumbnail, {since}", None, thumbnails),
         _timed("thumbnail", "one thumbnail that is there, the median", None, lambda: _thumbnail(opened, ids)),
         _timed(
-            "machine-learning", f"until search and faces are done with them, {since}", 20.0, machine_learning
+            "machine-learning", f"until search and faces are done with them, {since}", aim, machine_learning
         ),
     ]
     for number, query in enumerate(QUERIES):
         first = " the first, which may load the model" if number == 0 else ""
-        aim = 2.0 if number == 0 else 1.0
         found.append(
-            _timed(f"search-{query}", f"smart search for {query!r}{first}", aim, _search(opened, query))
+            _timed(
+                f"search-{query}",
+                f"smart search for {query!r}{first}",
+                2.0 if number == 0 else 1.0,
+                _search(opened, query),
+            )
         )
     found.append(_timed("search-again", f"the same search for {QUERIES[0]!r}, the model loaded", 0.2,
                         _search(opened, QUERIES[0])))  # fmt: skip

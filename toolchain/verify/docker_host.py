@@ -7,7 +7,7 @@ import io
 import ipaddress
 import json
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from docker import APIClient
@@ -38,13 +38,18 @@ Found = TypeVar("Found")
 class DockerHost:
     """See `Running`."""
 
-    def __init__(self, stack: str, client: APIClient) -> None:
-        self._stack, self._client = stack, client
+    def __init__(self, stack: str, client: APIClient, joined: Collection[str] = ()) -> None:
+        self._stack, self._client, self._joined = stack, client, joined
         self._prefix = f"immich-{stack}-"
 
     @classmethod
-    def connect(cls, stack: str, settings: Docker, environ: Mapping[str, str]) -> DockerHost:
-        """The engine that the settings name, or else the environment. `RunningError` when it does not answer."""
+    def connect(
+        cls, stack: str, settings: Docker, environ: Mapping[str, str], joined: Collection[str] = ()
+    ) -> DockerHost:
+        """The engine that the settings name, or else the environment. `RunningError` when it does not answer.
+
+        `joined` are short names of networks that the settings let others join.
+        """
         host = address(str(settings.host) if settings.host else None, environ)
         folder = str(settings.tls_folder) if settings.tls_folder else environ.get("DOCKER_CERT_PATH")
         try:
@@ -59,7 +64,7 @@ class DockerHost:
             client.ping()
         except (DockerException, RequestException, ProviderError, OSError) as error:
             raise RunningError(f"the container engine at {host} does not answer: {error}") from None
-        return cls(stack, client)
+        return cls(stack, client, joined)
 
     # What there is
 
@@ -149,9 +154,12 @@ class DockerHost:
         return self._listed({"label": f"{_STACK}={self._stack}"})
 
     def _mine_and_strangers(self) -> list[Json]:
-        """Also what is in a network of the stack without its label."""
+        """Also what is in a network of the stack without its label, and was not let in."""
         found = {str(one["Id"]): one for one in self._mine()}
+        open_ = {f"{self._prefix}{name}" for name in self._joined}
         for network in self._own_networks():
+            if str(network["Name"]) in open_:
+                continue
             found |= {str(one["Id"]): one for one in self._listed({"network": str(network["Id"])})}
         return list(found.values())
 

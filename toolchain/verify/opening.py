@@ -48,6 +48,7 @@ def open_running(stack: str, settings: Settings, environ: Mapping[str, str] = os
     """The platform of a stack. ToolchainError where it does not answer."""
     try:
         if settings.docker is not None:
+            from components.monitoring.exporters import NETWORK
             from components.platform.docker.reach import silence
             from toolchain.verify.docker_host import DockerHost
 
@@ -56,7 +57,9 @@ def open_running(stack: str, settings: Settings, environ: Mapping[str, str] = os
             host = str(docker.host) if docker.host else None
             if (why := silence(host, environ, tls_folder=folder, ssh_options=docker.ssh_options)) is not None:
                 raise ToolchainError(why)
-            return DockerHost.connect(stack, settings.docker, environ)
+            # Its Prometheus is of another stack, and docs say to let it in.
+            joined = (NETWORK,) if settings.monitoring.kind == "scrape-only" else ()
+            return DockerHost.connect(stack, settings.docker, environ, joined)
         from toolchain.verify.cluster import KubernetesCluster
 
         return KubernetesCluster.connect(stack, settings.kubernetes)

@@ -10,6 +10,8 @@ import pytest
 
 from tests.harness.mocks import Run
 from tests.harness.program import ROOT, from_file, manifests, run_stack
+from tests.unit.systems.audit import claims
+from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.runbook import stack_pages
 
 AUDIT = ROOT / "docs" / "systems" / "vanillax.md"
@@ -259,3 +261,5 @@ def test_every_test_that_the_audit_names_exists() -> None:
     here = {name for name in globals() if name.startswith("test_")}
     assert named - here == set()
     assert here - named == {"test_every_test_that_the_audit_names_exists"}
+    settings, _ = settings_without_secrets("vanillax", *stack_texts(ROOT / "Pulumi.vanillax.yaml"))
+    assert claims("vanillax", settings) == []

@@ -48,9 +48,11 @@ def immich(*, thumbnails_after: int = 0, jobs: int = 200, deletes: int = 204) ->
     return reply
 
 
-def run(replies: Replies, wait: float = 5) -> tuple[dict[str, Measurement], list[Request]]:
+def run(
+    replies: Replies, wait: float = 5, *, gpu: bool = False
+) -> tuple[dict[str, Measurement], list[Request]]:
     with answering(replies) as (there, seen), session(there.wire, site(there, there.doors[0]), KEY) as opened:
-        found = measure(opened, pictures=3, side=32, wait=wait)
+        found = measure(opened, pictures=3, side=32, wait=wait, gpu=gpu)
         return {one.name: one for one in found}, seen
 
 
@@ -70,6 +72,12 @@ def test_all_that_the_systems_want_is_measured_and_the_pictures_are_removed() ->
     assert len(set(uploads)) == 3, "no two pictures are alike"
     assert seen[-1].method == "DELETE"
     assert json.loads(seen[-1].body) == {"ids": ["asset-1", "asset-2", "asset-3"], "force": True}
+
+
+def test_the_aim_of_machine_learning_is_for_ten_photos_and_lower_with_a_gpu() -> None:
+    # 20 s and 5 s for ten of system 001; these are three.
+    assert run(immich())[0]["machine-learning"].aim == 6.0
+    assert run(immich(), gpu=True)[0]["machine-learning"].aim == 1.5
 
 
 def test_what_cannot_be_measured_says_why_and_the_rest_is_measured() -> None:
