@@ -19,6 +19,7 @@ from components.secrets import Secrets
 from components.settings.cloudflare import Access
 from components.settings.cloudflare import Cloudflare as CloudflareSettings
 from components.settings.cloudflare_tunnel import Tunnel
+from components.upgrades.deployed import TOKEN_ENDS
 from components.values import Hostname
 from components.workload import scrapers
 
@@ -221,8 +222,10 @@ class Cloudflare(pulumi.ComponentResource):
                     "previousClientSecretExpiresAt": access.service_token.previous_client_secret_expires_at,
                 },
                 parent=self,
-                outputs=("clientId", "clientSecret"),
+                outputs=("clientId", "clientSecret", "expiresAt"),
             )
+            if access.service_token.duration != "forever":
+                self.outputs[TOKEN_ENDS] = output(token, "expiresAt")
             self.outputs["accessClientId"] = output(token, "clientId")
             self.outputs["accessClientSecret"] = pulumi.Output.secret(output(token, "clientSecret"))
             # `allow` would send the app to a page to sign in (immich#10799).

@@ -194,6 +194,7 @@ class Immich(pulumi.ComponentResource):
                     machine_learning=machine_learning.link,
                     secrets=secrets,
                     server=server.ready,
+                    token_ends=args.judged.token_ends,
                 ),
                 child,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 import pulumi
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 OUTPUT = "deployed"
 """Name of the stack's output: what the last update that ended well left."""
+TOKEN_ENDS = "accessTokenExpiresAt"
+"""Name of the stack's output: when the service token of Cloudflare Access ends (RFC 3339)."""
 MARK = "reached"
 """Name of the resource that is written before a newer release touches anything."""
 MARK_TYPE = "pulumi:index:Stash"
@@ -85,6 +88,8 @@ class Last:
     """What the last update that ended well left."""
     reached: Deployed | None = None
     """What the last update had begun to start, whether or not it ended well."""
+    token_ends: int | None = None
+    """When the service token of Cloudflare Access ends, in seconds since 1970; None without one that ends."""
 
     @property
     def now(self) -> Deployed | None:
@@ -151,7 +156,16 @@ def last_of(outputs: Mapping[str, object], state: Mapping[str, object]) -> Last:
     older = outputs.get(_OLDER_OUTPUT)
     if finished is None and isinstance(older, str):
         finished = Deployed(immich=older)
-    return Last(finished=finished, reached=_mark(state))
+    return Last(finished=finished, reached=_mark(state), token_ends=_seconds(outputs.get(TOKEN_ENDS)))
+
+
+def _seconds(moment: object) -> int | None:
+    if not isinstance(moment, str):
+        return None
+    try:
+        return int(datetime.fromisoformat(moment).timestamp())
+    except ValueError:
+        return None
 
 
 def _mark(state: Mapping[str, object]) -> Deployed | None:

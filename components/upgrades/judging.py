@@ -65,6 +65,8 @@ class Judged:
     """Why the update must not start, all at once; none when it may."""
     notes: tuple[str, ...] = ()
     """What a person should know; none when nothing changes."""
+    token_ends: int | None = None
+    """`Last.token_ends`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +112,7 @@ def judge(last: Last, after: Deployed, upgrade: Upgrade, *, backed_up: bool) -> 
         if changes
         else same is not None and same.backed_up,
         problems=tuple(problems),
+        token_ends=last.token_ends,
     )
     return replace(judged, notes=tuple(_notes(judged, past, upgrade)))
 

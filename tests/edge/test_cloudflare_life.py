@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.harness.objects import of_kind
 from tests.harness.stacks import Deployment, Step, changes, require_cli, steps
 from tests.unit.cloudflare.programs import ACCOUNT, API_TOKEN, BASE, EXISTING, FULL, sections
 
@@ -129,6 +131,21 @@ def test_a_rotated_service_token_has_another_secret_and_everything_else_stays(st
     assert after["id"] == before["id"]
     assert after["outputs"]["clientId"] == before["outputs"]["clientId"]
     assert after["outputs"]["clientSecret"] != before["outputs"]["clientSecret"]
+
+
+def test_the_end_of_the_service_token_is_an_output_and_then_an_alert(stack: Deployment) -> None:
+    ends = datetime.fromisoformat(stack.engine.outputs()["accessTokenExpiresAt"])
+    assert timedelta(days=364) < ends - datetime.now(UTC) < timedelta(days=366)
+    stack.change("kubernetes", **{**stack.settings()["kubernetes"], "monitoringNamespace": "monitoring"})
+    stack.change("monitoring", kind="operator")
+    stack.up()
+    (rule,) = of_kind(stack.manifests(), "PrometheusRule")
+    rules = {
+        one.get("alert") or one["record"]: one for group in rule["spec"]["groups"] for one in group["rules"]
+    }
+    recorded = rules["immich:service_token_expiry:timestamp_seconds"]
+    assert recorded["expr"] == f"vector({int(ends.timestamp())})"
+    assert "ImmichServiceTokenExpires" in rules
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from toolchain.plugins.provider import (
     Checked,
@@ -165,8 +166,13 @@ def _application_outputs(_inputs: Object, _identifier: str) -> Object:
     return {"aud": secrets.token_hex(32)}
 
 
-def _token_outputs(_inputs: Object, _identifier: str) -> Object:
-    return {"clientId": f"{secrets.token_hex(16)}.access", "clientSecret": secrets.token_hex(32)}
+def _token_outputs(inputs: Object, _identifier: str) -> Object:
+    found: Object = {"clientId": f"{secrets.token_hex(16)}.access", "clientSecret": secrets.token_hex(32)}
+    lasts = re.fullmatch(r"(\d+)h", as_text(inputs.get("duration")))
+    if lasts is not None:
+        ends = datetime.now(UTC) + timedelta(hours=int(lasts[1]))
+        found["expiresAt"] = ends.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return found
 
 
 def _nothing(_inputs: Object, _identifier: str) -> Object:

@@ -61,7 +61,11 @@ def _computed(resource: Recorded) -> Mapping[str, Any]:
         "RandomPassword": {"result": "random"},
         "RandomBytes": {"base64": SECRET, "hex": ""},
         "ZeroTrustAccessApplication": {"aud": f"aud-of-{resource.name}"},
-        "ZeroTrustAccessServiceToken": {"clientId": "client-id", "clientSecret": "client-secret"},
+        "ZeroTrustAccessServiceToken": {
+            "clientId": "client-id",
+            "clientSecret": "client-secret",
+            "expiresAt": "2027-11-21T00:00:00Z",
+        },
     }
     return made.get(kind, {})
 

@@ -144,6 +144,7 @@ def test_outputs_are_the_tunnel_and_the_mobile_apps_headers() -> None:
     assert full().outputs["tunnelId"] == "tunnel-id"
     assert full().outputs["accessClientId"] == "client-id"
     assert full().outputs["accessClientSecret"] == Secret("client-secret")
+    assert full().outputs["accessTokenExpiresAt"] == "2027-11-21T00:00:00Z"
 
 
 def test_the_mobile_app_comes_through_by_a_policy_for_services_and_people_by_signing_in() -> None:
@@ -171,6 +172,11 @@ def test_the_service_token_has_its_rotation() -> None:
     assert token.props["previousClientSecretExpiresAt"] == "2027-01-31T00:00:00Z"
     assert token.props["duration"] == "8760h"
     assert "clientSecret" in token.secret_outputs
+
+
+def test_a_token_without_an_end_has_none_among_the_outputs() -> None:
+    access = {**FULL["access"], "serviceToken": {"duration": "forever"}}
+    assert "accessTokenExpiresAt" not in run({**FULL, "access": access}).outputs
 
 
 def test_shared_links_open_their_pages_and_what_those_load_and_nothing_else() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from components.settings.reader import read_settings
 from components.settings.upgrade import Upgrade
-from components.upgrades.deployed import Deployed, Last, from_plain, last_of, read_last, wanted
+from components.upgrades.deployed import TOKEN_ENDS, Deployed, Last, from_plain, last_of, read_last, wanted
 
 FULL = Deployed(
     immich="3.3.1",
@@ -107,6 +107,15 @@ def test_the_engine_is_asked_for_the_stack_by_its_full_name() -> None:
         mock.patch("pulumi.get_stack", return_value="home"),
     ):
         assert read_last() == Last(finished=Deployed(immich="3.2.4"), reached=Deployed(immich="3.3.1"))
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("2027-01-31T00:00:00Z", 1_801_353_600), ("", None), ("one day", None), (None, None), (7.0, None)],
+)
+def test_the_end_of_the_service_token_is_read_of_the_output(written: object, seconds: int | None) -> None:
+    assert last_of({TOKEN_ENDS: written}, {}).token_ends == seconds
+    assert last_of({}, {}).token_ends is None
 
 
 def test_a_backend_that_does_not_answer_stops_the_update_without_a_traceback() -> None:
