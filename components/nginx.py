@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from components import versions
+from components import access_log, versions
 from components.listeners import CLOUDFLARE_RANGES, STATUS_PORT, Listener
 from components.server import NAME as SERVER
 from components.server import PORT as SERVER_PORT
@@ -38,6 +38,7 @@ USER = 101
 CERTIFICATES = "certificates"
 """Volume of the certificate where a container of ours keeps it."""
 _CERTIFICATES = "/etc/immich-tls"
+_FILES = "/etc/immich"
 CERTIFICATE = "proxy-certificate"
 """Logical name of the secret with `tls.crt` and `tls.key`."""
 EXPORTER_PORT = 9113
@@ -114,6 +115,8 @@ class Surroundings:
     status_port: int = STATUS_PORT
     challenges: str | None = None
     """Folder whose `.well-known/acme-challenge` an ACME server reads by plain http."""
+    counted_at: str | None = None
+    """Address and port that are told listener, method and status of each request, by UDP; nobody need be there."""
 
 
 def nginx_version(image: ImageRef) -> tuple[int, int, int]:
@@ -159,6 +162,8 @@ def configuration(settings: ProxySettings, found: Sequence[Listener], where: Sur
         "certificates": where.certificates,
         "status_port": where.status_port,
         "challenges": where.challenges,
+        "counted_at": where.counted_at,
+        "log_tag": access_log.TAG,
     }
     return {
         "nginx.conf": render("nginx.conf.j2", values),
@@ -188,12 +193,14 @@ def workload(
     ways: tuple[Way, ...] = (),
     own_certificates: bool = False,
     exporter_image: ImageRef | None = None,
+    access_log_image: ImageRef | None = None,
     meets: tuple[str, ...] = (),
 ) -> Workload:
     """nginx without root, its configuration from files; `server` is the host name of Immich.
 
     `ipv6` says that pods have IPv6 addresses, `resolver` is as in `Surroundings`, `ways` and `meets` as in `Workload`.
     `own_certificates`: a container of ours keeps the certificate in a volume, instead of a secret of the platform.
+    `access_log_image` is that of the exporter that counts the access log; None has none.
     """
     health = HttpCheck(port="status", path="/health", inside=_ask(STATUS_PORT, "/health"))
     image = settings.image or versions.nginx_image()
@@ -205,19 +212,25 @@ def workload(
         resolver=resolver,
         addresses=("*", "[::]") if ipv6 else ("*",),
         challenges=f"{_CERTIFICATES}/webroot" if own_certificates else None,
+        counted_at=access_log.DESTINATION if access_log_image is not None else None,
     )
+    files = configuration(settings, found, where)
+    sidecars = [exporter(exporter_image)] if settings.metrics else []
+    if access_log_image is not None:
+        files[access_log.FILE] = access_log.configuration()
+        sidecars.append(access_log.exporter(access_log_image, _FILES))
     ports = [Port(name=one.name, number=one.port, app_protocol="kubernetes.io/ws") for one in found]
     ports += [Port(name=f"{one.name}-tls", number=one.tls_port) for one in found if one.tls_port is not None]
     mounts: list[Mount] = [
-        ConfigFiles(name="proxy", path="/etc/immich", files=configuration(settings, found, where)),
+        ConfigFiles(name="proxy", path=_FILES, files=files),
         Scratch(path=where.scratch, size=Quantity("64Mi")),
     ]
     if any(one.tls_port is not None for one in found):
-        files = {"tls.crt": "tls.crt", "tls.key": "tls.key"}
+        items = {"tls.crt": "tls.crt", "tls.key": "tls.key"}
         mounts.append(
             Mounted(volume=CERTIFICATES, path=where.certificates, read_only=True)
             if own_certificates
-            else SecretFiles(secret=CERTIFICATE, path=where.certificates, items=files)
+            else SecretFiles(secret=CERTIFICATE, path=where.certificates, items=items)
         )
     return Workload(
         name=NAME,
@@ -226,12 +239,12 @@ def workload(
         user=USER,
         group=USER,
         # No entrypoint scripts: they would write to /etc/nginx, which is read-only.
-        command=("nginx", "-c", "/etc/immich/nginx.conf", "-g", "daemon off;"),
+        command=("nginx", "-c", f"{_FILES}/nginx.conf", "-g", "daemon off;"),
         ports=(*ports, Port(name="status", number=STATUS_PORT)),
         liveness=Probe(check=health, failures=3, startup_budget=60),
         readiness=healthy(Probe(check=health), settings.health),
         mounts=tuple(mounts),
-        sidecars=(exporter(exporter_image),) if settings.metrics else (),
+        sidecars=tuple(sidecars),
         replicas=settings.replicas,
         links=(Link(to=SERVER, port=SERVER_PORT),),
         ingress=ingress,

@@ -74,6 +74,8 @@ def images(settings: Settings) -> list[ImageRef]:
         found += _backup_images(settings, settings.backup)
     if settings.proxy.kind == "nginx":
         found.append(settings.proxy.image or versions.nginx_image())
+        if settings.proxy.metrics and settings.monitoring.kind == "none":
+            found.append(versions.nginx_exporter_image())
     if settings.docker is not None:
         found.append(settings.docker.files_image or versions.busybox_image())
         from components.certificate_keeper import Kept, image
@@ -82,8 +84,6 @@ def images(settings: Settings) -> list[ImageRef]:
             found.append(image(settings.proxy.tls))
     if settings.cloudflare is not None and settings.cloudflare.tunnel is not None:
         found.append(settings.cloudflare.tunnel.image or versions.cloudflared_image())
-        if settings.proxy.metrics:
-            found.append(versions.nginx_exporter_image())
     if settings.monitoring.kind != "none":
         from components import outputs_monitoring
 

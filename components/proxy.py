@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components import ways_in
+from components import access_log, ways_in
 from components.certificate_keeper import KeeperArgs, Kept, keep
 from components.certificates import certificate
 from components.listeners import Listener, listeners
@@ -17,7 +17,7 @@ from components.platform.base import Platform
 from components.secrets import Secrets
 from components.server import NAME as SERVER
 from components.settings.proxy import Proxy as ProxySettings
-from components.workload import scrapers
+from components.workload import Port, scrapers
 
 NAME = ways_in.PROXY
 
@@ -66,7 +66,7 @@ class Proxy(pulumi.ComponentResource):
             before = self._certificate(args)
             rules = (
                 *ways_in.ingress(settings, found, cloudflare_in_front=args.cloudflare_in_front),
-                *scrapers(exporter().ports if settings.metrics else (), args.monitoring_namespace),
+                *scrapers(self._numbers(args), args.monitoring_namespace),
             )
             self.ready = platform.workload(
                 workload(
@@ -79,6 +79,7 @@ class Proxy(pulumi.ComponentResource):
                     ways=(*ways, *args.seen.of(NAME)),
                     own_certificates=not platform.makes_certificates,
                     exporter_image=args.seen.exporter,
+                    access_log_image=args.seen.access_log,
                     meets=args.seen.meets,
                 ),
                 parent=self,
@@ -87,6 +88,11 @@ class Proxy(pulumi.ComponentResource):
         for way in ways:
             platform.open(way, parent=self, after=[self.ready])
         self.register_outputs({})
+
+    def _numbers(self, args: ProxyArgs) -> tuple[Port, ...]:
+        """Ports with numbers."""
+        counted = (access_log.PORT,) if args.seen.access_log is not None else ()
+        return (*(exporter().ports if args.settings.metrics else ()), *counted)
 
     def _certificate(self, args: ProxyArgs) -> list[pulumi.Resource]:
         """Have the certificate made, or make it here; gives what nginx waits for."""

@@ -43,6 +43,8 @@ NODE_EXPORTER: Final = "v1.12.1"
 BLACKBOX_EXPORTER: Final = "v0.28.0"
 # renovate: datasource=docker depName=quay.io/prometheuscommunity/postgres-exporter
 POSTGRES_EXPORTER: Final = "v0.20.1"
+# renovate: datasource=docker depName=quay.io/martinhelmich/prometheus-nginxlog-exporter
+ACCESS_LOG_EXPORTER: Final = "v1.11.0"
 # renovate: datasource=docker depName=docker.io/oliver006/redis_exporter
 VALKEY_EXPORTER: Final = "v1.91.1"
 # renovate: datasource=docker depName=nvcr.io/nvidia/k8s/dcgm-exporter
@@ -144,13 +146,15 @@ _MONITORING: Mapping[str, tuple[str, str]] = {
     "doors": ("docker.io/prom/blackbox-exporter", BLACKBOX_EXPORTER),
     "postgres": ("quay.io/prometheuscommunity/postgres-exporter", POSTGRES_EXPORTER),
     "valkey": ("docker.io/oliver006/redis_exporter", VALKEY_EXPORTER),
+    # Its tag for every architecture is at quay.io alone (.goreleaser.yml of v1.11.0).
+    "access-log": ("quay.io/martinhelmich/prometheus-nginxlog-exporter", ACCESS_LOG_EXPORTER),
     "gpu": ("nvcr.io/nvidia/k8s/dcgm-exporter", DCGM_EXPORTER),
 }
 
 
 def monitoring_image(part: str) -> ImageRef:
     """Image of a part of monitoring: prometheus, alertmanager, grafana, or the exporter of volumes, doors, postgres,
-    valkey, gpu.
+    valkey, access-log, gpu.
     """
     return pinned(*_MONITORING[part])
 

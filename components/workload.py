@@ -263,7 +263,7 @@ class Priority:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sidecar:
-    """A second container beside the workload's: same network, same user, no volumes, same hardening."""
+    """A second container beside the workload's: same network, same user, same hardening, no volumes but its files."""
 
     name: str
     image: ImageRef
@@ -272,6 +272,9 @@ class Sidecar:
     ports: tuple[Port, ...] = ()
     """Part of the workload's address as its own ports are."""
     readiness: Probe | None = None
+    """Where it has one, the workload gets no traffic without it."""
+    configuration: str | None = None
+    """Path of those `ConfigFiles` of the workload that it reads as well, at the same place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from components.monitoring.alerts_rule import Alert, Severity, needs
 from components.monitoring.plan import MonitoringPlan
 
@@ -13,6 +15,19 @@ _UPLOADS = (
     "sender gave up, mostly because some hop keeps the whole file before it passes it on, or after a time limit. 5xx: "
     "the server was away or its volume is full."
 )
+
+
+def _more(counter: str, labels: Sequence[str], many: int, job: str) -> str:
+    """More than so many within a quarter of an hour, by these labels.
+
+    A status has no series before its first answer, and `increase` does not see what a series begins with: it counts
+    when the job was read a quarter of an hour ago and the series was not there.
+    """
+    by = f"sum by ({', '.join(labels)})"
+    return (
+        f"{by} (increase({counter}[15m])) > {many} "
+        f"or ({by} ({counter}) unless {by} ({counter} offset 15m)) > {many} and on () max(up{job} offset 15m) == 1"
+    )
 
 
 def edge(plan: MonitoringPlan) -> list[Alert]:
@@ -59,9 +74,12 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
         Alert(
             name="ImmichUploadErrors",
             group="edge",
-            expr="sum by (listener, status) (increase(immich_proxy_http_response_count_total"
-            f"{logged}[15m])) "
-            f"> {thresholds.upload_errors}",
+            expr=_more(
+                f"immich_proxy_http_response_count_total{logged}",
+                ("listener", "status"),
+                thresholds.upload_errors,
+                plan.select("access-log"),
+            ),
             for_="0s",
             severity="warning",
             summary="{{ $value | humanize }} uploads at the door {{ $labels.listener }} "
@@ -73,9 +91,12 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
         Alert(
             name="ImmichUploadErrors",
             group="edge",
-            expr="sum by (router, code) (increase(traefik_router_requests_total"
-            f"{routed}[15m])) "
-            f"> {thresholds.upload_errors}",
+            expr=_more(
+                f"traefik_router_requests_total{routed}",
+                ("router", "code"),
+                thresholds.upload_errors,
+                plan.select("traefik"),
+            ),
             for_="0s",
             severity="warning",
             summary="{{ $value | humanize }} uploads by the router {{ $labels.router }} ended with {{ $labels.code }}",
@@ -86,9 +107,13 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
         Alert(
             name="ImmichTunnelErrors",
             group="edge",
-            expr="sum by (status_code) (increase(cloudflared_tunnel_response_by_code"
-            f"{tunnelled}[15m])) > {thresholds.upload_errors} "
-            f"or sum(increase(cloudflared_tunnel_request_errors{tunnel}[15m])) > {thresholds.upload_errors}",
+            expr=_more(
+                f"cloudflared_tunnel_response_by_code{tunnelled}",
+                ("status_code",),
+                thresholds.upload_errors,
+                tunnel,
+            )
+            + f" or sum(increase(cloudflared_tunnel_request_errors{tunnel}[15m])) > {thresholds.upload_errors}",
             for_="0s",
             severity="warning",
             summary="{{ $value | humanize }} requests through the tunnel failed "

@@ -40,6 +40,8 @@ class MonitoringArgs:
     machine_learning: Link | None
     """To machine learning where it is ours."""
     secrets: Secrets
+    token_ends: int | None = None
+    """When the service token of Cloudflare Access ends, in seconds since 1970, as far as it is known."""
     server: pulumi.Resource
     """What is ready when the server is: then the database has its tables."""
 
@@ -68,7 +70,7 @@ class Monitoring(pulumi.ComponentResource):
             self._run(workload)
         match given:
             case OperatorMonitoring():
-                args.platform.watch(watch(args.settings, given, args.stack), parent=self)
+                args.platform.watch(watch(args.settings, given, args.stack, args.token_ends), parent=self)
             case BundledMonitoring():
                 self._bundled(given)
             case _:
@@ -174,7 +176,7 @@ class Monitoring(pulumi.ComponentResource):
     def _bundled(self, given: BundledMonitoring) -> None:
         args, settings = self._args, self._args.settings
         platform = args.platform
-        plan = monitoring_setup.plan(settings, args.stack)
+        plan = monitoring_setup.plan(settings, args.stack, token_ends=args.token_ends)
         targets, prober = scrapes.targets(settings), scrapes.prober(settings)
         platform.volume(
             VolumeRequest(
@@ -199,12 +201,14 @@ class Monitoring(pulumi.ComponentResource):
             parent=self,
             fingerprints=args.secrets.fingerprints(keys) if keys else None,
         )
-        names = {one.workload: self._reached_by(one) for one in targets}
+        names = {(one.workload, one.port): self._reached_by(one) for one in targets}
         configs = prometheus.scrape_configs(
             targets,
             scrapes.probes(settings),
             prober,
-            lambda one: f"{names.get(one.workload) or platform.address(one.workload)}:{one.port.number}",
+            lambda one: (
+                f"{names.get((one.workload, one.port)) or platform.address(one.workload)}:{one.port.number}"
+            ),
             jobs=plan.jobs,
             stack=args.stack,
             interval=scrapes.duration(given.interval),
@@ -249,9 +253,9 @@ class Monitoring(pulumi.ComponentResource):
         )
 
 
-def watch(settings: Settings, given: OperatorMonitoring, stack: str) -> Watch:
-    """What a cluster's operator is told."""
-    plan = monitoring_setup.plan(settings, stack)
+def watch(settings: Settings, given: OperatorMonitoring, stack: str, token_ends: int | None = None) -> Watch:
+    """What a cluster's operator is told; `token_ends` as in `MonitoringArgs`."""
+    plan = monitoring_setup.plan(settings, stack, token_ends=token_ends)
     return Watch(
         stack=stack,
         targets=scrapes.targets(settings),

@@ -197,7 +197,8 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         scraped=True,
     ),
     "access-log": Family(
-        read_in="prometheus-nginxlog-exporter: README, namespace `immich_proxy`, label `listener` by a relabel",
+        read_in="prometheus-nginxlog-exporter 1.11.0 (pkg/metrics/collection_init.go), run with the file of "
+        "components/access_log.py: a combination of labels is not there before its first request",
         names=_names("immich_proxy_http_response_count_total"),
     ),
     "traefik": Family(
@@ -275,5 +276,5 @@ FAMILIES: Final[Mapping[Source, Family]] = {
 }
 """Source -> its names."""
 
-OF_PROMETHEUS: Final = frozenset({"up", "ALERTS"})
+OF_PROMETHEUS: Final = frozenset({"up", "ALERTS", "scrape_duration_seconds"})
 """Names that Prometheus makes itself."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from components import access_log
 from components.monitoring import exporters
 from components.monitoring.exporters import Watching
 from components.monitoring.plan import Job
@@ -86,7 +87,14 @@ def seen(settings: Settings) -> Seen:
         meets=(exporters.NETWORK,) if meets(settings) else (),
         ways={name: published_ports(settings, name) for name in workloads},
         exporter=given.images.get("nginx"),
+        access_log=exporters.image("access-log", given) if counts_access_log(settings) else None,
     )
+
+
+def counts_access_log(settings: Settings) -> bool:
+    """Whether an exporter beside nginx counts what its access log says."""
+    given = watched(settings)
+    return given is not None and given.access_log and settings.proxy.kind == "nginx"
 
 
 def targets(settings: Settings) -> tuple[ScrapeTarget, ...]:
@@ -211,6 +219,14 @@ def _parts(settings: Settings) -> Iterable[ScrapeTarget]:
     if settings.proxy.kind == "nginx":
         port = Port(name="metrics", number=EXPORTER_PORT)
         yield ScrapeTarget(job="nginx", workload=PROXY, port=port, copies=settings.proxy.replicas, ways=True)
+        if counts_access_log(settings):
+            yield ScrapeTarget(
+                job="access-log",
+                workload=PROXY,
+                port=access_log.PORT,
+                copies=settings.proxy.replicas,
+                ways=True,
+            )
     tunnel = settings.cloudflare.tunnel if settings.cloudflare is not None else None
     if tunnel is not None:
         port = Port(name="metrics", number=PORTS["cloudflared"])

@@ -19,6 +19,9 @@ _LATE = 12 * 3600
 _LATE_DAYS = 7
 """The same of a drill."""
 
+TOKEN = "mobile-app"
+"""Label `token` of the service token that the phones have."""
+
 
 def sources(settings: Settings) -> frozenset[Source]:
     """Where series come from."""
@@ -37,6 +40,8 @@ def sources(settings: Settings) -> frozenset[Source]:
             )
         case _:
             pass
+    if any(one.job == "access-log" for one in scrapes.targets(settings)):
+        found.add("access-log")
     if any(one.job == "cloudflared" for one in scrapes.targets(settings)):
         found.add("cloudflared")
     if scrapes.probes(settings):
@@ -60,8 +65,11 @@ def jobs(settings: Settings) -> dict[Job, str]:
     return {**JOBS, **(given.jobs if isinstance(given, ScrapeOnly) else {})}
 
 
-def plan(settings: Settings, stack: str) -> MonitoringPlan:
-    """What alerts and dashboards follow from. Raises `ValueError` for a stack that nobody watches."""
+def plan(settings: Settings, stack: str, *, token_ends: int | None = None) -> MonitoringPlan:
+    """What alerts and dashboards follow from; `token_ends` is known once Cloudflare has made the service token.
+
+    Raises `ValueError` for a stack that nobody watches.
+    """
     given = scrapes.watched(settings)
     if given is None:
         raise ValueError(f"nobody watches {stack}")
@@ -104,9 +112,15 @@ def plan(settings: Settings, stack: str) -> MonitoringPlan:
         drill_days=math.ceil(longest_gap(str(backup.drill.schedule)) / 86400) + _LATE_DAYS
         if drills and backup is not None and backup.drill is not None
         else 0,
+        service_tokens={TOKEN: token_ends} if token_ends is not None and _has_token(settings) else {},
         repository_metrics="repo" in settings.server.metrics.include,
         runbooks=given.runbooks,
     )
+
+
+def _has_token(settings: Settings) -> bool:
+    access = settings.cloudflare.access if settings.cloudflare is not None else None
+    return access is not None and access.service_token is not None
 
 
 def _thresholds(given: Watched) -> Thresholds:
@@ -145,6 +159,7 @@ def parts(settings: Settings) -> tuple[Part, ...]:
         "doors": scrapes.prober(settings) is not None,
         "gpu": scrapes.gpus(settings) is not None,
         "nginx": settings.proxy.kind == "nginx",
+        "access-log": scrapes.counts_access_log(settings),
         "prometheus": own,
         "alertmanager": own,
         "grafana": isinstance(given, BundledMonitoring) and given.grafana is not None,

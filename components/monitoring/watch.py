@@ -79,6 +79,8 @@ class Seen:
     """On one host: published ports of numbers, by workload."""
     exporter: ImageRef | None = None
     """Another image of nginx's exporter than the table's."""
+    access_log: ImageRef | None = None
+    """Image of the exporter that counts nginx's access log; None counts nothing."""
 
     def of(self, workload: str) -> tuple[PublishedPortSpec, ...]:
         """Published ports of a workload."""

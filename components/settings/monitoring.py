@@ -14,10 +14,19 @@ from components.values import Duration, Hostname, ImageRef, IpAddress, Quantity
 LabelValue = Annotated[TextValue, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
 JobLabel = Annotated[TextValue, Field(pattern=r"^[a-zA-Z0-9_-]{1,63}$", examples=["immich-workers"])]
 Part = Literal[
-    "prometheus", "alertmanager", "grafana", "volumes", "doors", "postgres", "valkey", "nginx", "gpu"
+    "prometheus",
+    "alertmanager",
+    "grafana",
+    "volumes",
+    "doors",
+    "postgres",
+    "valkey",
+    "nginx",
+    "access-log",
+    "gpu",
 ]
 """A program of monitoring that has an image."""
-Published = Literal["volumes", "doors", "postgres", "valkey", "nginx", "cloudflared", "gpu"]
+Published = Literal["volumes", "doors", "postgres", "valkey", "nginx", "access-log", "cloudflared", "gpu"]
 """Numbers whose port of the host can be another one; those of Immich are `server.metrics`."""
 PortNumber = Annotated[WholeNumber, Field(ge=1024, le=65535)]
 
@@ -49,7 +58,7 @@ class _Watched(Section):
     """What every kind that watches has."""
 
     interval: Duration = Duration("30s")
-    """How often numbers are read."""
+    """How often numbers are read: 5s to 1m, since alerts look at the last five minutes."""
     thresholds: AlertThresholds = AlertThresholds()
     """From where a number is worth a message."""
     gpu: Annotated[bool | None, AUTO] = None
@@ -57,6 +66,9 @@ class _Watched(Section):
     says that NVIDIA's exporter (DCGM) is there, and auto is false."""
     doors: bool = True
     """Whether every way in that has a name or address is asked from here, which also sees its certificate."""
+    access_log: bool = False
+    """Whether the proxy's access log is counted by door, method and status, which is what says that uploads fail; for
+    nginx as the proxy. No digest of the exporter's image is in the table: pin one by `images`."""
     runbooks: str = Field(default="docs/alerts.md", pattern=r"^[^\s]+$")
     """Where docs/alerts.md is found; an https address makes the links in messages work."""
     exporter_resources: Resources = Resources()
@@ -66,8 +78,11 @@ class _Watched(Section):
 
     @model_validator(mode="after")
     def _interval_is_sensible(self) -> Self:
-        if not Duration("5s").seconds <= self.interval.seconds <= Duration("5m").seconds:
-            raise ValueError("interval must be between 5s and 5m")
+        if not Duration("5s").seconds <= self.interval.seconds <= Duration("1m").seconds:
+            raise ValueError(
+                "interval must be between 5s and 1m: alerts look at the last five minutes, and need a few numbers in "
+                "them"
+            )
         return self
 
 
@@ -88,7 +103,7 @@ class ScrapeOnly(_Watched):
     auto publishes none, for a Prometheus in a container of the same host, which joins the network `monitoring`."""
     ports: dict[Published, PortNumber] = Field(default_factory=dict)
     """Other ports of that address than their own (volumes 9100, doors 9115, postgres 9187, valkey 9121, nginx 9113,
-    cloudflared 2000, gpu 9400), where something else has one of them."""
+    access-log 4040, cloudflared 2000, gpu 9400), where something else has one of them."""
     jobs: dict[Job, JobLabel] = Field(default_factory=dict)
     """Other names of scrape jobs than `immich-<job>`."""
 

@@ -32,6 +32,7 @@ PORTS: Mapping[Published, int] = {
     "postgres": 9187,
     "valkey": 9121,
     "nginx": 9113,
+    "access-log": 4040,
     "cloudflared": 2000,
     "gpu": 9400,
 }
@@ -98,6 +99,17 @@ def a_prometheus_of_ours_finds_no_database_pods(
             reason="database.kind is cloudnative-pg, whose numbers the bundled Prometheus cannot read: "
             "it has no rights to look for pods",
             hint="use operator, or scrape-only",
+        )
+
+
+def only_nginx_has_an_access_log_of_ours(monitoring: Monitoring, proxy: Proxy) -> Iterator[Finding]:
+    """What another proxy writes down is not ours to count."""
+    if not isinstance(monitoring, NoMonitoring) and monitoring.access_log and proxy.kind != "nginx":
+        yield Finding(
+            key="monitoring.accessLog",
+            given="true",
+            reason=f"proxy.kind is {proxy.kind}: only the access log of nginx is counted",
+            hint="leave it out, or use proxy.kind nginx",
         )
 
 
@@ -174,6 +186,7 @@ MONITORING_RULES = [
     Rule(("monitoring", "docker"), a_cluster_publishes_no_ports),
     Rule(("monitoring", "kubernetes", "docker"), readers_are_let_in),
     Rule(("monitoring", "database"), a_prometheus_of_ours_finds_no_database_pods),
+    Rule(("monitoring", "proxy"), only_nginx_has_an_access_log_of_ours),
     Rule(("monitoring", "server", "proxy", "docker"), published_numbers_have_ports_of_their_own),
     Rule(("monitoring",), numbers_are_no_door),
 ]

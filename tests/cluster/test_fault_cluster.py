@@ -59,7 +59,9 @@ def test_make_up_after_a_killed_one_converges_without_doubles(kube: Kube, tmp_pa
     clone.env["KUBECONFIG"] = str(kube.kubeconfig)
     where = f"killed-{free_text()}"
     # `make` asks the policy pack first, which wants a dump.
-    settings = {"config": {"immich:kubernetes": {"target": "cluster", "namespace": where}, "immich:backup": {}}}
+    settings = {
+        "config": {"immich:kubernetes": {"target": "cluster", "namespace": where}, "immich:backup": {}}
+    }
     (clone.directory / "Pulumi.fault.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     chosen, created = chance.randrange(2, 26), 0
 

@@ -72,6 +72,7 @@ class Nginx:
     tunnel: bool = False
     cloudflare_in_front: bool = False
     resolver: str | None = None
+    counted_at: str | None = None
     listeners: tuple[Listener, ...] = ()
     ports: dict[str, int] = field(default_factory=dict[str, int])
     process: subprocess.Popen[bytes] | None = None
@@ -117,6 +118,7 @@ class Nginx:
             certificates=str(self.directory / "tls"),
             status_port=status,
             addresses=("127.0.0.1",),
+            counted_at=self.counted_at,
         )
         self.scratch.mkdir(exist_ok=True)
         write(configuration(self.settings, self.listeners, where), self.directory)

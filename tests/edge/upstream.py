@@ -69,6 +69,8 @@ class Upstream:
     """Seconds after which an idle connection is closed, as Node.js does."""
     extra: tuple[tuple[str, str], ...] = ()
     """Headers of every answer."""
+    status: str = "200 OK"
+    """Status of every answer."""
     _listening: socket.socket | None = None
     _open: set[socket.socket] = field(default_factory=set[socket.socket])
     _threads: list[threading.Thread] = field(default_factory=list[threading.Thread])
@@ -173,7 +175,7 @@ class Upstream:
 
     def _head(self, size: int, kind: str) -> bytes:
         lines = [
-            "HTTP/1.1 200 OK",
+            f"HTTP/1.1 {self.status}",
             f"Content-Length: {size}",
             f"Content-Type: {kind}",
             *(f"{name}: {value}" for name, value in self.extra),

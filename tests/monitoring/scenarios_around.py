@@ -32,6 +32,21 @@ EDGE = (
     ),
     Scenario(
         alert="ImmichUploadErrors",
+        plan=KUBERNETES,
+        # The first of its status: the series begins with all of them.
+        fires={"log-413": "_x40 9x{n}"},
+        quiet={"log-413": "_x40 2x{n}"},
+        says="9 uploads at the door lan ended with 413",
+    ),
+    Scenario(
+        alert="ImmichUploadErrors",
+        plan=DOCKER,
+        fires={"log-413": "_x40 9x{n}"},
+        # Prometheus was away, and what it finds is old.
+        quiet={"log-413": "_x40 9x{n}", "up-access-log": "1x10 _x29 1x{n}"},
+    ),
+    Scenario(
+        alert="ImmichUploadErrors",
         plan=DOCKER,
         fires={"traefik-499": "0x35 9x{n}"},
         quiet={"traefik-other": "0+100x{n}"},

@@ -141,6 +141,8 @@ def sidecar(one: Sidecar, workload: Workload, context: ContainerContext, beside:
     }
     if one.args:
         inputs["command"] = list(one.args)
+    if one.configuration is not None:
+        inputs["mounts"] = [_files(one.configuration, context)]
     inputs["labels"] = labelled({**_labels(name, options), **_hidden(inputs, options)})
     return inputs
 
@@ -234,14 +236,7 @@ def _mounts(workload: Workload, context: ContainerContext) -> Inputs:
                         f"rw,nosuid,nodev,{'noexec' if mount.memory else 'exec'},mode=1777,size={size}"
                     )
             case SecretFiles() | ConfigFiles():
-                mounts.append(
-                    {
-                        "type": "volume",
-                        "source": context.files[mount.path],
-                        "target": mount.path,
-                        "readOnly": True,
-                    }
-                )
+                mounts.append(_files(mount.path, context))
             case Device() if mount.path.startswith("/dev/"):
                 devices.append(_device(mount.path))
             case Device():
@@ -259,6 +254,10 @@ def _mounts(workload: Workload, context: ContainerContext) -> Inputs:
         if value:
             inputs[name] = value
     return inputs
+
+
+def _files(path: str, context: ContainerContext) -> Inputs:
+    return {"type": "volume", "source": context.files[path], "target": path, "readOnly": True}
 
 
 def _storage(

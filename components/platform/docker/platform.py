@@ -120,9 +120,7 @@ class DockerPlatform(pulumi.ComponentResource):
             inputs = containers.sidecar(
                 one,
                 workload,
-                ContainerContext(
-                    options=options, image=self._image(one.image), networks=(), folders=self._folders
-                ),
+                replace(context, image=self._image(one.image), networks=(), labels={}),
                 beside,
             )
             register(

@@ -51,7 +51,7 @@ def pod_template(workload: Workload, context: PodContext, annotations: Mapping[s
         **common(workload.user, workload.group, workload.supplemental_groups, workload.termination_grace),
         "containers": [
             container(workload, mounts),
-            *(_sidecar(sidecar) for sidecar in workload.sidecars),
+            *(_sidecar(sidecar, mounts) for sidecar in workload.sidecars),
         ],
         "volumes": volumes,
         **placement(workload.placement, workload.architecture),
@@ -200,7 +200,7 @@ def container(workload: Workload, mounts: list[Manifest]) -> Manifest:
     return {key: value for key, value in body.items() if value not in ([], {})}
 
 
-def _sidecar(sidecar: Sidecar) -> Manifest:
+def _sidecar(sidecar: Sidecar, mounts: list[Manifest]) -> Manifest:
     container: Manifest = {
         "name": sidecar.name,
         "image": str(sidecar.image),
@@ -208,6 +208,7 @@ def _sidecar(sidecar: Sidecar) -> Manifest:
         "ports": _ports(sidecar.ports),
         "resources": resources(sidecar.resources),
         "securityContext": _hardened(),
+        "volumeMounts": [dict(one) for one in mounts if one["mountPath"] == sidecar.configuration],
     }
     if sidecar.readiness is not None:
         container["readinessProbe"] = _probe(sidecar.readiness)

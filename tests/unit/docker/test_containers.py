@@ -37,7 +37,13 @@ ASKED = Probe(check=CommandCheck(command=("sh", "-c", "ping")), period=30, timeo
 def beside(name: str = "exporter", **more: Any) -> dict[str, Any]:
     """A sidecar's inputs."""
     one = Sidecar(name=name, image=ImageRef("example.com/e:1"), resources=AMOUNTS, **more)
-    context = ContainerContext(options=options(), image="sha256:2", networks=(), folders=FOLDERS)
+    context = ContainerContext(
+        options=options(),
+        image="sha256:2",
+        networks=(),
+        folders=FOLDERS,
+        files={"/etc/a": "a", "/etc/b": "b"},
+    )
     return sidecar(one, workload(), context, "container:abc")
 
 
@@ -203,6 +209,13 @@ def test_who_has_no_network_has_none_of_the_engine_either() -> None:
 def test_a_sidecar_is_in_the_network_of_its_container() -> None:
     assert beside()["networkMode"] == "container:abc"
     assert "hostname" not in beside()
+
+
+def test_a_sidecar_has_the_files_that_it_asks_for_and_no_other_volume() -> None:
+    assert "mounts" not in beside()
+    assert beside(configuration="/etc/b")["mounts"] == [
+        {"type": "volume", "source": "b", "target": "/etc/b", "readOnly": True}
+    ]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "192.168.1.13", "0.0.0.0", "::1"])  # noqa: S104 - said in full

@@ -137,6 +137,17 @@ def test_the_plan_is_that_of_the_stack() -> None:
     assert home.mountpoints == ("/volumes/media", "/volumes/database", "/volumes/cache", "/volumes/backup")
 
 
+def test_the_end_of_the_phones_token_is_watched_once_it_is_known() -> None:
+    guarded = {**TUNNEL, "access": {"emails": ["me@example.com"], "serviceToken": {}}}
+    sections = {**HOST, "proxy": {"expose": [], "maxUpload": "100M"}, "cloudflare": guarded}
+    watched, ends = settings(watched_by(sections, "bundled")), 1_801_353_600
+    names = {one.name for one in alerts(setup.plan(watched, "home", token_ends=ends))}
+    assert "ImmichServiceTokenExpires" in names
+    for plan in (setup.plan(watched, "home"), setup.plan(settings(OPERATED), "prod", token_ends=ends)):
+        assert plan.service_tokens == {}
+        assert "ImmichServiceTokenExpires" not in {one.name for one in alerts(plan)}
+
+
 def test_durations_have_one_number_and_one_unit() -> None:
     assert [scrapes.duration(Duration(text)) for text in ("30s", "90s", "5m", "2h", "24h")] == [
         "30s", "90s", "5m", "2h", "1d",

@@ -10,6 +10,7 @@ from components.settings.wanted import wanted_secrets
 from tests.unit.monitoring_component.stacks import CLUSTER, HOST, OPERATED, refused, settings, watched_by
 
 LOOPBACK = "127.0.0.1"
+NO_NGINX = {**CLUSTER, "proxy": {"kind": "none"}}
 NOBODY_LET_IN = {**CLUSTER, "kubernetes": {"target": "render"}}
 
 REFUSALS: list[tuple[str, dict[str, Any], str]] = [
@@ -28,6 +29,12 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
      "immich:monitoring.ports.valkey"),
     ("Immich's port for an exporter", watched_by(HOST, "scrape-only", address=LOOPBACK, ports={"gpu": 8081}),
      "immich:monitoring.ports.gpu"),
+    ("no access log of nginx's", watched_by(NO_NGINX, "operator", accessLog=True), "immich:monitoring.accessLog"),
+    ("an access log that nobody counts", watched_by(CLUSTER, "none", accessLog=True), "immich:monitoring"),
+    ("an access log of a host", watched_by(HOST, "scrape-only", accessLog=True), ""),
+    ("an access log of a cluster", watched_by(CLUSTER, "operator", accessLog=True), ""),
+    ("the access log's port for another", watched_by(HOST, "scrape-only", address=LOOPBACK, ports={"valkey": 4040}),
+     "immich:monitoring.ports.access-log"),
     ("an interval of an hour", watched_by(HOST, "bundled", interval="1h"), "immich:monitoring"),
     ("a kind that nobody knows", watched_by(HOST, "datadog"), "immich:monitoring"),
 ]  # fmt: skip

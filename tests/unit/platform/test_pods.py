@@ -26,6 +26,7 @@ from components.workload import (
     Resources,
     Scratch,
     SecretFiles,
+    Sidecar,
     Storage,
     Toleration,
     Workload,
@@ -324,3 +325,15 @@ def test_one_copy_at_a_time_is_taken_away_on_purpose() -> None:
 def test_files_that_are_no_secret_are_a_config_map() -> None:
     found = config_map(ConfigFiles(name="proxy", path="/etc/immich", files={"nginx.conf": "text"}))
     assert (found["kind"], found["data"]) == ("ConfigMap", {"nginx.conf": "text"})
+
+
+@pytest.mark.parametrize(("asked", "given"), [(None, []), ("/etc/b", [("config-b", "/etc/b")])])
+def test_a_sidecar_has_the_files_that_it_asks_for_and_no_other_volume(
+    asked: str | None, given: list[tuple[str, str]]
+) -> None:
+    files = [ConfigFiles(name=name, path=f"/etc/{name}", files={"f": "t"}) for name in ("a", "b")]
+    one = Sidecar(name="exporter", image=ImageRef("example.com/e:1"), resources=AMOUNTS, configuration=asked)
+    _, beside = spec(mounts=(*files, Storage(volume="media", path="/data")), sidecars=(one,))["containers"]
+    mounts = beside.get("volumeMounts", [])
+    assert [(mount["name"], mount["mountPath"]) for mount in mounts] == given
+    assert all(mount["readOnly"] for mount in mounts)
