@@ -6,7 +6,7 @@ from components.monitoring.alerts_rule import needs
 from components.monitoring.dashboards_backup import backups
 from components.monitoring.dashboards_data import database
 from components.monitoring.dashboards_edge import learning, proxy
-from components.monitoring.dashboards_panel import GOOD_OR_BAD, UP_OR_DOWN, Dashboard, Panel, Query, Row
+from components.monitoring.dashboards_panel import GOOD_OR_BAD, Dashboard, Panel, Query, Row
 from components.monitoring.dashboards_queues import cache
 from components.monitoring.dashboards_server import server
 from components.monitoring.dashboards_shared import (
@@ -14,6 +14,7 @@ from components.monitoring.dashboards_shared import (
     mean_job_panel,
     p95_panel,
     requests_panel,
+    up_panel,
     volumes_panel,
 )
 from components.monitoring.plan import MonitoringPlan
@@ -55,44 +56,29 @@ def _there(plan: MonitoringPlan) -> Row:
     return Row(
         title="Is it up",
         panels=(
-            Panel(
+            up_panel(
                 title="Immich",
-                kind="stat",
-                unit="none",
                 queries=(Query(expr=f"max(up{plan.select('api')}) or vector(0)"),),
                 alert="ImmichDown",
                 description="Whether a copy of the server answers.",
-                words=UP_OR_DOWN,
-                base="red",
-                thresholds=((1, "green"),),
                 width=4,
                 needs=needs("immich"),
             ),
-            Panel(
+            up_panel(
                 title="Background work",
-                kind="stat",
-                unit="none",
                 queries=(Query(expr=f"max(up{plan.select('microservices')}) or vector(0)"),),
                 alert="ImmichMicroservicesDown",
                 description="Whether what makes thumbnails, reads metadata and transcodes answers.",
-                words=UP_OR_DOWN,
-                base="red",
-                thresholds=((1, "green"),),
                 width=4,
                 needs=needs("immich"),
             ),
-            Panel(
+            up_panel(
                 title="Doors",
-                kind="stat",
-                unit="none",
                 queries=(
                     Query(expr=f"max by (door) (probe_success{plan.select('doors')})", legend="{{door}}"),
                 ),
                 alert="ImmichDoorDown",
                 description="Whether Immich answers through each way in.",
-                words=UP_OR_DOWN,
-                base="red",
-                thresholds=((1, "green"),),
                 width=8,
                 needs=needs("blackbox"),
             ),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from components.monitoring.alerts_rule import needs
-from components.monitoring.dashboards_panel import UP_OR_DOWN, Dashboard, Panel, Query, Row
+from components.monitoring.dashboards_panel import Dashboard, Panel, Query, Row
+from components.monitoring.dashboards_shared import up_panel
 from components.monitoring.plan import MonitoringPlan
 
 
@@ -25,16 +26,11 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
     hits, reads = f"pg_stat_database_blks_hit{here}", f"pg_stat_database_blks_read{here}"
     full = plan.thresholds.connections_percent / 100
     return (
-        Panel(
+        up_panel(
             title="Database",
-            kind="stat",
-            unit="none",
             queries=(Query(expr=f"max(pg_up{here})"),),
             alert="ImmichDatabaseDown",
             description="Whether it answers the exporter.",
-            words=UP_OR_DOWN,
-            base="red",
-            thresholds=((1, "green"),),
             width=4,
             needs=needed,
         ),
@@ -128,16 +124,11 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
     )
     return (
         *([archived] if plan.base_backup_age else []),
-        Panel(
+        up_panel(
             title="Instances",
-            kind="stat",
-            unit="none",
             queries=(Query(expr=f"cnpg_collector_up{here}", legend="{{pod}}"),),
             alert="ImmichDatabaseDown",
             description="Whether each answers.",
-            words=UP_OR_DOWN,
-            base="red",
-            thresholds=((1, "green"),),
             needs=needed,
         ),
         Panel(

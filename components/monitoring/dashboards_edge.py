@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from components.monitoring.alerts_rule import needs
-from components.monitoring.dashboards_panel import UP_OR_DOWN, Dashboard, Panel, Query, Row
-from components.monitoring.dashboards_shared import gpu_panels, mean_job_panel
+from components.monitoring.dashboards_panel import Dashboard, Panel, Query, Row
+from components.monitoring.dashboards_shared import gpu_panels, mean_job_panel, up_panel
 from components.monitoring.metric_names import MACHINE_LEARNING_QUEUES
 from components.monitoring.plan import MonitoringPlan
 
@@ -24,16 +24,11 @@ def proxy(plan: MonitoringPlan) -> Dashboard:
             Row(
                 title="Doors",
                 panels=(
-                    Panel(
+                    up_panel(
                         title="Answer",
-                        kind="stat",
-                        unit="none",
                         queries=(Query(expr=f"max by (door) (probe_success{doors})", legend="{{door}}"),),
                         alert="ImmichDoorDown",
                         description="Whether Immich answers through each way in.",
-                        words=UP_OR_DOWN,
-                        base="red",
-                        thresholds=((1, "green"),),
                         needs=needs("blackbox"),
                     ),
                     Panel(
@@ -178,16 +173,11 @@ def learning(plan: MonitoringPlan) -> Dashboard:
             Row(
                 title="Work",
                 panels=(
-                    Panel(
+                    up_panel(
                         title="Machine learning",
-                        kind="stat",
-                        unit="none",
                         queries=(Query(expr=f"max(probe_success{plan.select('machine-learning')})"),),
                         alert="ImmichMachineLearningDown",
                         description="Whether `/ping` answers.",
-                        words=UP_OR_DOWN,
-                        base="red",
-                        thresholds=((1, "green"),),
                         width=4,
                         needs=needs("blackbox"),
                     ),

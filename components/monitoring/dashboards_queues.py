@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from components.monitoring.alerts_rule import needs
-from components.monitoring.dashboards_panel import GOOD_OR_BAD, UP_OR_DOWN, Dashboard, Panel, Query, Row
+from components.monitoring.dashboards_panel import GOOD_OR_BAD, Dashboard, Panel, Query, Row
+from components.monitoring.dashboards_shared import up_panel
 from components.monitoring.plan import MonitoringPlan
 
 
@@ -68,16 +69,11 @@ def cache(plan: MonitoringPlan) -> Dashboard:
             Row(
                 title="Valkey",
                 panels=(
-                    Panel(
+                    up_panel(
                         title="Cache",
-                        kind="stat",
-                        unit="none",
                         queries=(Query(expr=f"max(redis_up{here})"),),
                         alert="ImmichCacheDown",
                         description="Whether it answers the exporter.",
-                        words=UP_OR_DOWN,
-                        base="red",
-                        thresholds=((1, "green"),),
                         width=4,
                         needs=needed,
                     ),

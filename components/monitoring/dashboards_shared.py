@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from components.monitoring.alerts_rule import needs
-from components.monitoring.dashboards_panel import Panel, Query
+from components.monitoring.dashboards_panel import UP_OR_DOWN, Panel, Query
 from components.monitoring.metric_names import MACHINE_LEARNING_QUEUES
-from components.monitoring.plan import MonitoringPlan
+from components.monitoring.plan import MonitoringPlan, Source
 
 _GPU = needs("dcgm", "nvidia", "hwmon")
+
+
+def up_panel(
+    *,
+    title: str,
+    queries: tuple[Query, ...],
+    alert: str,
+    description: str,
+    needs: frozenset[Source],
+    width: int = 8,
+) -> Panel:
+    """Whether something answers: green 1, red 0."""
+    return Panel(
+        title=title,
+        kind="stat",
+        unit="none",
+        queries=queries,
+        alert=alert,
+        description=description,
+        words=UP_OR_DOWN,
+        base="red",
+        thresholds=((1, "green"),),
+        width=width,
+        needs=needs,
+    )
 
 
 def requests_panel(plan: MonitoringPlan) -> Panel:

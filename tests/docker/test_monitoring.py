@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.docker import host
+from tests.docker.monitoring_picture import busy, drawn
 from tests.docker.stacks import HostStack, Place
 from tests.docker.watched import Watched, changes
 from tests.monitoring.processes import samples
@@ -70,6 +73,15 @@ def test_the_series_of_each_job_are_few(
     print("series by job:", dict(sorted(found.items())))
     # Of the real server some hundred more: its histograms.
     assert 0 < sum(found.values()) < 3000, found
+
+
+def test_the_overview_is_drawn_from_its_numbers(watched: Watched, tmp_path: Path) -> None:
+    minutes = float(os.environ.get("IMMICH_PICTURE_MINUTES", "0"))
+    picture = Path(os.environ.get("IMMICH_PICTURE", tmp_path / "overview.png"))
+    busy(watched, minutes)
+    said = drawn(watched, tmp_path, picture, max(minutes, 5))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    print(said)
 
 
 def test_grafana_has_the_source_and_the_dashboards(watched: Watched) -> None:
