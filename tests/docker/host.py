@@ -175,6 +175,16 @@ def published_ports(client: DockerClient, stack: str | None = None) -> set[tuple
     return found
 
 
+def passes_its_check(container: Container) -> bool:
+    """Whether its health check passes now, for those whose check is made each minute only."""
+    words: list[str] = container.attrs["Config"]["Healthcheck"]["Test"]
+    assert words[0] == "CMD", words
+    try:
+        return container.exec_run(words[1:]).exit_code == 0
+    except APIError:
+        return False  # it does not run
+
+
 def execute(container: Container, *command: str, user: str = "") -> str:
     """Run a command in a container; its output. AssertionError when it fails."""
     finished = container.exec_run(list(command), user=user)

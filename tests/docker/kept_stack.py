@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 from tests.data.immich_library import Asset, add_unknown_files, fill, make_tables
 from tests.data.postgres_process import Database
-from tests.docker.host import inspect_text, until
+from tests.docker.host import inspect_text, passes_its_check, until
 from tests.docker.stacks import HostStack, Place
 from tests.harness.clones import Done
 from tests.harness.engine import ROOT
@@ -231,7 +231,7 @@ class Kept:
         return self.files(), self.database.rows()
 
     def wait_healthy(self) -> None:
-        """Until every container that has a health check is well, but those that wait for their time."""
+        """Until every container that has a health check is well."""
 
         def well() -> bool:
             for one in self.stack.workloads().values():
@@ -240,7 +240,10 @@ class Kept:
                     continue
                 if state["Status"] != "running":
                     return False
-                if "immich.task" not in one.labels and state.get("Health", {}).get("Status") != "healthy":
+                if "immich.task" in one.labels:
+                    if not passes_its_check(one):
+                        return False
+                elif state.get("Health", {}).get("Status") != "healthy":
                     return False
             return True
 

@@ -1,7 +1,7 @@
 """The overview of a stack that is watched, drawn from its own Prometheus; and a while in which something happens in it.
 
-    IMMICH_PICTURE=docs/overview.png IMMICH_PICTURE_MINUTES=20 .venv/bin/python -m pytest tests/docker/test_monitoring.py \
-        -k overview -p no:randomly
+    IMMICH_PICTURE=docs/overview.png IMMICH_PICTURE_MINUTES=20 .venv/bin/python -m pytest \
+        tests/docker/test_monitoring.py -k overview -p no:randomly
 
 makes the picture of the README. What is drawn is what Prometheus answers; Immich itself is the stand-in of the tests.
 """
@@ -28,7 +28,11 @@ def drawn(watched: Watched, folder: Path, picture: Path, minutes: float) -> str:
     stack = watched.stack
     given, _ = settings_without_secrets(stack.name, *stack_texts(stack.deployment.settings_file))
     plan = dataclasses.asdict(setup.plan(scrapes.with_numbers(given), stack.name))
-    plain = {name: value for name, value in plan.items() if name not in {"thresholds", "objective", "service_tokens"}}
+    plain = {
+        name: value
+        for name, value in plan.items()
+        if name not in {"thresholds", "objective", "service_tokens"}
+    }
     file = folder / "plan.json"
     file.write_text(json.dumps({**plain, "sources": sorted(plan["sources"])}), encoding="utf-8")
     network = f"--net=/proc/{host.host_pid(watched.container('prometheus'))}/ns/net"

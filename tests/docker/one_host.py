@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from components.platform.docker.tasks import ONCE_LABEL, TASK_LABEL
 from components.settings.model import SECTIONS
 from tests.docker.engine_process import Engine
-from tests.docker.host import remove_quietly, state, until
+from tests.docker.host import passes_its_check, remove_quietly, state, until
 from tests.docker.images.library import Images
 from tests.docker.transfer import Answer, Door
 from tests.harness.engine import Result
@@ -179,13 +179,14 @@ class OneHost:
         )
 
     def wait_healthy(self, seconds: float = 90) -> None:
-        """Until all of it runs and every health check passes; that of a step by the clock is made each minute only."""
+        """Until all of it runs and every health check passes; that of a step by the clock is made here."""
 
         def well() -> bool:
-            found = [(state(one), TASK_LABEL in one.labels) for one in self.containers().values()]
+            found = [(one, state(one)) for one in self.containers().values()]
             return bool(found) and all(
-                one.status == "running" and one.health in {"", "healthy", *(("starting",) if waits else ())}
-                for one, waits in found
+                now.status == "running"
+                and (passes_its_check(one) if TASK_LABEL in one.labels else now.health in {"", "healthy"})
+                for one, now in found
             )
 
         until(well, f"all of {self.name} is healthy", seconds)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.docker.stacks import SYSTEMS
+
+_LONG = ("tests/docker/test_monitoring.py", "tests/docker/test_backups.py")
+"""What takes minutes with few tests, so that it would be begun last; the last one here is begun first."""
 
 
 class ByStack(LoadScopeScheduling):
@@ -14,3 +19,9 @@ class ByStack(LoadScopeScheduling):
         file, _, test = nodeid.partition("::")
         parameter = test.partition("[")[2].removesuffix("]")
         return f"stack {parameter}" if parameter in SYSTEMS else file
+
+    def _assign_work_unit(self, node: Any) -> None:
+        for scope in _LONG:
+            if scope in self.workqueue:
+                self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)

@@ -147,7 +147,11 @@ def test_a_certificate_that_ends_soon(verified: Verified) -> None:
 
 
 def test_plain_http_that_no_longer_leads_to_https(verified: Verified) -> None:
-    with verified.nginx("nginx.conf", "return 308 https://$host$request_uri;", "include locations.conf;"):
+    (_, port, _), *_ = verified.stack.ways()
+    shown = "" if port == 443 else f":{port}"
+    with verified.nginx(
+        "nginx.conf", f"return 308 https://$host{shown}$request_uri;", "include locations.conf;"
+    ):
         assert verified.failures("redirect") == [(DOOR, "redirect")]
 
 

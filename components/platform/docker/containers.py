@@ -234,6 +234,7 @@ def _mounts(workload: Workload, context: ContainerContext) -> Inputs:
                 else:
                     tmpfs[mount.path] = (
                         f"rw,nosuid,nodev,{'noexec' if mount.memory else 'exec'},mode=1777,size={size}"
+                        f"{_owner(workload, context.options)}"
                     )
             case SecretFiles() | ConfigFiles():
                 mounts.append(_files(mount.path, context))
@@ -254,6 +255,14 @@ def _mounts(workload: Workload, context: ContainerContext) -> Inputs:
         if value:
             inputs[name] = value
     return inputs
+
+
+def _owner(workload: Workload, options: DockerOptions) -> str:
+    """Whose a folder in memory is: its user's, because runc gives it the mode of the image's folder at each later start.
+
+    Where the image has no such folder that is one of root, mode 755. Podman knows neither option and needs none.
+    """
+    return "" if options.podman else f",uid={workload.user},gid={workload.group}"
 
 
 def _files(path: str, context: ContainerContext) -> Inputs:

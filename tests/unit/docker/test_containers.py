@@ -321,11 +321,14 @@ def test_scratch_is_memory_with_a_limit_and_never_more_than_a_quarter_of_the_con
         Scratch(path="/cache", size=Quantity("16Mi")),
         Scratch(path="/run", size=Quantity("1Gi"), memory=True),
     )
+    owner = f"uid={workload().user},gid={workload().group}"
     assert found["tmpfs"] == {
-        "/tmp": f"rw,nosuid,nodev,exec,mode=1777,size={512 * MIB}",
-        "/cache": f"rw,nosuid,nodev,exec,mode=1777,size={16 * MIB}",
-        "/run": f"rw,nosuid,nodev,noexec,mode=1777,size={1024 * MIB}",
+        "/tmp": f"rw,nosuid,nodev,exec,mode=1777,size={512 * MIB},{owner}",
+        "/cache": f"rw,nosuid,nodev,exec,mode=1777,size={16 * MIB},{owner}",
+        "/run": f"rw,nosuid,nodev,noexec,mode=1777,size={1024 * MIB},{owner}",
     }
+    with_podman = mounted(Scratch(path="/cache", size=Quantity("16Mi")), of=options(podman=True))
+    assert with_podman["tmpfs"] == {"/cache": f"rw,nosuid,nodev,exec,mode=1777,size={16 * MIB}"}
 
 
 def test_shared_memory_is_the_engines_own() -> None:

@@ -1,0 +1,14 @@
+"""What every tier's tests rely on."""
+
+from __future__ import annotations
+
+import signal
+
+
+def pytest_configure() -> None:
+    """Programs that tests start and interrupt hear it, also where this run was started in the background.
+
+    A shell without job control has what it starts in the background ignore SIGINT, and that is inherited.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
