@@ -1,7 +1,7 @@
 """The overview of a stack that is watched, drawn from its own Prometheus; and a while in which something happens in it.
 
     IMMICH_PICTURE=docs/overview.png IMMICH_PICTURE_MINUTES=20 .venv/bin/python -m pytest \
-        tests/docker/test_monitoring.py -k overview -p no:randomly
+        tests/docker/test_monitoring.py -k overview -p no:randomly --timeout=3000
 
 makes the picture of the README. What is drawn is what Prometheus answers; Immich itself is the stand-in of the tests.
 """

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from components.settings.backup_targets import LocalTarget
 from components.settings.database import BundledDatabase
 from components.task import BACKUP_FOLDER
 from toolchain.verify.running import Running, RunningError, Unit, unit_of
@@ -44,6 +45,9 @@ def paths(settings: Settings) -> dict[str, list[str]]:
         found["database"] = ["/var/lib/postgresql/data"]
     if settings.backup is not None:
         found["backup-dump"] = [BACKUP_FOLDER]
+        disks = [one.name for one in settings.backup.targets if isinstance(one, LocalTarget)]
+        if disks:
+            found["backup-copy"] = [f"/targets/{name}" for name in disks]
     return found
 
 

@@ -12,6 +12,7 @@ from toolchain.status.queues import LISTS, QUEUES, SETS, backlog, parse, waiting
 from toolchain.status.report import gather
 from toolchain.status.text import text
 from toolchain.status.volumes import parse as parse_df
+from toolchain.status.volumes import paths
 from toolchain.verify.running import RunningError
 
 STATES = (*LISTS, *SETS)
@@ -90,6 +91,12 @@ def test_everything_is_gathered_and_told() -> None:
     assert "2 h ago" in lines["dump"]
     assert "the target is full" in lines["dump"]
     assert "90 %  !" in shown
+
+
+def test_disks_of_backups_are_volumes_too() -> None:
+    disk = {"name": "disk", "kind": "local", "source": {"kind": "volume"}}
+    assert paths(target(Recorded(), backup={"targets": [disk]}).settings)["backup-copy"] == ["/targets/disk"]
+    assert "backup-copy" not in paths(target(Recorded(), backup={"targets": []}).settings)
 
 
 def test_what_cannot_be_asked_is_said_and_the_rest_is_told() -> None:
