@@ -258,7 +258,7 @@ def _mounts(workload: Workload, context: ContainerContext) -> Inputs:
 
 
 def _owner(workload: Workload, options: DockerOptions) -> str:
-    """Whose a folder in memory is: its user's, because runc gives it the mode of the image's folder at each later start.
+    """Whose a folder in memory is: its user's, as runc gives it the mode of the image's folder at each later start.
 
     Where the image has no such folder that is one of root, mode 755. Podman knows neither option and needs none.
     """
