@@ -53,6 +53,14 @@ def overview(plan: MonitoringPlan) -> Dashboard:
 def _there(plan: MonitoringPlan) -> Row:
     firing = "ALERTS" + plan.recorded('alertstate="firing"')
     version = plan.select("api", 'service_name="immich"')
+    doors = up_panel(
+        title="Doors",
+        queries=(Query(expr=f"max by (door) (probe_success{plan.select('doors')})", legend="{{door}}"),),
+        alert="ImmichDoorDown",
+        description="Whether Immich answers through each way in.",
+        width=8,
+        needs=needs("blackbox"),
+    )
     return Row(
         title="Is it up",
         panels=(
@@ -72,16 +80,7 @@ def _there(plan: MonitoringPlan) -> Row:
                 width=4,
                 needs=needs("immich"),
             ),
-            up_panel(
-                title="Doors",
-                queries=(
-                    Query(expr=f"max by (door) (probe_success{plan.select('doors')})", legend="{{door}}"),
-                ),
-                alert="ImmichDoorDown",
-                description="Whether Immich answers through each way in.",
-                width=8,
-                needs=needs("blackbox"),
-            ),
+            *([doors] if plan.doors else []),
             Panel(
                 title="Alerts",
                 kind="stat",
@@ -122,12 +121,10 @@ def _uploads(plan: MonitoringPlan) -> Panel:
         kind="series",
         unit="short",
         queries=(
-            Query(
-                expr=f"clamp_min(max({uploaded}) - max({uploaded} offset 1h), 0)", legend="photos and videos"
-            ),
+            Query(expr=f"clamp_min(deriv((max({uploaded}))[15m:1m]) * 3600, 0)", legend="photos and videos"),
         ),
         alert="ImmichUploadErrors" if plan.sources & {"access-log", "traefik"} else "ImmichMassDeletion",
-        description="How many more there are than an hour before; deletions are taken off.",
+        description="At the pace of the last quarter of an hour; deletions are taken off.",
         base="blue",
         thresholds=((10_000, "orange"),),
         needs=needs("library"),

@@ -161,6 +161,8 @@ class MonitoringPlan:
     """Instances of the database."""
     base_backup_age: int = 0
     """With CloudNativePG's archive: seconds after which its last base backup is too old; 0 without an archive."""
+    doors: bool = True
+    """Whether ways in are asked; machine learning, which the same exporter asks, is none."""
     tunnel_connectors: int = 0
     """Replicas of cloudflared; 0 without a tunnel."""
     backups: Mapping[str, int] = field(default_factory=dict[str, int])

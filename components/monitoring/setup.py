@@ -29,6 +29,8 @@ def sources(settings: Settings) -> frozenset[Source]:
     if given is None:
         return frozenset()
     found: set[Source] = {"immich", "valkey"}
+    if isinstance(given, ScrapeOnly) and given.traefik:
+        found.add("traefik")
     if settings.proxy.kind == "nginx":
         found.add("nginx")
     match settings.database:
@@ -107,6 +109,7 @@ def plan(settings: Settings, stack: str, *, token_ends: int | None = None) -> Mo
         else ("/",),
         instances=database.instances if isinstance(database, CloudNativePg) else 1,
         base_backup_age=longest_gap(str(archive.schedule)) + _LATE if archive is not None else 0,
+        doors=any(one.job == "doors" for one in scrapes.probes(settings)),
         tunnel_connectors=tunnel.replicas if tunnel is not None else 0,
         backups=_backups(settings) if looked is not None and looked.statuses is not None else {},
         drill_days=math.ceil(longest_gap(str(backup.drill.schedule)) / 86400) + _LATE_DAYS

@@ -106,6 +106,9 @@ class ScrapeOnly(_Watched):
     access-log 4040, cloudflared 2000, gpu 9400), where something else has one of them."""
     jobs: dict[Job, JobLabel] = Field(default_factory=dict)
     """Other names of scrape jobs than `immich-<job>`."""
+    traefik: bool = False
+    """Whether that Prometheus also reads a Traefik that is a way in here, with `addRoutersLabels`, in the job
+    `immich-traefik` or as `jobs` calls it: then alerts count failed uploads by its routers."""
 
 
 class OperatorMonitoring(_Watched):

@@ -15,7 +15,7 @@ from components.settings.monitoring import (
     Published,
     ScrapeOnly,
 )
-from components.settings.proxy import PublishedPort
+from components.settings.proxy import PublishedPort, TraefikWay
 
 if TYPE_CHECKING:
     from components.settings.database import Database
@@ -113,6 +113,19 @@ def only_nginx_has_an_access_log_of_ours(monitoring: Monitoring, proxy: Proxy) -
         )
 
 
+def a_traefik_that_is_read_is_a_way_in(monitoring: Monitoring, proxy: Proxy) -> Iterator[Finding]:
+    """Its routers are known by their names, which are those of this deployment."""
+    if not isinstance(monitoring, ScrapeOnly) or not monitoring.traefik:
+        return
+    if not any(isinstance(way, TraefikWay) for way in proxy.expose):
+        yield Finding(
+            key="monitoring.traefik",
+            given="true",
+            reason="no way in proxy.expose leads through a Traefik",
+            hint="leave it out",
+        )
+
+
 def published_numbers_have_ports_of_their_own(
     monitoring: Monitoring, server: Server, proxy: Proxy, docker: Docker | None
 ) -> Iterator[Finding]:
@@ -187,6 +200,7 @@ MONITORING_RULES = [
     Rule(("monitoring", "kubernetes", "docker"), readers_are_let_in),
     Rule(("monitoring", "database"), a_prometheus_of_ours_finds_no_database_pods),
     Rule(("monitoring", "proxy"), only_nginx_has_an_access_log_of_ours),
+    Rule(("monitoring", "proxy"), a_traefik_that_is_read_is_a_way_in),
     Rule(("monitoring", "server", "proxy", "docker"), published_numbers_have_ports_of_their_own),
     Rule(("monitoring",), numbers_are_no_door),
 ]

@@ -26,6 +26,23 @@ HOST: Final[dict[str, Any]] = {
     "backup": {"targets": [{"name": "disk", "kind": "local", "source": {"kind": "volume"}}]},
 }
 """One host with backups."""
+BEHIND_TRAEFIK: Final[dict[str, Any]] = {
+    "docker": {},
+    "host": {"name": "photos.example.com"},
+    "proxy": {
+        "kind": "none",
+        "expose": [
+            {
+                "kind": "traefikLabels",
+                "network": "web",
+                "trustedSources": ["10.8.0.0/24"],
+                "entryPointReadTimeout": "0s",
+            }
+        ],
+    },
+    "backup": {"targets": []},
+}
+"""One host whose only way in is a Traefik that is somebody else's."""
 CLUSTER: Final[dict[str, Any]] = {
     "kubernetes": {"target": "render", "monitoringNamespace": "monitoring"},
     "host": {"name": "photos.example.com"},

@@ -16,7 +16,14 @@ from components.monitoring.plan import JOBS
 from components.outputs_monitoring import outputs, scrape_file
 from components.settings.monitoring import BundledMonitoring, Notify
 from components.values import Duration, Hostname
-from tests.unit.monitoring_component.stacks import CLUSTER, HOST, OPERATED, settings, watched_by
+from tests.unit.monitoring_component.stacks import (
+    BEHIND_TRAEFIK,
+    CLUSTER,
+    HOST,
+    OPERATED,
+    settings,
+    watched_by,
+)
 
 TUNNEL: dict[str, Any] = {
     "accountId": "a" * 32,
@@ -135,6 +142,14 @@ def test_the_plan_is_that_of_the_stack() -> None:
     assert home.thresholds.down == "90s"
     assert home.thresholds.storage_critical_percent == 98.5
     assert home.mountpoints == ("/volumes/media", "/volumes/database", "/volumes/cache", "/volumes/backup")
+
+
+def test_failed_uploads_by_traefiks_routers_are_told_where_it_is_read() -> None:
+    one = settings(watched_by(BEHIND_TRAEFIK, "scrape-only", traefik=True, jobs={"traefik": "edge"}))
+    (told,) = [alert for alert in alerts(setup.plan(one, "home")) if alert.name == "ImmichUploadErrors"]
+    assert 'traefik_router_requests_total{job="edge",router=~".*immich.*"' in told.expr
+    unread = settings(watched_by(BEHIND_TRAEFIK, "scrape-only"))
+    assert "ImmichUploadErrors" not in {alert.name for alert in alerts(setup.plan(unread, "home"))}
 
 
 def test_the_end_of_the_phones_token_is_watched_once_it_is_known() -> None:

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from components.settings.wanted import wanted_secrets
-from tests.unit.monitoring_component.stacks import CLUSTER, HOST, OPERATED, refused, settings, watched_by
+from tests.unit.monitoring_component.stacks import (
+    BEHIND_TRAEFIK,
+    CLUSTER,
+    HOST,
+    OPERATED,
+    refused,
+    settings,
+    watched_by,
+)
 
 LOOPBACK = "127.0.0.1"
 NO_NGINX = {**CLUSTER, "proxy": {"kind": "none"}}
@@ -35,6 +43,9 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("an access log of a cluster", watched_by(CLUSTER, "operator", accessLog=True), ""),
     ("the access log's port for another", watched_by(HOST, "scrape-only", address=LOOPBACK, ports={"valkey": 4040}),
      "immich:monitoring.ports.access-log"),
+    ("a Traefik that is no way in", watched_by(HOST, "scrape-only", traefik=True), "immich:monitoring.traefik"),
+    ("a Traefik that leads here", watched_by(BEHIND_TRAEFIK, "scrape-only", traefik=True), ""),
+    ("a Traefik for our own Prometheus", watched_by(BEHIND_TRAEFIK, "bundled", traefik=True), "immich:monitoring"),
     ("an interval of an hour", watched_by(HOST, "bundled", interval="1h"), "immich:monitoring"),
     ("a kind that nobody knows", watched_by(HOST, "datadog"), "immich:monitoring"),
 ]  # fmt: skip

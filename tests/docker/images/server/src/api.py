@@ -22,6 +22,7 @@ from accounts import Accounts, read_json
 from bodies import Body, BodyError, body, requested_range
 from environment import Environment
 from forms import FileOfForm
+from metrics import Requests
 from proxy_addr import client_address, compile_trust
 from stores import Cache, Database
 
@@ -42,14 +43,13 @@ class Application:
         self.trusted = compile_trust(["loopback", *(environment.trusted_proxies or _DEFAULT_PROXIES)])
         self.accounts = Accounts(database, allow_setup=environment.flags["IMMICH_ALLOW_SETUP"], log=log)
         self.version = os.environ.get("STANDIN_TAG", "").removeprefix("v")
-        self.requests = 0
+        self.requests = Requests(self.version)
         self.stopping = False
         self._running = 0
         self._idle = threading.Condition()
 
     def __enter__(self) -> None:
         with self._idle:
-            self.requests += 1
             self._running += 1
 
     def __exit__(self, *_: object) -> None:
@@ -116,6 +116,7 @@ class Handler(BaseHTTPRequestHandler):
                     f"{self.command} {path}: {type(error).__name__}: {error}".strip(), level="error"
                 )
                 self._json(500, {"message": "Internal server error", "statusCode": 500})
+            application.requests.observe(self.command, self._status, time.monotonic() - started)
             if application.stopping:
                 self.close_connection = True
             application.log(

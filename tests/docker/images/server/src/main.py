@@ -106,12 +106,12 @@ def _serve(
     if environment.telemetry and "api" in environment.workers:
         metrics.serve(
             environment.integers["IMMICH_API_METRICS_PORT"],
-            lambda: {"http_server_request_duration_count": application.requests},
+            application.requests.text,
         )
     if environment.telemetry and "microservices" in environment.workers:
         metrics.serve(
             environment.integers["IMMICH_MICROSERVICES_METRICS_PORT"],
-            lambda: {"immich_queues_metadata_extraction_active": 0},
+            lambda: "immich_queues_metadata_extraction_active 0\n",
         )
     if "microservices" in environment.workers:
         log("Immich Microservices is running (stand-in)")
