@@ -25,9 +25,9 @@ MOST = 3.0
 
 
 def _cleared(stack: HostStack) -> None:
-    """Take away the containers; networks, volumes and data stay, so that both begin with the same."""
+    """Take away the containers; networks and volumes stay, nameless ones too, so that both begin with the same."""
     for container in stack.place.client.containers.list(all=True, filters=stack.mine, ignore_removed=True):
-        host.remove_quietly(container)
+        container.remove(force=True)
 
 
 def test_up_takes_little_longer_than_compose(

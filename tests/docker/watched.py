@@ -126,7 +126,7 @@ class Watched:
         assert bad == [], bad
         return {rule["name"] for rule in rules if rule["state"] != "inactive"} - _OF_THE_MACHINE
 
-    def wait_for(self, wanted: Collection[str], seconds: float = 40) -> None:
+    def wait_for(self, wanted: Collection[str], seconds: float = 90) -> None:
         """Until exactly these alerts ring, and still do after a few more evaluations."""
         end = time.monotonic() + seconds
         since: float | None = None
