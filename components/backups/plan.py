@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
+def target_folder(name: str) -> str:
+    """Where the step that copies has a target that is a disk or folder."""
+    return f"/targets/{name}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatabaseAccess:
     """How a script reaches Immich's database."""

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components import versions
-from components.backups.plan import Repository
+from components.backups.plan import Repository, target_folder
 from components.platform.specs import PublishedSecret
 from components.secret_text import SecretText
 from components.settings.archive import is_inside
@@ -65,7 +65,7 @@ def reach(settings: Backup, rclone_host: str) -> Reach:
     return Reach(
         repositories=tuple(found),
         mounts=tuple(
-            Mounted(volume=f"target-{target.name}", path=f"/targets/{target.name}")
+            Mounted(volume=f"target-{target.name}", path=target_folder(target.name))
             for target in settings.targets
             if isinstance(target, LocalTarget)
         ),
@@ -179,7 +179,7 @@ def _repository(settings: Backup, target: Any, rclone_host: str) -> Repository:
     base = Repository(name=name, url="", offsite=target.offsite)
     match target:
         case LocalTarget():
-            return replace(base, url=f"/targets/{name}")
+            return replace(base, url=target_folder(name))
         case S3Target():
             return replace(
                 base,

@@ -40,10 +40,10 @@ class MonitoringArgs:
     machine_learning: Link | None
     """To machine learning where it is ours."""
     secrets: Secrets
-    token_ends: int | None = None
-    """When the service token of Cloudflare Access ends, in seconds since 1970, as far as it is known."""
     server: pulumi.Resource
     """What is ready when the server is: then the database has its tables."""
+    token_ends: int | None = None
+    """When the service token of Cloudflare Access ends, in seconds since 1970, as far as it is known."""
 
 
 class Monitoring(pulumi.ComponentResource):

@@ -42,7 +42,7 @@ def sources(settings: Settings) -> frozenset[Source]:
             )
         case _:
             pass
-    if any(one.job == "access-log" for one in scrapes.targets(settings)):
+    if scrapes.counts_access_log(settings):
         found.add("access-log")
     if any(one.job == "cloudflared" for one in scrapes.targets(settings)):
         found.add("cloudflared")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from components.backups.plan import target_folder
 from components.settings.backup_targets import LocalTarget
 from components.settings.database import BundledDatabase
 from components.task import BACKUP_FOLDER
@@ -47,7 +48,7 @@ def paths(settings: Settings) -> dict[str, list[str]]:
         found["backup-dump"] = [BACKUP_FOLDER]
         disks = [one.name for one in settings.backup.targets if isinstance(one, LocalTarget)]
         if disks:
-            found["backup-copy"] = [f"/targets/{name}" for name in disks]
+            found["backup-copy"] = [target_folder(name) for name in disks]
     return found
 
 

@@ -131,7 +131,7 @@ def test_a_step_of_a_schedule_waits_for_ever_and_its_health_is_asked() -> None:
         assert props["command"] == ["/bin/sh", "/scripts/run.sh"]
         assert props["healthcheck"]["tests"] == ["CMD", "/bin/sh", "/etc/immich-task/schedule.sh", "healthy"]
         assert props["healthcheck"]["retries"] == 1
-        assert "size=65536," in props["tmpfs"]["/run/immich-task"]
+        assert props["tmpfs"]["/run/immich-task"].endswith("size=65536,uid=1000,gid=1001")
         found = labels_of(props)
         assert (found["immich.task"], found["immich.step"]) == ("backup", str(number))
         assert "immich.once" not in found
