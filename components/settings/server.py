@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zoneinfo
 from typing import Annotated, Literal, Self
 
@@ -15,6 +16,15 @@ from components.values import Cidr, Duration, ImageRef
 from components.versions import NEWEST
 
 TelemetryGroup = Literal["host", "api", "io", "repo", "job"]
+
+
+@functools.cache  # it reads a folder of hundreds of files
+def _known_timezones() -> frozenset[str]:
+    """The IANA names that this machine knows; none where it has no time zone data."""
+    try:
+        return frozenset(zoneinfo.available_timezones())
+    except OSError:
+        return frozenset()
 
 
 class CombinedWorkers(Section):
@@ -112,10 +122,7 @@ class Server(Section):
     @field_validator("timezone")
     @classmethod
     def _timezone_exists(cls, value: str) -> str:
-        try:
-            known = zoneinfo.available_timezones()
-        except OSError:
-            known = set[str]()
+        known = _known_timezones()
         if known and value not in known:
             raise ValueError("expected an IANA time zone such as America/Denver or Etc/UTC")
         return value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import itertools
 import math
 import re
@@ -84,6 +85,7 @@ _ORDINARY = frozenset(
 )
 
 
+@functools.lru_cache(maxsize=4096)  # the same texts stand in many resources of a program
 def secret_in(name: str, value: str) -> str | None:
     """Why `value` under `name` is taken for a secret, in words without the value; `None` if it is not.
 

@@ -13,6 +13,7 @@ from components.platform.kubernetes import cloudnative_pg
 from components.platform.specs import Lineage
 from tests.cluster.standins import StandInOperators, at_work
 from tests.harness.engine import Engine, Missing, Result, find_cli
+from tests.harness.examples import examples
 from tests.harness.kube import Kube
 from tests.harness.manifests import apply_strict
 from tests.harness.objects import Manifest, at
@@ -185,7 +186,9 @@ def test_a_kept_cluster_that_the_state_forgot_is_taken_as_it_is(lab: Lab) -> Non
 
 
 @given(life=lives())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_every_life_is_accepted_strictly_and_nothing_is_written_twice(
     kube: Kube, life: list[Lineage]
 ) -> None:

@@ -20,6 +20,7 @@ from tests.edge.client import Headers, request
 from tests.edge.proxy_addr import immich_logs
 from tests.edge.running import BALANCER, GATEWAY, LAN, PUBLIC, Nginx, proxy
 from tests.edge.upstream import Seen, Upstream
+from tests.harness.examples import examples
 from tests.harness.objects import of_kind
 from tests.harness.program import Stack, manifests, run_stack
 
@@ -189,7 +190,7 @@ def balancer_line(client: str) -> bytes:
     return f"PROXY {family} {client} {mine} 40000 443\r\n".encode()
 
 
-many = settings(max_examples=150, deadline=None, derandomize=True)
+many = settings(max_examples=examples(150), deadline=None, derandomize=True)
 
 
 @many

@@ -171,3 +171,18 @@ def changed(sections: Mapping[str, Any], path: Path, value: object) -> dict[str,
     else:
         target[path[-1]] = copy.deepcopy(value)
     return result
+
+
+GONE = object()
+"""What is at a path that leads nowhere."""
+
+
+def value_at(sections: Mapping[str, Any], path: Path) -> object:
+    """The value at a path of settings; GONE where the path leads nowhere."""
+    value: Any = sections
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return GONE if step != path[-1] or not isinstance(value, dict) else None
+    return value

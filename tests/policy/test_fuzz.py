@@ -14,6 +14,7 @@ from immich_policy.config import Config
 from immich_policy.judging import judge, message
 from immich_policy.model import UNKNOWN, Stack, registered
 from immich_policy.rules import ALL
+from tests.harness.examples import examples
 from tests.policy.case_files import HERE, load
 
 KEYS = (
@@ -82,7 +83,7 @@ def _judge_all(stack: Stack, config: Config) -> None:
             assert message(finding, rule)
 
 
-@settings(_QUIET, max_examples=80)
+@settings(_QUIET, max_examples=examples(80))
 @given(st.lists(resources, max_size=5))
 def test_no_rule_raises_on_arbitrary_resources(found: list[Any]) -> None:
     _judge_all(Stack(found), Config())
@@ -104,7 +105,7 @@ def _somewhere(data: st.DataObject, value: Any) -> Any:
     return data.draw(values)
 
 
-@settings(_QUIET, max_examples=150)
+@settings(_QUIET, max_examples=examples(150))
 @given(st.data())
 def test_no_rule_raises_on_a_real_stack_with_one_arbitrary_value(data: st.DataObject) -> None:
     documents = data.draw(st.sampled_from(_documents()))
@@ -127,7 +128,7 @@ words = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(_QUIET, max_examples=150)
+@settings(_QUIET, max_examples=examples(150))
 @given(st.lists(words | st.text(max_size=3), max_size=25).map(" ".join), st.booleans())
 def test_no_rule_raises_on_arbitrary_files_of_nginx(text: str, wrapped: bool) -> None:
     content = (
@@ -151,7 +152,7 @@ DIRECTIVES = st.lists(
 ).map(lambda them: " ".join(f"{name} {' '.join(args)};" for name, args in them))
 
 
-@settings(_QUIET, max_examples=150)
+@settings(_QUIET, max_examples=examples(150))
 @given(DIRECTIVES, DIRECTIVES, DIRECTIVES, st.lists(words.filter(lambda it: it not in "{};#'"), max_size=3))
 def test_no_rule_raises_on_well_formed_files_of_nginx(
     http: str, server: str, inside: str, args: list[str]
@@ -167,7 +168,7 @@ def test_no_rule_raises_on_well_formed_files_of_nginx(
     )
 
 
-@settings(_QUIET, max_examples=200)
+@settings(_QUIET, max_examples=examples(200))
 @given(values)
 def test_no_configuration_raises(value: Any) -> None:
     config, problems = configuration.read(

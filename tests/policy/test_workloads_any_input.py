@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from immich_policy.config import Config
 from immich_policy.model import UNKNOWN, Registered, Stack, registered
+from tests.harness.examples import examples
 from tests.policy.case_files import RULES, cases, load, resources
 
 DOCUMENTS = [
@@ -69,7 +70,7 @@ def _judge(found: list[Registered]) -> None:
             assert said.resource in found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(TYPES), JSON), max_size=4))
 def test_arbitrary_resources_are_judged(given_resources: list[tuple[str, Any]]) -> None:
     _judge([registered(type_, f"r{index}", props) for index, (type_, props) in enumerate(given_resources)])

@@ -18,6 +18,7 @@ from components.settings.app import (
 from components.settings.app_cron import CronExpression
 from components.settings.app_template import StorageTemplatePath
 from components.values import ParsedStr
+from tests.harness.examples import examples
 from tests.unit.app_config import SECRET, every_key, models
 
 # The reference
@@ -113,19 +114,21 @@ def assert_refused_or_stable(document: object) -> None:
 
 
 @given(ANY_JSON | st.dictionaries(st.sampled_from(sorted(every_key())), ANY_JSON, max_size=4))
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=examples(150), deadline=None, derandomize=True)
 def test_any_json_is_refused_or_rendered_the_same_again(document: object) -> None:
     assert_refused_or_stable(document)
 
 
 @given(near(SECRET_EXAMPLE))
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=examples(150), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 def test_json_with_immichs_keys_is_refused_or_rendered_the_same_again(document: object) -> None:
     assert_refused_or_stable(document)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(every_key())), st.booleans(), max_size=22))
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=examples(50), deadline=None, derandomize=True)
 def test_any_choice_of_valid_sections_renders_as_it_was_given(chosen: dict[str, bool]) -> None:
     document = {key: every_key()[key] for key, keep in chosen.items() if keep}
     if "passwordLogin" in document and "oauth" not in document:
@@ -135,7 +138,7 @@ def test_any_choice_of_valid_sections_renders_as_it_was_given(chosen: dict[str, 
 
 
 @given(st.text(alphabet="{}#/ .yMifalbumenx", max_size=40))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=examples(200), deadline=None, derandomize=True)
 def test_any_template_is_refused_with_a_sentence_or_kept(text: str) -> None:
     kept, refusal = parsed(StorageTemplatePath, text)
     assert (kept is None) == bool(refusal)
@@ -144,7 +147,7 @@ def test_any_template_is_refused_with_a_sentence_or_kept(text: str) -> None:
 
 
 @given(st.text(alphabet="0123456789*/,- sunjafebx", max_size=40))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=examples(200), deadline=None, derandomize=True)
 def test_any_schedule_is_refused_with_a_sentence_or_kept(text: str) -> None:
     kept, refusal = parsed(CronExpression, text)
     assert (kept is None) == bool(refusal)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from components import cron
 from components.settings.app_cron import CronExpression
+from tests.harness.examples import examples
 
 DAY = datetime.timedelta(days=1)
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -91,7 +92,7 @@ def test_what_is_no_line_is_refused_with_its_reason(line: str, reason: str) -> N
 
 
 @given(lines())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_what_settings_accept_is_understood_here(line: str) -> None:
     schedule = cron.parse(CronExpression.check(line))
     assert all((schedule.minutes, schedule.hours, schedule.days, schedule.months, schedule.weekdays))
@@ -117,7 +118,7 @@ def test_the_longest_gap_is_known(line: str, gap: datetime.timedelta) -> None:
 
 
 @given(lines())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_no_two_runs_of_a_year_are_further_apart_than_the_longest_gap(line: str) -> None:
     schedule = cron.parse(line)
     days = [day for number in range(3 * 366) if schedule.on(day := datetime.date(2026, 1, 1) + number * DAY)]
@@ -128,7 +129,7 @@ def test_no_two_runs_of_a_year_are_further_apart_than_the_longest_gap(line: str)
 
 
 @given(lines(), st.datetimes(datetime.datetime(2026, 1, 1), datetime.datetime(2027, 1, 1)))  # noqa: DTZ001
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_the_next_run_is_the_first_that_is_meant(line: str, moment: datetime.datetime) -> None:
     schedule = cron.parse(line)
     begin = moment.replace(second=0, microsecond=0) + datetime.timedelta(minutes=1)

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from components.secret_text import SecretPart, SecretText, json_with_secrets
 from components.settings.app_secrets import SECRET_FIELDS, with_secrets
+from tests.harness.examples import examples
 
-FAST = settings(max_examples=150, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)
 KEYS = ("databasePassword", "cachePassword", "smtpPassword")
 NASTY = "\" ' \\ \n\t\r\x00\x7f { {{ }} {{{ ${a} $(b) `c` <&> ä € 😀 \u2028 {{ .x }} {{- -}}"
 REAL = st.characters(codec="utf-8")

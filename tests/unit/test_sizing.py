@@ -13,8 +13,9 @@ from components import sizing
 from components.settings.placement import Placement as PlacementSettings
 from components.settings.resources import DEFAULTS, Amounts, Resources
 from components.values import Quantity
+from tests.harness.examples import examples
 
-FAST = settings(max_examples=150, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)
 SETTINGS_OF = ("cpu", "memory")
 VOLUME = Quantity("20Gi")
 quantities = st.builds(

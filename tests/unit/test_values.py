@@ -25,11 +25,12 @@ from components.values import (
     Quantity,
     ServerAddress,
 )
+from tests.harness.examples import examples
 
 EVERY_TYPE: tuple[type[ParsedStr], ...] = (
     AbsolutePath, Cidr, Duration, Hostname, ImageRef, IpAddress, ObjectName, Quantity, ServerAddress,
 )  # fmt: skip
-FAST = settings(max_examples=150, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)
 UNITS = {"": 0, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15}
 BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50}
 DIGEST = "sha256:" + "0a" * 32
@@ -44,7 +45,7 @@ labels = st.from_regex(r"\A[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?\Z")
 
 @pytest.mark.parametrize("kind", EVERY_TYPE)
 @given(text=st.text(max_size=40) | st.text(alphabet="0129.:/@-_%aGimhskfd٣\n ", max_size=30))
-@settings(FAST, max_examples=100)
+@settings(FAST, max_examples=examples(100))
 def test_any_text_is_refused_with_a_sentence_or_kept(kind: type[ParsedStr], text: str) -> None:
     kept, refusal = tried(kind, text)
     if kept is None:
@@ -270,7 +271,7 @@ def test_no_address(text: str) -> None:
         min_size=1,
     )
 )
-@settings(FAST, max_examples=50)
+@settings(FAST, max_examples=examples(50))
 def test_an_absolute_path_is_kept_as_it_is(parts: list[str]) -> None:
     path = "/" + "/".join(parts)
     assert AbsolutePath(path) == path

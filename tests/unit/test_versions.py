@@ -14,8 +14,9 @@ from components.settings.database import BundledDatabase, CloudNativePg
 from components.settings.machine_learning import ARCHITECTURES
 from components.settings.reader import read_settings
 from components.settings.server import Server
+from tests.harness.examples import examples
 
-FAST = settings(max_examples=150, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)
 ENTRIES = [(repository, tag, digest) for repository, tags in DIGESTS.items() for tag, digest in tags.items()]
 SERVER = "ghcr.io/immich-app/immich-server"
 MACHINE_LEARNING = "ghcr.io/immich-app/immich-machine-learning"

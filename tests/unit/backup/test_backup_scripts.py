@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from components.backups.plan import DatabaseAccess, Keep, Plan, Repository
 from components.backups.scripts import copy_script, dump_script, shown_url
+from tests.harness.examples import examples
 
 PLAN = Plan(
     stack="prod",
@@ -49,7 +50,7 @@ def test_scripts_are_for_the_shells_of_their_images(script: Callable[[Plan], str
         assert shell_accepts(text, "busybox", "sh")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     word=st.text(
         st.characters(blacklist_characters="\0\r\n", blacklist_categories=["Cs"]), min_size=1, max_size=30

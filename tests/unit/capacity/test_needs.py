@@ -26,8 +26,9 @@ from components.losses.capacity import (
 )
 from components.settings.capacity import Capacity, expected
 from components.values import Quantity
+from tests.harness.examples import examples
 
-FAST = settings(max_examples=120, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(120), deadline=None, derandomize=True)
 counts = st.integers(0, 10**9)
 sizes = st.integers(1000, 10**10).map(lambda size: Quantity(str(size)))
 numbers = {

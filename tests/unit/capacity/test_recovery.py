@@ -14,11 +14,12 @@ from components.losses.outputs import recovery_outputs
 from components.losses.status import Statuses, run, succeeded
 from components.settings.capacity import Capacity
 from components.settings.model import Settings
+from tests.harness.examples import examples
 from tests.unit.capacity.stacks import AWAY, BUCKET, STACKS, USB, cluster, host, of_stack
 
 DAY = 86_400
 FAMILY = Capacity(photos=100_000, videos=5_000)
-FAST = settings(max_examples=100, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(100), deadline=None, derandomize=True)
 BOTH = {"targets": [USB, AWAY]}
 MEASURED: Statuses = {
     "dump": {"verdict": "ok", "result": "success", "seconds": 60, "bytes": 10**9, "lastSuccess": 1},

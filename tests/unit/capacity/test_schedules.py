@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.losses.schedules import duration, longest_gap, runs_a_day
+from tests.harness.examples import examples
 
 DAY = 86_400
-FAST = settings(max_examples=150, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)
 
 
 @pytest.mark.parametrize(

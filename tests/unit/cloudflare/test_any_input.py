@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from components.cloudflare_objects import rules
 from components.cloudflare_rules import dangerous, refused_by_cloudflared
 from components.settings.model import Settings
+from tests.harness.examples import examples
 from tests.unit.cloudflare.programs import FULL, sections
 from tests.unit.settings.test_any_input import assert_settings_or_report
 
@@ -45,7 +46,7 @@ def places(value: Any, above: tuple[str | int, ...] = ()) -> list[tuple[str | in
 
 
 @given(place=st.sampled_from(places(FULL)), value=ANY)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_value_at_any_place_gives_settings_or_a_report(place: tuple[str | int, ...], value: Any) -> None:
     section = copy.deepcopy(FULL)
     target: Any = section

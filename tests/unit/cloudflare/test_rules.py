@@ -16,6 +16,7 @@ from components.cloudflare_rules import (
     first_match,
     refused_by_cloudflared,
 )
+from tests.harness.examples import examples
 
 CATCH_ALL = IngressRule(service=NOT_FOUND)
 
@@ -182,7 +183,7 @@ def test_a_path_is_found_anywhere_and_so_is_no_lock() -> None:
 @example("[[:alpha:]]")
 @example("(?P<a>x)(?P=a)")
 @example("a{1001}")
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_any_text_as_a_path_is_judged_without_an_exception(text: str) -> None:
     if bad_path(text) is None:
         re.compile(text, re.ASCII)
@@ -191,7 +192,7 @@ def test_any_text_as_a_path_is_judged_without_an_exception(text: str) -> None:
 
 
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=10))
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_any_rule_is_judged_without_an_exception(service: str, hostname: str, path: str) -> None:
     rules = [IngressRule(service=service, hostname=hostname, path=path), CATCH_ALL]
     for reason in (*refused_by_cloudflared(rules), *dangerous(rules)):

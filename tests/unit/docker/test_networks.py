@@ -15,6 +15,7 @@ from components.platform.docker import networks
 from components.settings.docker import NETWORKS, Docker, NetworkName
 from components.ways import PublishedPortSpec, TraefikSpec
 from components.workload import Egress, Link, Workload
+from tests.harness.examples import examples
 from tests.unit.docker.parts import LINKED, OPTIONS, options, workload
 
 PORT = PublishedPortSpec(name="immich-proxy-lan", to="proxy", port=8080, address="127.0.0.1", listen=2283)
@@ -57,7 +58,7 @@ def deployments(draw: st.DrawFn) -> list[Workload]:
 
 
 @given(deployments())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_two_meet_exactly_where_one_is_linked_to_the_other_or_both_to_a_third(found: list[Workload]) -> None:
     joined = {one.name: set(networks.joined_by(one, OPTIONS)) for one in found}
     links = {one.name: {link.to for link in one.links} for one in found}
@@ -68,7 +69,7 @@ def test_two_meet_exactly_where_one_is_linked_to_the_other_or_both_to_a_third(fo
 
 
 @given(deployments())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_way_out_is_one_workloads_own_and_only_for_what_talks_outside_or_is_reached_from_there(
     found: list[Workload],
 ) -> None:
@@ -78,7 +79,7 @@ def test_a_way_out_is_one_workloads_own_and_only_for_what_talks_outside_or_is_re
 
 
 @given(deployments())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_every_network_that_is_joined_has_addresses_and_is_internal_unless_it_is_a_way_out(
     found: list[Workload],
 ) -> None:
@@ -121,7 +122,7 @@ def parsed(stack: str, docker: Docker) -> dict[str, Any]:
 
 
 @given(st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_the_networks_of_a_stack_are_disjoint_private_and_the_same_each_time(stack: str) -> None:
     found = parsed(stack, Docker())
     assert tuple(found) == NETWORKS

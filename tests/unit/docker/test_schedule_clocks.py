@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components import cron
+from tests.harness.examples import examples
 from tests.unit.docker.schedule_host import FIRST, SHELLS, VIENNA, Host, at, until
 
 
@@ -132,7 +133,9 @@ LINES = st.sampled_from(
 @given(
     line=LINES, zone=st.sampled_from([VIENNA, "Etc/UTC", "Asia/Kolkata", "America/St_Johns"]), data=st.data()
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_the_script_runs_in_exactly_the_minutes_that_the_line_means(
     tmp_path_factory: pytest.TempPathFactory, line: str, zone: str, data: st.DataObject
 ) -> None:

@@ -14,6 +14,7 @@ from components.platform.kubernetes import cilium, network_policies
 from components.platform.specs import LanAllowance, Peer
 from components.values import ImageRef, Quantity
 from components.workload import Egress, Ingress, Link, Resources, Workload
+from tests.harness.examples import examples
 from tests.harness.policy_eval import DNS, Outside, Pod, open_between
 
 FLAVOURS = [network_policies, cilium]
@@ -92,7 +93,7 @@ def deployments(draw: st.DrawFn) -> list[Workload]:
 
 @pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda one: one.__name__.rpartition(".")[2])
 @given(deployment=deployments())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_workload_reaches_another_exactly_where_a_link_says_so(
     flavour: types.ModuleType, deployment: list[Workload]
 ) -> None:
@@ -108,7 +109,7 @@ def test_a_workload_reaches_another_exactly_where_a_link_says_so(
 @pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda one: one.__name__.rpartition(".")[2])
 @pytest.mark.parametrize("namespace", [None, "databases"])
 @given(deployment=deployments())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_database_cluster_is_reached_by_those_who_link_to_it_wherever_it_is(
     flavour: types.ModuleType, namespace: str | None, deployment: list[Workload]
 ) -> None:
@@ -122,7 +123,7 @@ def test_a_database_cluster_is_reached_by_those_who_link_to_it_wherever_it_is(
 
 @pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda one: one.__name__.rpartition(".")[2])
 @given(deployment=deployments())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_names_are_resolved_by_those_who_talk_to_names_and_by_nobody_else(
     flavour: types.ModuleType, deployment: list[Workload]
 ) -> None:
@@ -136,7 +137,7 @@ def test_names_are_resolved_by_those_who_talk_to_names_and_by_nobody_else(
 
 @pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda one: one.__name__.rpartition(".")[2])
 @given(deployment=deployments())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_strangers_reach_nothing_but_what_an_ingress_rule_names(
     flavour: types.ModuleType, deployment: list[Workload]
 ) -> None:

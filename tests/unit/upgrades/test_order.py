@@ -28,6 +28,7 @@ from components.upgrades.order import (
 from components.upgrades.reindex import reindex_step
 from components.values import ImageRef, Quantity
 from components.workload import ConfigFiles, Resources, SecretFiles, Storage, Workload
+from tests.harness.examples import examples
 
 NOTHING = Upgrade()
 LONGEST = 52
@@ -173,7 +174,7 @@ UPDATES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(UPDATES)
 def test_whatever_fails_no_release_older_than_one_that_touched_the_data_starts(
     updates: list[tuple[str, str, str]],
@@ -195,7 +196,7 @@ def test_whatever_fails_no_release_older_than_one_that_touched_the_data_starts(
             assert backup_name(found) is not None, "data change without a backup"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(UPDATES)
 def test_an_update_that_changes_nothing_keeps_steps_and_output_as_they_are(
     updates: list[tuple[str, str, str]],
