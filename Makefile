@@ -12,12 +12,15 @@ SHELL := /bin/sh
 NO_PYTHON := Python 3.11 or newer is needed and none was found: install it, or name it with PYTHON=...
 NEED_PYTHON = $(if $(PYTHON),,echo "$(NO_PYTHON)" >&2; exit 1;)
 
+# Without its compiled form the program is compiled anew in each of the interpreters that the CLI starts.
+unexport PYTHONDONTWRITEBYTECODE
+
 ifdef KUBECONFIG
 export KUBECONFIG
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview refresh destroy render backup drill restore runbook rollback-plan status verify baseline doors pr-report env cluster cluster-stop test lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
+.PHONY: help setup setup-dev up preview refresh destroy render backup drill restore runbook rollback-plan status verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -90,8 +93,11 @@ cluster: setup-dev ## start the throw-away cluster and print its KUBECONFIG
 cluster-stop: ## stop it
 	@$(RUN) toolchain.cluster stop
 
-test: setup-dev ## every tier of tests that this machine can run (TIERS="unit engine" for some)
+test: setup-dev ## every tier of tests that this machine can run, in ten minutes (TIERS="unit policy" for some)
 	@$(RUN) toolchain.tiers $(TIERS) $(if $(ARGS),-- $(ARGS))
+
+test-all: setup-dev ## the same with every deep test: each stack, each kill point, offline plugins; an hour
+	@$(RUN) toolchain.tiers --deep $(TIERS) $(if $(ARGS),-- $(ARGS))
 
 lint: setup-dev ## format, rules, types, imports
 	$(RUN) ruff format --check .

@@ -1,6 +1,7 @@
-"""`make test`: get what tests need that this machine can have, run every tier, say what was skipped and why.
+"""`make test` and `make test-all`: get what tests need that this machine can have, run every tier, print a table.
 
-A tier is a folder of tests/. `python -m toolchain.tiers [tier ...] [-- pytest options]` runs the named ones.
+A tier is a folder of tests/. `python -m toolchain.tiers [--deep] [tier ...] [-- pytest options]` runs the named ones;
+`--deep` adds the tests that are marked `deep` (tests/conftest.py).
 """
 
 from __future__ import annotations
@@ -25,6 +26,19 @@ from toolchain.progress import run_visibly, warn
 
 ORDER: Final = ("unit", "policy", "engine", "cluster", "edge", "docker", "data", "monitoring")
 """Cheapest first."""
+BUDGETS: Final[Mapping[str, int]] = {
+    "unit": 45,
+    "policy": 30,
+    "engine": 90,
+    "cluster": 75,
+    "edge": 75,
+    "docker": 150,
+    "data": 60,
+    "monitoring": 60,
+}
+"""Seconds that a tier may take in `make test` on two idle cores, once everything is built: ten minutes in all."""
+SLOWEST: Final = 10
+"""How many of the slowest tests are listed."""
 
 _NO_TESTS: Final = 5  # pytest's exit code when it collected nothing
 _WORKERS: Final = {"cluster": "2", "docker": "2", "edge": "2", "data": "2", "monitoring": "2"}
@@ -77,6 +91,8 @@ class Result:
     errors: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
     """Reason -> number of tests."""
+    times: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+    """Seconds and name of every test that ran."""
     missing: str = ""
     """Why the whole tier did not run; empty when it did."""
     exit_code: int = 0
@@ -162,6 +178,7 @@ def read_report(report: Path, result: Result) -> None:
             result.skipped[skipped.get("message", "no reason given")] += 1
         else:
             result.passed += 1
+        result.times.append((float(case.get("time", 0)), f"{case.get('classname')}::{case.get('name')}"))
 
 
 def run(tier: str, env: Mapping[str, str], options: Sequence[str]) -> Result:
@@ -183,13 +200,15 @@ def run(tier: str, env: Mapping[str, str], options: Sequence[str]) -> Result:
     return result
 
 
-def summary(results: Sequence[Result]) -> list[str]:
-    """A table of the tiers, every reason for a skip, and a closing line in pytest's own form."""
-    lines = ["", "tier        passed  failed  skipped  seconds"]
+def summary(results: Sequence[Result], *, deep: bool = False) -> list[str]:
+    """A table of the tiers, every reason for a skip, the slowest tests, and a closing line in pytest's own form."""
+    lines = ["", "tier         tests  failed  skipped  seconds  budget"]
     for result in results:
         broken = result.failed + result.errors
+        budget = "" if deep else BUDGETS.get(result.tier, "")
         lines.append(
-            f"{result.tier:<10}{result.passed:>8}{broken:>8}{sum(result.skipped.values()):>9}{result.seconds:>9.1f}"
+            f"{result.tier:<10}{result.passed + broken:>8}{broken:>8}{sum(result.skipped.values()):>9}"
+            f"{result.seconds:>9.1f}{budget:>8}"
         )
     for result in results:
         if result.missing:
@@ -200,6 +219,8 @@ def summary(results: Sequence[Result]) -> list[str]:
         ]
         if not result.good and not result.failed and not result.errors:
             lines.append(f"failed: the tier {result.tier} ended with pytest's exit code {result.exit_code}")
+    slowest = sorted((one for result in results for one in result.times), reverse=True)[:SLOWEST]
+    lines += ["", "slowest tests", *(f"{seconds:>8.1f} s  {name}" for seconds, name in slowest)]
     counts = {
         "failed": sum(result.failed for result in results),
         "passed": sum(result.passed for result in results),
@@ -213,7 +234,8 @@ def summary(results: Sequence[Result]) -> list[str]:
 
 def main() -> int:
     """Run the tiers; 1 when anything failed, or when nothing ran at all."""
-    arguments = sys.argv[1:]
+    deep = "--deep" in sys.argv[1:2]
+    arguments = sys.argv[1 + deep :]
     split = arguments.index("--") if "--" in arguments else len(arguments)
     named, options = arguments[:split], arguments[split + 1 :]
     existing = tiers()
@@ -221,8 +243,8 @@ def main() -> int:
         raise ToolchainError(f"There is no tier {unknown[0]!r}; there are: {', '.join(existing)}.")
     wanted = named or existing
     env = provide(wanted, os.environ)
-    results = [run(tier, env, options) for tier in wanted]
-    print("\n".join(summary(results)), flush=True)
+    results = [run(tier, env, [*(["--deep"] if deep else []), *options]) for tier in wanted]
+    print("\n".join(summary(results, deep=deep)), flush=True)
     return (
         0
         if results and all(result.good for result in results) and any(result.passed for result in results)

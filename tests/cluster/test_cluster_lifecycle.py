@@ -17,6 +17,8 @@ from toolchain.cluster.layout import REPO_ROOT
 from toolchain.cluster.lifecycle import Options
 from toolchain.cluster.process import Owned, identity_of
 
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/cluster",))
+
 
 def cluster(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "toolchain.cluster", arguments[0], "--dir", str(root), *arguments[1:]]

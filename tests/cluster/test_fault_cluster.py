@@ -21,7 +21,16 @@ from tests.harness.stacks import Deployment, changes, free_text, require_cli
 from toolchain import crds
 from toolchain.cluster.lifecycle import Options, start, stop
 
-pytestmark = [pytest.mark.cluster, pytest.mark.engine]
+pytestmark = [
+    pytest.mark.deep(
+        unless_changed=(
+            "toolchain/cluster",
+            "tests/harness",
+        )
+    ),
+    pytest.mark.cluster,
+    pytest.mark.engine,
+]
 
 KINDS = {
     "deployments": "/apis/apps/v1",

@@ -12,7 +12,11 @@ from tests.harness.engine import Engine, Missing, Result, find_cli
 from tests.harness.kube import Kube
 from tests.harness.live_api import LiveApi
 
-pytestmark = [pytest.mark.cluster, pytest.mark.engine]
+pytestmark = [
+    pytest.mark.deep(unless_changed=("toolchain/plugins",)),
+    pytest.mark.cluster,
+    pytest.mark.engine,
+]
 
 PROGRAM = """
 import pulumi

@@ -6,11 +6,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.harness.kube import Kube
 from tests.harness.manifests import apply_strict, changed_by_second_apply, remove
 from toolchain import crds
 from toolchain.cluster.api import Api
 from toolchain.cluster.crd_loading import read_crds
+
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/cluster",))
 
 LABELS = {"app": "example"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.edge.proxy_addr import client_address, compile_trust, forwarded, immich_logs
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.deep(unless_changed=("tests/edge",)), pytest.mark.edge]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.harness.clones import Clone
 from tests.harness.killing import left_after, run_and_kill
 from tests.harness.stacks import Deployment, changes
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.deep(unless_changed=("tests/harness",)), pytest.mark.engine]
 
 WRONG = {"PULUMI_CONFIG_PASSPHRASE": "not the passphrase"}
 

@@ -14,7 +14,7 @@ import pytest
 from tests.harness.engine import Engine, Missing, Result, find_cli
 from toolchain import plugin_setup
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.deep(unless_changed=("toolchain/language_host",)), pytest.mark.engine]
 
 PROGRAM = """
 import os, sys

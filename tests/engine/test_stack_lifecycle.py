@@ -13,7 +13,10 @@ from tests.harness.stacks import REPOSITORY_STACKS, Deployment, changes, data_be
 
 pytestmark = pytest.mark.engine
 
-every_stack = pytest.mark.parametrize("name", REPOSITORY_STACKS)
+every_stack = pytest.mark.parametrize(
+    "name",
+    [name if name == "prod" else pytest.param(name, marks=pytest.mark.deep) for name in REPOSITORY_STACKS],
+)
 
 
 @every_stack

@@ -15,7 +15,10 @@ from tests.harness.stacks import REPOSITORY_STACKS, Deployment
 
 pytestmark = pytest.mark.engine
 
-every_stack = pytest.mark.parametrize("name", REPOSITORY_STACKS)
+every_stack = pytest.mark.parametrize(
+    "name",
+    [name if name == "prod" else pytest.param(name, marks=pytest.mark.deep) for name in REPOSITORY_STACKS],
+)
 _ENCRYPTED = "1b47061264138c4ac30d75fd1eb44270"
 """Signature of an encrypted value in a state (pulumi, sdk/go/common/resource/properties.go: SecretSig)."""
 FEWEST = 8

@@ -9,6 +9,8 @@ import pytest
 from toolchain.cluster import build
 from toolchain.cluster.layout import ClusterError
 
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/cluster",))
+
 
 def test_versions_come_from_go_mod() -> None:
     assert build.wanted_version("k8s.io/kubernetes") == "v1.36.3"

@@ -23,6 +23,8 @@ from toolchain.plugins.docker.uploads import archives
 from toolchain.plugins.provider import ProviderError
 from toolchain.plugins.values import UNKNOWN, Object, Secret, Value, as_object
 
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/plugins",))
+
 
 def body(**given: Any) -> Object:
     return create_body(with_defaults({"name": "c", "image": "i", **given}, FIELDS), volume_subpath=True)

@@ -25,6 +25,8 @@ from toolchain.plugins.docker.schema import (
 )
 from toolchain.plugins.values import UNKNOWN, Object, Secret
 
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/plugins",))
+
 NESTED = {
     "capabilities": "ContainerCapabilitiesArgs",
     "deviceReadBps": "ContainerDeviceReadBpArgs",

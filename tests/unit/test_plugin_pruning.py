@@ -11,6 +11,8 @@ from toolchain.plugins.kubernetes.ownership import take_over, with_ignored
 from toolchain.plugins.kubernetes.pruning import importable_inputs, prune, quantity
 from toolchain.plugins.values import Secret, reveal_object
 
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/plugins",))
+
 
 @pytest.mark.parametrize(
     ("text", "number"),

@@ -10,6 +10,8 @@ import pytest
 from toolchain.plugins.kubernetes.plugin import KubernetesProvider
 from toolchain.plugins.provider import Diff, DiffRequest, Host, Severity
 
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/plugins",))
+
 
 def silent(severity: Severity, message: str, urn: str = "", *, status: bool = False) -> None:
     """Takes a message and shows it to nobody."""

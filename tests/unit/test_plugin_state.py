@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from toolchain.plugins.kubernetes.plugin import KubernetesProvider
 from toolchain.plugins.provider import (
     Autonaming,
@@ -16,6 +18,8 @@ from toolchain.plugins.provider import (
     UpdateRequest,
 )
 from toolchain.plugins.values import UNKNOWN, Secret, reveal_object
+
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/plugins",))
 
 SECRET_URN = "urn:pulumi:s::p::kubernetes:core/v1:Secret::token"
 SECRET: dict[str, Any] = {"metadata": {"name": "token"}, "stringData": {"a": "b"}, "data": {"c": "ZA=="}}

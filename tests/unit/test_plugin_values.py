@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from toolchain.plugins.kubernetes.render import to_yaml
 from toolchain.plugins.values import UNKNOWN, Secret, contains_unknown, from_struct, mark_secrets, to_struct
 
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/plugins",))
+
 ROOT = Path(__file__).resolve().parents[2]
 
 LEAVES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text() | st.just(UNKNOWN)

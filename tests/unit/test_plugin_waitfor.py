@@ -10,6 +10,8 @@ import pytest
 from toolchain.plugins.kubernetes.waitfor import evaluate, wait_conditions
 from toolchain.plugins.provider import ProviderError
 
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/plugins",))
+
 ITEM: dict[str, Any] = {
     "status": {
         "phase": "Running",

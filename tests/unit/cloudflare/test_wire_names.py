@@ -16,6 +16,13 @@ from tests.harness.program import ROOT
 from tests.unit.cloudflare.official import plain
 from tests.unit.cloudflare.programs import BASE, FULL, all_of, of, run
 
+pytestmark = pytest.mark.deep(
+    unless_changed=(
+        "components/cloudflare",
+        "requirements",
+    )
+)
+
 SHARED = {**BASE, "tunnel": {}, "access": {"emails": ["ada@example.com"], "shareLinks": True}}
 
 
