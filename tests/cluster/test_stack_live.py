@@ -26,6 +26,7 @@ from tests.harness.stacks import (
 from toolchain.deployment import Resource, mapping
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
+unless_changed = pytest.mark.deep(unless_changed=("toolchain/plugins",))
 
 
 def sections_of(name: str, where: str) -> dict[str, Any]:
@@ -74,7 +75,10 @@ def uids(kube: Kube, documents: dict[str, dict[str, Any]]) -> dict[str, str | No
     return {urn: at(answer.body, "metadata", "uid") if answer.ok else None for urn, answer in answers.items()}
 
 
-@pytest.mark.parametrize("name", REPOSITORY_STACKS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "prod" else pytest.param(name, marks=pytest.mark.deep) for name in REPOSITORY_STACKS],
+)
 def test_a_stack_lives_on_a_cluster(kube: Kube, tmp_path: Path, name: str, where: str) -> None:
     stack = made(kube, tmp_path, name, where)
     first = stack.up()
@@ -118,6 +122,7 @@ def test_a_stack_lives_on_a_cluster(kube: Kube, tmp_path: Path, name: str, where
     assert changes(stack.up("--expect-no-changes")) == {}
 
 
+@unless_changed
 def test_what_was_changed_by_hand_is_told_and_what_was_deleted_by_hand_comes_back(
     kube: Kube, tmp_path: Path, where: str
 ) -> None:
@@ -144,6 +149,7 @@ def test_what_was_changed_by_hand_is_told_and_what_was_deleted_by_hand_comes_bac
     assert kube.api.get(settings).body["data"] == before
 
 
+@unless_changed
 def test_an_object_that_exists_is_refused_until_it_is_imported(
     kube: Kube, tmp_path: Path, where: str
 ) -> None:
@@ -176,6 +182,7 @@ def test_an_object_that_exists_is_refused_until_it_is_imported(
     assert kube.api.get(existing).body["data"] == {"kept": "as it is"}
 
 
+@pytest.mark.deep
 def test_no_secret_is_printed_or_plain_when_a_cluster_answers(kube: Kube, tmp_path: Path, where: str) -> None:
     stack = made(kube, tmp_path, "prod", where)
     stack.up("--diff")

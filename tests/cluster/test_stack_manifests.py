@@ -26,7 +26,17 @@ PROVIDED: dict[str, Collection[str]] = {
 """What each stack finds on its cluster."""
 
 
-@pytest.mark.parametrize("name", [*REPOSITORY_STACKS, *sorted(VARIANTS)])
+IN_EVERY_RUN = ("prod", "vanillax", "operated")
+"""Between them every kind of object; the others are for `make test-all`."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in IN_EVERY_RUN else pytest.mark.deep)
+        for name in (*REPOSITORY_STACKS, *sorted(VARIANTS))
+    ],
+)
 def test_a_stack_is_accepted_strictly_and_a_second_time_changes_nothing(
     kube: Kube, tmp_path: Path, name: str
 ) -> None:

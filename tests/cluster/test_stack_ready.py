@@ -90,6 +90,7 @@ def test_the_server_starts_after_a_cluster_of_cloudnative_pg_is_ready(
     assert changes(stack.up("--expect-no-changes")) == {}
 
 
+@pytest.mark.deep
 def test_a_cluster_that_never_gets_ready_ends_the_up_with_its_name(
     kube_with_nodes: Kube, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from toolchain.pr_report import __main__ as command_line
 from toolchain.pr_report.command import Request, make
 
 pytestmark = pytest.mark.engine
+unless_changed = pytest.mark.deep(unless_changed=("toolchain/pr_report",))
 
 
 def _git(root: Path, *arguments: str) -> None:
@@ -47,6 +48,7 @@ def _section(report: str, title: str) -> str:
     return report.split(f"\n### {title}\n")[1].split("\n### ", maxsplit=1)[0]
 
 
+@unless_changed
 def test_a_stack_that_is_as_it_should_be_has_nothing_to_report(deployed: Deployed) -> None:
     report, good = _report(_committed(deployed("dev")))
     assert report.splitlines()[:2] == ["<!-- immich-preview dev -->", "## Preview of `dev`: nothing changes"]
@@ -55,6 +57,7 @@ def test_a_stack_that_is_as_it_should_be_has_nothing_to_report(deployed: Deploye
     assert "No way in changes." in report
 
 
+@unless_changed
 def test_a_release_and_a_limit_are_told_by_component_with_doors_and_images(cli: Path, tmp_path: Path) -> None:
     stack = Deployment.create(tmp_path, cli, "dev")
     stack.change("server", version="3.3.0")
@@ -80,6 +83,7 @@ def test_a_release_and_a_limit_are_told_by_component_with_doors_and_images(cli: 
     assert "Touches data" not in report
 
 
+@unless_changed
 def test_a_claim_that_would_be_replaced_is_told_first_and_the_engine_s_refusal_fails_the_report(
     deployed: Deployed,
 ) -> None:
@@ -94,6 +98,7 @@ def test_a_claim_that_would_be_replaced_is_told_first_and_the_engine_s_refusal_f
     assert "replaced: PersistentVolumeClaim `immich/immich-media`" in _section(report, "Replaced or deleted")
 
 
+@unless_changed
 def test_a_replacement_that_the_engine_would_do_is_told_too(deployed: Deployed) -> None:
     stack = _committed(deployed("dev"))
     stack.change("machineLearning", cache={"storageClass": "fast"})
@@ -114,6 +119,7 @@ def test_what_a_policy_refuses_fails_the_report_with_the_policy_s_words(deployed
     )
 
 
+@unless_changed
 def test_a_setting_that_there_is_not_is_told_as_the_program_tells_it(deployed: Deployed) -> None:
     stack = _committed(deployed("dev"))
     stack.change("server", nosuch=1)
@@ -139,6 +145,7 @@ def test_two_commits_are_compared_without_the_stack_s_state(cli: Path, tmp_path:
     assert not (stack.engine.directory / "rendered").exists()
 
 
+@unless_changed
 def test_a_stack_that_the_base_does_not_have_is_all_new(cli: Path, tmp_path: Path) -> None:
     stack = _committed(Deployment.create(tmp_path, cli, "dev"))
     _git(stack.engine.directory, "rm", "--quiet", "--cached", "Pulumi.dev.yaml")
@@ -150,6 +157,7 @@ def test_a_stack_that_the_base_does_not_have_is_all_new(cli: Path, tmp_path: Pat
     assert "The stack is new." in report
 
 
+@unless_changed
 def test_a_base_that_does_not_come_up_is_told_and_everything_counts_as_new(cli: Path, tmp_path: Path) -> None:
     stack = Deployment.create(tmp_path, cli, "dev")
     right = stack.settings()
@@ -162,6 +170,7 @@ def test_a_base_that_does_not_come_up_is_told_and_everything_counts_as_new(cli: 
     assert re.fullmatch(r"## Preview of `dev`: \d+ created", report.splitlines()[1])
 
 
+@unless_changed
 def test_a_stack_on_a_host_is_not_rendered_and_the_report_says_so(cli: Path, tmp_path: Path) -> None:
     stack = _committed(Deployment.create(tmp_path, cli, "home"))
     report, good = _report(stack, rendered=True)
@@ -169,6 +178,7 @@ def test_a_stack_on_a_host_is_not_rendered_and_the_report_says_so(cli: Path, tmp
     assert "only Kubernetes stacks can be rendered" in _section(report, "Why it failed")
 
 
+@unless_changed
 def test_no_secret_is_in_a_report_whatever_is_previewed(tmp_path: Path) -> None:
     cli = require_cli()
     stack = Deployment.create(
@@ -207,6 +217,7 @@ def test_a_secret_in_an_error_is_masked(deployed: Deployed) -> None:
     assert "password-of-this-test" not in report
 
 
+@unless_changed
 def test_the_command_writes_its_file_also_when_it_fails(
     deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def test_the_database_learns_its_new_password_before_those_who_use_it(deployed: 
     assert steps(stack.up("--expect-no-changes")) == []
 
 
+@pytest.mark.deep
 def test_the_cache_and_those_who_use_it_get_its_new_password(deployed: Deployed) -> None:
     stack = deployed("dev")
     done = rotate(stack, "cachePassword")
@@ -62,6 +63,7 @@ def test_the_cache_and_those_who_use_it_get_its_new_password(deployed: Deployed)
     assert steps(stack.up("--expect-no-changes")) == []
 
 
+@pytest.mark.deep
 def test_the_old_value_is_nowhere_afterwards(deployed: Deployed) -> None:
     stack = deployed("dev")
     rotate(stack, "databasePassword", f"{NEW}first")
@@ -98,6 +100,7 @@ def test_a_new_tunnel_token_restarts_the_connector_alone(cli: Path, tmp_path: Pa
     assert steps(stack.up("--expect-no-changes")) == []
 
 
+@pytest.mark.deep
 def test_a_new_password_of_the_copies_changes_their_secret_and_restarts_nothing_else(
     cli: Path, tmp_path: Path
 ) -> None:

@@ -78,7 +78,10 @@ def set_up(stack: Deployment, sections: Mapping[str, Any]) -> None:
             stack.set_secret(key, value)
 
 
-@pytest.mark.parametrize("name", ["bundled", "operated", "external"])
+@pytest.mark.parametrize(
+    "name",
+    ["bundled", *(pytest.param(name, marks=pytest.mark.deep) for name in ("operated", "external"))],
+)
 def test_the_engine_changes_every_harmless_setting_and_leaves_data_alone(up: Up, name: str) -> None:
     stack = up(name)
     data = {one.urn: one.state.get("id") for one in stack.data()}
@@ -111,7 +114,18 @@ BY_THE_PROGRAM = {"the database is elsewhere": "immich:database.kind"}
 """What the program refuses itself, with the setting that it names; all else the engine refuses as protected."""
 
 
-@pytest.mark.parametrize("mechanism", sorted(MECHANISMS))
+IN_EVERY_RUN = {
+    "a claim gets another class",
+    "everything moves to another namespace",
+    "the database is elsewhere",
+    "passwords come from elsewhere",
+}
+
+
+@pytest.mark.parametrize(
+    "mechanism",
+    [pytest.param(one, marks=() if one in IN_EVERY_RUN else pytest.mark.deep) for one in sorted(MECHANISMS)],
+)
 def test_a_change_that_would_lose_data_is_refused_before_anything_is_done(up: Up, mechanism: str) -> None:
     name, setting = MECHANISMS[mechanism]
     stack = up(name)

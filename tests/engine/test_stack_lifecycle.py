@@ -38,6 +38,7 @@ def test_preview_and_refresh_after_an_up_find_nothing_to_do(deployed: Deployed, 
     assert stack.files() == before
 
 
+@pytest.mark.deep
 @every_stack
 def test_a_change_of_time_zone_and_log_level_updates_the_server_and_what_runs_by_its_clock_alone(
     deployed: Deployed, name: str

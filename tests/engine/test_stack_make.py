@@ -47,7 +47,7 @@ def test_up_says_what_there_is_and_render_and_up_again_keep_it(clone: Clone) -> 
     assert digest(settings) == before
 
 
-@pytest.mark.parametrize("stack", ["dev", "vanillax"])
+@pytest.mark.parametrize("stack", ["dev", pytest.param("vanillax", marks=pytest.mark.deep)])
 def test_render_writes_the_whole_tree_also_after_it_was_deleted(clone: Clone, stack: str) -> None:
     assert clone.make("render", stack).returncode == 0
     first = clone.rendered(stack)

@@ -187,6 +187,7 @@ def test_a_backup_that_fails_stops_the_upgrade_and_leaves_the_way_back_open(stac
     assert own(begun(stack.up("3.3.1")))[:2] == ["backup-3-2-4-to-3-3-1", "reached"]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("fails", ["server", "database", "reindex"])
 def test_an_upgrade_that_fails_after_the_backup_is_not_gone_back_from_and_can_be_gone_on_with(
     stack: Stack, fails: str
@@ -207,6 +208,7 @@ def test_an_upgrade_that_fails_after_the_backup_is_not_gone_back_from_and_can_be
     stack.up("3.3.1", "--expect-no-changes")
 
 
+@pytest.mark.deep
 def test_restored_data_go_back_to_the_older_release_without_steps(stack: Stack) -> None:
     stack.up("3.2.4", vectorchord="0.5.3")
     stack.up("3.3.1")
@@ -221,6 +223,7 @@ def test_restored_data_go_back_to_the_older_release_without_steps(stack: Stack) 
     assert "counted already" in again.text
 
 
+@pytest.mark.deep
 def test_two_upgrades_one_after_the_other_each_have_a_backup(stack: Stack) -> None:
     stack.up("3.2.4")
     stack.up("3.3.0")
@@ -236,6 +239,7 @@ def test_two_upgrades_one_after_the_other_each_have_a_backup(stack: Stack) -> No
     }
 
 
+@pytest.mark.deep
 def test_a_state_that_was_made_before_there_was_an_output_is_judged_by_its_version(stack: Stack) -> None:
     stack.engine.program('import pulumi\npulumi.export("version", "3.3.1")\n')
     stack.engine.up()
