@@ -27,7 +27,7 @@ PROVIDED: dict[str, Collection[str]] = {
 
 
 IN_EVERY_RUN = ("prod", "vanillax", "operated")
-"""Between them every kind of object; the others are for `make test-all`."""
+"""The others are for `make test-all`."""
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def test_no_secret_is_printed_or_stored_in_the_clear(stack: Deployment) -> None:
     assert stack.engine.outputs()["accessClientSecret"] == "[secret]"
 
 
+@pytest.mark.deep
 def test_another_host_name_is_an_update_in_place(stack: Deployment) -> None:
     before = state(stack, "tunnel")["id"]
     host = stack.settings()["host"]
@@ -121,6 +122,7 @@ def test_another_host_name_is_an_update_in_place(stack: Deployment) -> None:
     assert state(stack, "tunnel")["id"] == before
 
 
+@pytest.mark.deep
 def test_a_rotated_service_token_has_another_secret_and_everything_else_stays(stack: Deployment) -> None:
     before = state(stack, "mobile-app", show=True)
     access = {**FULL["access"], "serviceToken": {**FULL["access"]["serviceToken"], "clientSecretVersion": 3}}
@@ -133,6 +135,7 @@ def test_a_rotated_service_token_has_another_secret_and_everything_else_stays(st
     assert after["outputs"]["clientSecret"] != before["outputs"]["clientSecret"]
 
 
+@pytest.mark.deep
 def test_the_end_of_the_service_token_is_an_output_and_then_an_alert(stack: Deployment) -> None:
     ends = datetime.fromisoformat(stack.engine.outputs()["accessTokenExpiresAt"])
     assert timedelta(days=364) < ends - datetime.now(UTC) < timedelta(days=366)
@@ -148,6 +151,7 @@ def test_the_end_of_the_service_token_is_an_output_and_then_an_alert(stack: Depl
     assert "ImmichServiceTokenExpires" in rules
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -180,6 +184,7 @@ def test_another_account_is_refused_before_anything_is_changed(stack: Deployment
     assert stack.contents() == before
 
 
+@pytest.mark.deep
 def test_names_go_first_then_connectors_then_configuration_then_the_tunnel(stack: Deployment) -> None:
     stack.run("state", "unprotect", "--all", "--yes")
     gone = [_name(event) for event in stack.do("destroy").events if _deleted(event)]
@@ -214,6 +219,7 @@ def test_destroy_without_what_is_protected_keeps_the_tunnel_and_up_finds_it_agai
     assert rendered_token(stack) == before
 
 
+@pytest.mark.deep
 def test_a_tunnel_that_exists_is_neither_made_nor_taken_away(tmp_path: Path) -> None:
     credentials = json.dumps({"AccountTag": ACCOUNT, "TunnelSecret": "c2VjcmV0", "TunnelID": EXISTING})
     stack = Deployment.create(
@@ -270,6 +276,7 @@ def test_without_a_usable_token_nothing_is_made(tmp_path: Path, secrets: dict[st
     assert not any(secret in refused.text for secret in secrets.values())
 
 
+@pytest.mark.deep
 def test_cloudflares_global_key_in_pulumis_own_config_is_refused(tmp_path: Path) -> None:
     stack = Deployment.create(
         tmp_path,
@@ -284,6 +291,7 @@ def test_cloudflares_global_key_in_pulumis_own_config_is_refused(tmp_path: Path)
     assert "hunter2" not in refused.text
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("section", "words"),
     [
@@ -314,6 +322,7 @@ def test_what_cloudflare_would_refuse_later_stops_the_preview(
     assert "Traceback" not in refused.text
 
 
+@pytest.mark.deep
 def test_a_stack_that_leaves_cloudflare_out_must_say_that_the_tunnel_may_go(stack: Deployment) -> None:
     found = stack.settings()
     stack.write_settings({key: value for key, value in found.items() if key != "cloudflare"})
