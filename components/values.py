@@ -15,6 +15,15 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
 
 
+class ValueRefused(ValueError):  # noqa: N818 - a ValueError for pydantic, with more to say
+    """A text that is not accepted, and what was probably meant."""
+
+    def __init__(self, reason: str, write: str | None = None) -> None:
+        super().__init__(reason)
+        self.hint = f"write {write}" if write is not None else None
+        """What to do; None where nothing is probable."""
+
+
 class ParsedStr(str):
     """A string with a grammar. Subclasses set `accepted` (shown in errors) and override `check`."""
 
@@ -66,7 +75,7 @@ _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|
 
 
 class Quantity(ParsedStr):
-    """A Kubernetes resource quantity: `500m` and `2` (cores), `512Mi` and `50Gi` (bytes)."""
+    """A Kubernetes resource quantity: cores (`Cpu`) or bytes (`Bytes`)."""
 
     __slots__ = ()
     accepted: ClassVar[str] = "a quantity such as 500m, 2, 512Mi or 50Gi"
@@ -88,9 +97,109 @@ class Quantity(ParsedStr):
         return Decimal(match.group(1)) * _SUFFIXES[match.group(2) or ""]
 
     @classmethod
-    def mebibytes(cls, amount: int) -> Quantity:
+    def mebibytes(cls, amount: int) -> Self:
         """`amount` MiB as a quantity, in Gi where that is whole."""
         return cls(f"{amount // 1024}Gi" if amount % 1024 == 0 else f"{amount}Mi")
+
+
+_CORES = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?m?\Z")
+
+
+class Cpu(Quantity):
+    """CPU time in cores: `500m` is half a core. From 10m, the least that Docker takes, to 512."""
+
+    __slots__ = ()
+    accepted: ClassVar[str] = "cores such as 500m or 2, at least 10m"
+    least: ClassVar[Decimal] = Decimal("0.01")
+    most: ClassVar[Decimal] = Decimal(512)
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        if _CORES.match(text) is None:
+            raise ValueError(f"expected {cls.accepted}")
+        amount = Decimal(text.removesuffix("m")) * (_SUFFIXES["m"] if text.endswith("m") else 1)
+        if amount < cls.least:
+            raise ValueRefused(f"expected {cls.accepted}", _cores_meant(text))
+        if amount > cls.most:
+            raise ValueRefused(
+                f"expected {cls.accepted}, and at most {cls.most}", f"{text}m" if text.isdigit() else None
+            )
+        return text
+
+
+def _cores_meant(text: str) -> str | None:
+    """`4m`: whoever knows memory better writes it for four cores."""
+    return text.removesuffix("m") if re.fullmatch(r"[1-9]m", text) else None
+
+
+_SIZE_IN_OTHER_WORDS = re.compile(
+    r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kmgtp])i?(?:b|bytes?)?\Z", re.IGNORECASE | re.ASCII
+)
+_UNITS = "KMGTP"
+
+
+class Bytes(Quantity):
+    """A number of bytes with its unit: `512Mi` (1024 x 1024) or `500M` (1000 x 1000)."""
+
+    __slots__ = ()
+    accepted: ClassVar[str] = "a size with its unit such as 512Mi or 50Gi, at least 1k"
+    least: ClassVar[str] = "1k"
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        match = _QUANTITY.match(text)
+        if match is None or match.group(2) in {None, "m"}:
+            # Docker's and nginx's `m` is a million bytes, Kubernetes' a thousandth of one.
+            raise ValueRefused(f"expected {cls.accepted}", cls._meant(text))
+        if Decimal(match.group(1)) * _SUFFIXES[match.group(2)] < Quantity(cls.least).amount:
+            raise ValueError(f"expected {cls.accepted}")
+        return text
+
+    @classmethod
+    def _meant(cls, text: str) -> str | None:
+        """What `512m`, `50 GB` or a number without a unit probably means."""
+        if (match := _SIZE_IN_OTHER_WORDS.match(text)) is not None:
+            meant = f"{match.group(1)}{match.group(2).upper()}i"
+        elif re.fullmatch(r"[1-9][0-9]{0,14}", text):
+            meant = cls._with_unit(int(text))
+        else:
+            return None
+        try:
+            return str(cls(meant))
+        except ValueError:
+            return None
+
+    @classmethod
+    def _with_unit(cls, number: int) -> str:
+        """A few are gibibytes, thousands mebibytes, and what is longer is a count of bytes."""
+        if number < 2**20:
+            return f"{number}{'Gi' if number < 2**9 else 'Mi'}"
+        return str(cls.of(number))
+
+    @classmethod
+    def of(cls, number: int) -> Self:
+        """At most `number` bytes with a unit, in the largest in which it is whole; else in whole Ki. At least 1024."""
+        for power in (5, 4, 3, 2, 1):
+            for base, suffix in ((1024, f"{_UNITS[power - 1]}i"), (1000, "kMGTP"[power - 1])):
+                if number % base**power == 0:
+                    return cls(f"{number // base**power}{suffix}")
+        return cls(f"{number // 1024}Ki")
+
+
+class Memory(Bytes):
+    """Memory of a container, at least 8Mi: below that no program here starts."""
+
+    __slots__ = ()
+    accepted: ClassVar[str] = "memory with its unit such as 512Mi or 4Gi, at least 8Mi"
+    least: ClassVar[str] = "8Mi"
+
+
+class VolumeSize(Bytes):
+    """Size of a volume, at least 64Mi."""
+
+    __slots__ = ()
+    accepted: ClassVar[str] = "a size with its unit such as 50Gi or 2Ti, at least 64Mi"
+    least: ClassVar[str] = "64Mi"
 
 
 _DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,8})s)?\Z")

@@ -76,7 +76,8 @@ pulumi config set --secret immich:databasePassword                     # asks fo
 - A part that has several kinds is told apart by `kind`; leaving `kind` out means the one marked *default*.
 - Every mistake is reported before anything is changed, all of them at once: the key, what was given, what is accepted,
   and what to do.
-- Quantities are those of Kubernetes (`500m`, `2`, `512Mi`, `50Gi`), durations those of Go (`30s`, `15m`, `1h30m`).
+- Cores are those of Kubernetes (`500m` is half a core, `2` are two), and so are bytes, always with their unit (`512Mi`,
+  `50Gi`; never `512m` or `50GB`). Durations are those of Go (`30s`, `15m`, `1h30m`).
 - Secrets have [keys of their own](#secrets) and never stand in a section.
 """
 
@@ -254,7 +255,7 @@ def _tables() -> Iterator[str]:
             yield f"| {flavour} | {postgres} | {vectorchord} |"
     yield "\n## Rules between sections\n"
     for rule in RULES:
-        sections = ", ".join(f"`{name}`" for name in rule.sections)
+        sections = ", ".join(f"`{name}`" for name in rule.sections if name in SECTIONS)
         yield f"- {sections}: {' '.join((rule.check.__doc__ or '').split())}"
     yield "\n## Secrets\n"
     yield (

@@ -15,6 +15,7 @@ from components.settings.backup_rules import takes_dumps
 from components.settings.backup_targets import LocalTarget, RcloneTarget, RestTarget, S3Target, SftpTarget
 from components.settings.database import ExternalDatabase
 from components.settings.model import Settings
+from components.settings.whereabouts import machine_of
 from components.task import BACKUP_VOLUME
 
 Data = Literal["photos", "database"]
@@ -138,7 +139,7 @@ def _is_near(there: dict[str, Place], machine: str) -> bool:
 def _machine(target: SftpTarget | S3Target | RestTarget | RcloneTarget) -> str:
     match target:
         case SftpTarget():
-            return str(target.host)
+            return machine_of(target.host)
         case S3Target():
             return urlsplit(target.endpoint_url).hostname or ""
         case RestTarget():
@@ -201,10 +202,17 @@ def verdicts(found: list[Copy]) -> list[Verdict]:
 
 
 def notes(found: list[Copy]) -> list[str]:
-    """What the settings cannot know and the verdict rests on."""
+    """Targets that the verdict leaves out, and what the settings cannot know and it rests on."""
     live = {copy.medium for copy in found if copy.name == "live" and copy.machine == HERE}
     copied = {copy.medium for copy in found if copy.name != "live" and copy.machine == HERE}
-    return [
+    beside = [
+        f"{copy.name} ({copy.where}) does not count: it is on {copy.medium}, and so is what it copies"
+        for copy in found
+        # Dumps are beside the database by default, and every target has them too.
+        if copy.name not in {"live", "dumps"}
+        and any(one.name == "live" and one.medium == copy.medium for one in found)
+    ]
+    return beside + [
         f"{medium} must be another one than {' and '.join(sorted(live))}: findmnt -T FOLDER tells"
         for medium in sorted(copied - live)
     ]

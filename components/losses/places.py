@@ -16,6 +16,7 @@ from components.settings.machine_learning import BundledMachineLearning
 from components.settings.model import Settings
 from components.settings.server import SplitWorkers
 from components.settings.storage import ExistingClaim, HostPath, Nfs, Smb, Volume, VolumeSource
+from components.settings.whereabouts import HERE, machine_of
 from components.task import BACKUP_VOLUME
 from components.values import Quantity
 
@@ -24,7 +25,6 @@ ENGINE_DISK: Final = "the engine's own folder"
 """Where named volumes of one host are."""
 _ENGINE_MEDIUM: Final = "the disk of /var"
 """Docker's folder is /var/lib/docker where nobody has moved it."""
-HERE: Final = "this host"
 CLUSTER: Final = "the cluster"
 
 
@@ -117,13 +117,14 @@ def _of_source(settings: Settings, stack: str, name: str, source: VolumeSource, 
                 size=None, key="", storage=_disk(str(source.path)), medium=_disk(str(source.path)),
             )  # fmt: skip
         case Nfs():
+            server = machine_of(source.server)
+            disks = _disk(source.path) if server == HERE else f"disks of {server}"
             return Place(
-                name=name, kind="nfs", where=f"{source.server}:{source.path}", claim=claim,
-                machine=str(source.server), size=None, key="", storage=f"disks of {source.server}",
-                medium=f"disks of {source.server}",
+                name=name, kind="nfs", where=f"{source.server}:{source.path}", claim=claim, machine=server, size=None,
+                key="", storage=disks, medium=disks,
             )  # fmt: skip
         case Smb():
-            server = source.source.removeprefix("//").partition("/")[0]
+            server = machine_of(source.source.removeprefix("//").partition("/")[0])
             return Place(
                 name=name, kind="smb", where=source.source, claim=claim, machine=server, size=None, key="",
                 storage=f"disks of {server}", medium=f"disks of {server}",

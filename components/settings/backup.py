@@ -13,7 +13,7 @@ from components.settings.backup_targets import RcloneTarget, RestTarget, S3Targe
 from components.settings.base import Section, TextValue, WholeNumber
 from components.settings.resources import Resources
 from components.settings.storage import Volume, VolumeSource
-from components.values import ImageRef, ObjectName, Quantity
+from components.values import ImageRef, ObjectName, VolumeSize
 
 
 class Dumps(Section):
@@ -83,7 +83,7 @@ class Backup(Section):
 
     schedule: CronExpression = CronExpression("0 2 * * *")
     """When a run starts: the dump of the database first, then the files. Five cron fields, in `server.timezone`."""
-    volume: VolumeSource = Volume(size=Quantity("20Gi"))
+    volume: VolumeSource = Volume(size=VolumeSize("20Gi"))
     """Where dumps and the status of the last runs are; a drill makes its throw-away database there too."""
     dumps: Dumps = Dumps()
     """Dumps of the database."""

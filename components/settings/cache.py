@@ -10,7 +10,7 @@ from components.settings.base import Section, WholeNumber, default_kind
 from components.settings.health import Health
 from components.settings.placement import Placement
 from components.settings.resources import Resources
-from components.values import ImageRef, Quantity, ServerAddress
+from components.values import ImageRef, Memory, ServerAddress, VolumeSize
 
 
 class BundledCache(Section):
@@ -20,11 +20,11 @@ class BundledCache(Section):
     """`bundled`."""
     image: ImageRef | None = None
     """Another image than the table's."""
-    size: Quantity = Quantity("1Gi")
+    size: VolumeSize = VolumeSize("1Gi")
     """Size of the volume of the append-only file."""
     storage_class: str | None = None
     """StorageClass; none takes the cluster's default."""
-    max_memory: Quantity = Quantity("384Mi")
+    max_memory: Memory = Memory("384Mi")
     """`maxmemory`: writes are refused above it, nothing is evicted. Below the memory limit."""
     resources: Resources = Resources()
     """CPU and memory."""

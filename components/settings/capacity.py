@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from components.settings.base import Section, WholeNumber
-from components.values import Quantity
+from components.values import Bytes
 
 
 class Capacity(Section):
@@ -17,11 +17,11 @@ class Capacity(Section):
     """Number of photos."""
     videos: WholeNumber | None = Field(default=None, ge=0, le=1_000_000_000)
     """Number of videos."""
-    total: Quantity | None = None
+    total: Bytes | None = None
     """Size of all originals, instead of the two numbers: `1.5T`."""
-    photo_size: Quantity = Quantity("4M")
+    photo_size: Bytes = Bytes("4M")
     """Size of a photo on average: a JPEG of 12 megapixels has about 4 MB, HEIC half of that, raw files 25 to 50 MB."""
-    video_size: Quantity = Quantity("100M")
+    video_size: Bytes = Bytes("100M")
     """Size of a video on average: a minute of a phone's 1080p has about 100 MB, of 4K about 400 MB."""
     video_share: WholeNumber = Field(default=50, ge=0, le=100)
     """Percent of `total` that are videos."""
@@ -41,9 +41,6 @@ class Capacity(Section):
             raise ValueError("give total, or photos and videos: together they would contradict each other")
         if not counted and self.total is None:
             raise ValueError("give photos and videos, or total")
-        for name, size in (("photoSize", self.photo_size), ("videoSize", self.video_size)):
-            if size.amount < 1000:
-                raise ValueError(f"{name} {size} is less than a kilobyte; write it with a unit, such as 4M")
         return self
 
     @property
@@ -69,7 +66,7 @@ class Capacity(Section):
         return (self.photos or 0) + (self.videos or 0)
 
 
-def expected(capacity: Capacity | None, expected_photos: Quantity | None) -> Capacity | None:
+def expected(capacity: Capacity | None, expected_photos: Bytes | None) -> Capacity | None:
     """What a stack expects: its section, or `storage.expectedPhotos` with every other number by default."""
     if capacity is not None or expected_photos is None:
         return capacity

@@ -11,15 +11,15 @@ from components.settings.base import Section, WholeNumber
 from components.settings.cloudflare_records import DnsRecord, conflicts
 from components.settings.cloudflare_tunnel import Tunnel
 from components.settings.cloudflare_values import EmailAddress, HexId, Moment, Validity, within
-from components.values import Duration, Hostname, Quantity
+from components.values import Bytes, Duration, Hostname
 
 Plan = Literal["free", "pro", "business", "enterprise"]
 
-UPLOAD_LIMITS: Mapping[Plan, Quantity] = {
-    "free": Quantity("100M"),
-    "pro": Quantity("100M"),
-    "business": Quantity("200M"),
-    "enterprise": Quantity("500M"),
+UPLOAD_LIMITS: Mapping[Plan, Bytes] = {
+    "free": Bytes("100M"),
+    "pro": Bytes("100M"),
+    "business": Bytes("200M"),
+    "enterprise": Bytes("500M"),
 }
 """Largest request body by plan (cloudflare-docs, plans: network.max_upload_size); the same through a tunnel."""
 
@@ -137,7 +137,7 @@ class Cloudflare(Section):
 
     plan: Plan = "free"
     """The zone's plan: it decides the largest upload and which rules there can be."""
-    max_upload: Quantity | None = None
+    max_upload: Bytes | None = None
     """With `enterprise`: the largest upload of the contract; none is the plan's 500 MB."""
     account_id: HexId
     """The account, as the zone's overview page shows it."""

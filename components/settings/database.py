@@ -11,7 +11,7 @@ from components.settings.health import Health
 from components.settings.lineage import Lineage
 from components.settings.placement import Placement
 from components.settings.resources import Resources
-from components.values import AbsolutePath, ImageRef, ObjectName, Quantity, ServerAddress
+from components.values import AbsolutePath, ImageRef, Memory, ObjectName, ServerAddress, VolumeSize
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$", examples=["immich"])]
 VectorChordVersion = Annotated[str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$", examples=["1.1.1"])]
@@ -32,7 +32,7 @@ class BundledDatabase(Section):
     """Name of the database."""
     user: Identifier = "immich"
     """Role of Immich, owner of the database."""
-    size: Quantity = Quantity("20Gi")
+    size: VolumeSize = VolumeSize("20Gi")
     """Size of the data volume."""
     storage_class: str | None = None
     """StorageClass of local or block storage; a network file system is refused by the image."""
@@ -41,7 +41,7 @@ class BundledDatabase(Section):
     have copy-on-write switched off (`chattr +C`) before the first file is in it."""
     storage_type: Literal["SSD", "HDD"] = "SSD"
     """Which of the image's two tunings to use (`DB_STORAGE_TYPE`)."""
-    shared_memory: Quantity = Quantity("256Mi")
+    shared_memory: Memory = Memory("256Mi")
     """Size of /dev/shm; Immich's compose file has 128 MB."""
     ignore_filesystem_check: bool = False
     """Run on a file system that the image refuses (NFS, CephFS, virtiofs ...). Data loss is likely there."""
@@ -78,11 +78,11 @@ class CloudNativePg(Section):
     """Name of the database."""
     user: Identifier = "immich"
     """Role of Immich: owner of the database, not a superuser."""
-    size: Quantity = Quantity("20Gi")
+    size: VolumeSize = VolumeSize("20Gi")
     """Size of each instance's data volume."""
     storage_class: str | None = None
     """StorageClass of the data and WAL volumes."""
-    wal_size: Quantity | None = None
+    wal_size: VolumeSize | None = None
     """Size of an own volume for the write-ahead log; none keeps it with the data."""
     parameters: dict[str, TextValue] = Field(default_factory=dict)
     """PostgreSQL parameters over those computed from the memory limit."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from components.settings.base import AUTO, Section, WholeNumber
-from components.values import AbsolutePath, Cidr, ImageRef, IpAddress, ParsedStr, Quantity
+from components.values import AbsolutePath, Bytes, Cidr, ImageRef, IpAddress, ParsedStr
 
 NetworkName = Literal[
     "server",
@@ -77,14 +77,14 @@ class Logs(Section):
 
     driver: Literal["json-file", "local", "journald"] = "json-file"
     """The engine's log driver; `journald` has its own limits and ignores those here."""
-    max_size: Quantity = Quantity("10M")
+    max_size: Bytes = Bytes("10M")
     """Size at which a file is put aside."""
     max_files: WholeNumber = Field(default=5, ge=1, le=100)
     """Files that are kept."""
 
     @model_validator(mode="after")
     def _size_is_sensible(self) -> Self:
-        if not Quantity("100k").amount <= self.max_size.amount <= Quantity("10G").amount:
+        if not Bytes("100k").amount <= self.max_size.amount <= Bytes("10G").amount:
             raise ValueError("maxSize must be between 100k and 10G")
         return self
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from components.settings.finding import Finding
 from components.settings.proxy import ClusterIp, TraefikWay
+from components.values import Bytes
 
 if TYPE_CHECKING:
     from components.settings.cloudflare import Cloudflare
@@ -32,12 +33,8 @@ def some_door_carries_uploads(host: Host, proxy: Proxy, cloudflare: Cloudflare |
         "one again and again, and it would never arrive",
         hint="add a door of the local network (a loadBalancer in proxy.expose) and let your own DNS lead the name "
         "there; or publish a second name that is not proxied; or reach the local door over WARP; or accept the "
-        f"limit: pulumi config set --path 'immich:proxy.maxUpload' {_quantity(most)}",
+        f"limit: pulumi config set --path 'immich:proxy.maxUpload' {most and Bytes.of(most)}",
     )
-
-
-def _quantity(size: int | None) -> str:
-    return str(size) if size is None or size % 10**6 else f"{size // 10**6}M"
 
 
 def names_lead_to_doors(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> Iterator[Finding]:

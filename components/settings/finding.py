@@ -18,7 +18,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A check and the sections that it needs, in the order of its parameters."""
+    """A check and what it needs, in the order of its parameters: sections, or `stack`, the name of the stack."""
 
     sections: tuple[str, ...]
     check: Callable[..., Iterator[Finding]]

@@ -13,7 +13,7 @@ from components.settings.health import Health
 from components.settings.placement import GpuAccess, Placement
 from components.settings.resources import Resources
 from components.settings.storage import AccessMode
-from components.values import ImageRef, ObjectName, Quantity
+from components.values import ImageRef, ObjectName, VolumeSize
 
 Backend = Literal["cpu", "cuda", "rocm", "openvino", "armnn", "rknn"]
 ARCHITECTURES: dict[Backend, tuple[str, ...]] = {
@@ -45,7 +45,7 @@ class ServiceUrl(BaseUrl):
 class ModelCache(Section):
     """The volume of downloaded models; they can be downloaded again."""
 
-    size: Quantity = Quantity("10Gi")
+    size: VolumeSize = VolumeSize("10Gi")
     """Size; the default models take about 2 GB."""
     storage_class: str | None = None
     """StorageClass; none takes the cluster's default."""

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from components.monitoring.plan import Job
 from components.settings.base import AUTO, Section, TextValue, WholeNumber, default_kind
 from components.settings.resources import Resources
-from components.values import Duration, Hostname, ImageRef, IpAddress, Quantity
+from components.values import Duration, Hostname, ImageRef, IpAddress, VolumeSize
 
 LabelValue = Annotated[TextValue, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
 JobLabel = Annotated[TextValue, Field(pattern=r"^[a-zA-Z0-9_-]{1,63}$", examples=["immich-workers"])]
@@ -153,7 +153,7 @@ class BundledMonitoring(_Watched):
     """`bundled`."""
     retention: TextValue = Field(default="30d", pattern=r"^[1-9][0-9]{0,3}[dwy]$", examples=["30d", "1y"])
     """How long numbers are kept."""
-    size: Quantity = Quantity("10Gi")
+    size: VolumeSize = VolumeSize("10Gi")
     """Size of their volume; what exceeds four fifths of it goes, the oldest first."""
     storage_class: str | None = None
     """StorageClass of the volume."""

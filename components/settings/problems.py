@@ -141,6 +141,7 @@ def _problem(section: str, annotation: Any, error: ErrorDetails) -> Problem:
     reason, hint = _REASONS.get(kind, _as_it_is)(error, here)
     if kind == "value_error" and given is None:
         reason = _without(reason, error["input"])
+        hint = hint and _without(hint, error["input"])
     return Problem(key=key, given=given, reason=reason, hint=hint)
 
 
@@ -177,7 +178,8 @@ _QUOTED = re.compile(r"'([^']*)'")
 def _as_it_is(error: ErrorDetails, here: Place) -> _Said:
     del here
     reason = error["msg"].removeprefix("Value error, ").replace("Tuple should have", "expected")
-    return reason[0].lower() + reason[1:], None
+    hint: str | None = getattr(error.get("ctx", {}).get("error"), "hint", None)
+    return reason[0].lower() + reason[1:], hint
 
 
 def _text(error: ErrorDetails, here: Place) -> _Said:

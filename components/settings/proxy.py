@@ -12,7 +12,7 @@ from components.settings.placement import Placement
 from components.settings.resources import Resources
 from components.settings.tls import Tls
 from components.settings.traefik import CrowdSec, EntryPoint, ForwardAuth, overlapping
-from components.values import Cidr, Duration, Hostname, ImageRef, IpAddress, ObjectName, Quantity
+from components.values import Bytes, Cidr, Duration, Hostname, ImageRef, IpAddress, ObjectName
 
 
 class ClusterIp(Section):
@@ -246,7 +246,7 @@ class Proxy(Section):
     """`nginx`, or `none`: a gateway talks to the server itself."""
     expose: Annotated[tuple[Exposure, ...], Field(max_length=8)] = (ClusterIp(),)
     """How it is reached; several are several doors. Empty where a tunnel is the only one."""
-    max_upload: Quantity = Quantity("50Gi")
+    max_upload: Bytes = Bytes("50Gi")
     """Largest upload that nginx lets through (`client_max_body_size`)."""
     timeout: Duration = Duration("600s")
     """How long a silent connection is kept, in both directions."""
@@ -276,7 +276,7 @@ class Proxy(Section):
     def _consistent(self) -> Self:
         if self.timeout.seconds < 60:
             raise ValueError("timeout must be at least 60s; Immich advises 600s (reverse-proxy.md)")
-        if self.max_upload.amount < Quantity("100M").amount:
+        if self.max_upload.amount < Bytes("100M").amount:
             raise ValueError(f"maxUpload {self.max_upload} would refuse ordinary videos; give at least 100M")
         hsts = self.hsts and not any(isinstance(way, TraefikWay) for way in self.expose)
         if self.kind == "none" and (self.tls is not None or self.metrics or hsts):

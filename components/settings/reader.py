@@ -64,8 +64,9 @@ def read_settings(stack: str, config: Mapping[str, str], secret_keys: Collection
             sections[_attribute(name)] = _adapter(spec).validate_python(given, by_alias=True, by_name=False)
         except ValidationError as error:
             problems += problems_of(name, spec.annotation(), error.errors(include_url=False))
+    known = {**sections, "stack": stack}
     for rule in RULES:
-        if all(_attribute(name) in sections for name in rule.sections):
+        if all(_attribute(name) in known for name in rule.sections):
             problems.extend(
                 Problem(
                     key=key_text(found.key),
@@ -73,7 +74,7 @@ def read_settings(stack: str, config: Mapping[str, str], secret_keys: Collection
                     reason=found.reason,
                     hint=found.hint,
                 )
-                for found in rule.check(*(sections[_attribute(name)] for name in rule.sections))
+                for found in rule.check(*(known[_attribute(name)] for name in rule.sections))
             )
     problems += _missing_secrets(config, sections)
     if problems:

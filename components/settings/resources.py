@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import model_validator
 
 from components.settings.base import Section
-from components.values import Quantity
+from components.values import Cpu, Memory, Quantity
+
+_Amount = TypeVar("_Amount", Cpu, Memory)
 
 
 class Amounts(Section):
     """One side of a container's resources; what is left out keeps its default."""
 
-    cpu: Quantity | None = None
+    cpu: Cpu | None = None
     """Cores: `500m`, `2`."""
-    memory: Quantity | None = None
+    memory: Memory | None = None
     """Bytes: `512Mi`, `4Gi`."""
 
 
@@ -40,16 +42,14 @@ class Resources(Section):
         """These values laid over `default`; a request that would exceed a lowered limit follows the limit."""
         limits = _laid_over(self.limits, default.limits)
         requests = _laid_over(self.requests, default.requests)
-        capped = {
-            name: limit
-            if request is not None and limit is not None and request.amount > limit.amount
-            else request
-            for name, request, limit in (
-                ("cpu", requests.cpu, limits.cpu),
-                ("memory", requests.memory, limits.memory),
-            )
-        }
-        return Resources(requests=Amounts(**capped), limits=limits)
+        capped = Amounts(
+            cpu=_at_most(requests.cpu, limits.cpu), memory=_at_most(requests.memory, limits.memory)
+        )
+        return Resources(requests=capped, limits=limits)
+
+
+def _at_most(request: _Amount | None, limit: _Amount | None) -> _Amount | None:
+    return limit if request is not None and limit is not None and request.amount > limit.amount else request
 
 
 def _laid_over(given: Amounts, default: Amounts) -> Amounts:
@@ -58,8 +58,8 @@ def _laid_over(given: Amounts, default: Amounts) -> Amounts:
 
 def _resources(cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> Resources:
     return Resources(
-        requests=Amounts(cpu=Quantity(cpu), memory=Quantity(memory)),
-        limits=Amounts(cpu=Quantity(cpu_limit), memory=Quantity(memory_limit)),
+        requests=Amounts(cpu=Cpu(cpu), memory=Memory(memory)),
+        limits=Amounts(cpu=Cpu(cpu_limit), memory=Memory(memory_limit)),
     )
 
 

@@ -10,18 +10,20 @@ from components import versions
 from components.settings.app_overrides import app_overrides
 from components.settings.backup_rules import BACKUP_RULES
 from components.settings.cache import BundledCache
-from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.settings.database import BundledDatabase, ExternalDatabase
 from components.settings.docker_rules import DOCKER_RULES
 from components.settings.door_rules import DOOR_CHECKS
 from components.settings.finding import Finding, Rule
 from components.settings.machine_learning import BundledMachineLearning
 from components.settings.monitoring_rules import MONITORING_RULES
+from components.settings.names import NAME_RULES
 from components.settings.proxy import HttpRoute, PlainIngress, TraefikWay
 from components.settings.resources import DEFAULTS
 from components.settings.secret_source import ExternalSecrets
 from components.settings.server import SplitWorkers
 from components.settings.storage import HostPath, Nfs, Smb, shared_by_nodes
 from components.settings.wanted import wanted_secrets
+from components.settings.whereabouts import WHEREABOUTS_RULES
 
 if TYPE_CHECKING:
     from components.settings.app import AppConfig
@@ -46,6 +48,8 @@ RULES: list[Rule] = [
     *DOCKER_RULES,
     *BACKUP_RULES,
     *MONITORING_RULES,
+    *NAME_RULES,
+    *WHEREABOUTS_RULES,
 ]
 
 
@@ -164,30 +168,6 @@ def database_is_compatible(server: Server, database: Database) -> Iterator[Findi
             key="database.vectorchord",
             given=database.vectorchord,
             reason=f"Immich {server.version} accepts VectorChord {versions.vectorchord_range(server.version)}",
-        )
-
-
-@_rule("database")
-def cluster_has_a_name_of_its_own(database: Database) -> Iterator[Finding]:
-    """Links name a workload or a database cluster; one name must not be both."""
-    taken = {
-        "server",
-        "microservices",
-        "database",
-        "cache",
-        "machine-learning",
-        "proxy",
-        "cloudflared",
-        "certificates",
-        "prometheus",
-        "alertmanager",
-        "grafana",
-    }
-    if isinstance(database, CloudNativePg) and database.cluster_name in taken:
-        yield Finding(
-            key="database.clusterName",
-            given=database.cluster_name,
-            reason=f"is a name of this program's own; taken are {', '.join(sorted(taken))}",
         )
 
 

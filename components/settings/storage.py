@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.settings.base import Section, default_kind
-from components.values import AbsolutePath, ObjectName, Quantity, ServerAddress
+from components.values import AbsolutePath, Bytes, ObjectName, ServerAddress, VolumeSize
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod", "ReadOnlyMany"]
 
@@ -17,7 +17,7 @@ class Volume(Section):
 
     kind: Literal["volume"] = "volume"
     """`volume`."""
-    size: Quantity = Quantity("100Gi")
+    size: VolumeSize = VolumeSize("100Gi")
     """How much to ask for. It can grow later where the storage class permits; it never shrinks."""
     storage_class: str | None = None
     """StorageClass; none takes the cluster's default."""
@@ -36,7 +36,7 @@ class Nfs(Section):
     """Address or name of the NFS server."""
     path: AbsolutePath
     """The exported path."""
-    size: Quantity = Quantity("1Ti")
+    size: VolumeSize = VolumeSize("1Ti")
     """Size that the volume claims to have; NFS does not enforce it."""
     mount_options: tuple[str, ...] = ("nfsvers=4.2", "hard", "noatime")
     """Options of the mount."""
@@ -59,7 +59,7 @@ class Smb(Section):
     """The share: `//server/share/folder`."""
     credentials_secret: ObjectName
     """An existing Secret with `username` and `password` in the namespace of Immich."""
-    size: Quantity = Quantity("1Ti")
+    size: VolumeSize = VolumeSize("1Ti")
     """Size that the volume claims to have."""
     mount_options: tuple[str, ...] = ("vers=3.1.1", "uid=1000", "gid=1000", "file_mode=0640", "dir_mode=0750")
     """Options of the mount; SMB has no owners of its own, so uid and gid must be those of the server."""
@@ -125,7 +125,7 @@ class Storage(Section):
     """Own volume for profile pictures."""
     backups: VolumeSource | None = None
     """Own volume for the database dumps that Immich writes."""
-    expected_photos: Quantity | None = None
+    expected_photos: Bytes | None = None
     """How much photos and videos you expect; the output `diskHeadroom` says whether there is room for twice that."""
     external_libraries: tuple[ExternalLibrary, ...] = ()
     """Any number of external libraries."""
@@ -168,20 +168,6 @@ class Storage(Section):
                 raise ValueError(
                     f"{name}: accessMode is ReadOnlyMany, but Immich writes there; use ReadWriteMany"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _claims_do_not_collide(self) -> Self:
-        named = [
-            str(source.claim_name)
-            for _, source in self.sources()
-            if not isinstance(source, HostPath) and source.claim_name
-        ]
-        repeated = sorted({name for name in named if named.count(name) > 1})
-        if repeated:
-            raise ValueError(
-                f"claimName used twice: {', '.join(repeated)}; each folder needs a volume of its own"
-            )
         return self
 
     def folders(self) -> dict[str, VolumeSource]:

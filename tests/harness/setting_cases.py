@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast, get_args, get_origin
 
-from components.values import Quantity
+from components.values import Cpu, Quantity
 from tests.harness.setting_leaves import ABSENT, Place, changed
 from tests.harness.variants import refusals
 
@@ -294,8 +294,8 @@ def _suggested(annotation: Any, present: object) -> list[object]:
     if annotation is int:
         number = cast("int | None", present) or 1
         return [number + 1, number - 1, number + 100]
-    if annotation is Quantity:
-        return _quantities(str(present)) if present else ["3Gi", "3"]
+    if isinstance(annotation, type) and issubclass(annotation, Quantity):
+        return _quantities(str(present)) if present else ["3"] if annotation is Cpu else ["3Gi"]
     if origin is dict:
         return [{"example.com/another": "yes"}, {}]
     if origin is tuple:

@@ -12,18 +12,19 @@ from hypothesis import strategies as st
 from components import sizing
 from components.settings.placement import Placement as PlacementSettings
 from components.settings.resources import DEFAULTS, Amounts, Resources
-from components.values import Quantity
+from components.values import Cpu, Memory, Quantity
 from tests.harness.examples import examples
 
 FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)
 SETTINGS_OF = ("cpu", "memory")
 VOLUME = Quantity("20Gi")
-quantities = st.builds(
-    lambda number, unit: Quantity(f"{number}{unit}"),
-    st.integers(1, 999),
-    st.sampled_from(["m", "", "Mi", "Gi"]),
+cores = st.builds(
+    lambda number, unit: Cpu(f"{number}{unit}"), st.integers(10, 500), st.sampled_from(["m", ""])
 )
-amounts = st.builds(Amounts, cpu=st.none() | quantities, memory=st.none() | quantities)
+memory = st.builds(
+    lambda number, unit: Memory(f"{number}{unit}"), st.integers(8, 999), st.sampled_from(["Mi", "Gi"])
+)
+amounts = st.builds(Amounts, cpu=st.none() | cores, memory=st.none() | memory)
 
 
 def megabytes(parameter: str) -> int:

@@ -15,20 +15,26 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from components.values import (
     FLOATING_TAGS,
     AbsolutePath,
+    Bytes,
     Cidr,
+    Cpu,
     Duration,
     Hostname,
     ImageRef,
     IpAddress,
+    Memory,
     ObjectName,
     ParsedStr,
     Quantity,
     ServerAddress,
+    ValueRefused,
+    VolumeSize,
 )
 from tests.harness.examples import examples
 
 EVERY_TYPE: tuple[type[ParsedStr], ...] = (
-    AbsolutePath, Cidr, Duration, Hostname, ImageRef, IpAddress, ObjectName, Quantity, ServerAddress,
+    AbsolutePath, Bytes, Cidr, Cpu, Duration, Hostname, ImageRef, IpAddress, Memory, ObjectName, Quantity,
+    ServerAddress, VolumeSize,
 )  # fmt: skip
 FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)
 UNITS = {"": 0, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15}
@@ -71,7 +77,7 @@ def test_what_is_no_text_is_refused(kind: type[ParsedStr], value: object) -> Non
         kind(value)
 
 
-@pytest.mark.parametrize("kind", [one for one in EVERY_TYPE if one is not Quantity])
+@pytest.mark.parametrize("kind", [one for one in EVERY_TYPE if not issubclass(one, Quantity)])
 def test_a_number_is_text_for_a_quantity_only(kind: type[ParsedStr]) -> None:
     with pytest.raises(ValueError, match="expected"):
         kind(5)
@@ -295,3 +301,65 @@ def test_an_object_name_is_kept_as_it_is(name: str) -> None:
 def test_no_object_name(text: str) -> None:
     with pytest.raises(ValueError, match="lower-case letters, digits and hyphens, at most 63"):
         ObjectName(text)
+
+
+@pytest.mark.parametrize("kind", [Bytes, Memory, VolumeSize])
+@given(number=whole, unit=st.sampled_from(["", "m", "MB", " GB", "g", "KiB", "b"]))
+@settings(FAST)
+def test_bytes_have_a_unit_of_kubernetes_and_what_is_proposed_instead_is_accepted(
+    kind: type[Bytes], number: int, unit: str
+) -> None:
+    with pytest.raises(ValueError, match="with its unit such as") as caught:
+        kind(f"{number}{unit}")
+    hint = getattr(caught.value, "hint", None)
+    if hint is not None:
+        assert kind(hint.removeprefix("write ")).amount >= Quantity(kind.least).amount
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("512m", "512Mi"),
+        ("50GB", "50Gi"),
+        ("50 GB", "50Gi"),
+        ("2g", "2Gi"),
+        ("1.5tb", "1.5Ti"),
+        ("4", "4Gi"),
+        ("2048", "2048Mi"),
+        ("536870912", "512Mi"),
+        ("500000000", "500M"),
+    ],
+)
+def test_bytes_as_others_write_them_are_told_in_kubernetes_units(text: str, meant: str) -> None:
+    with pytest.raises(ValueRefused) as caught:
+        Memory(text)
+    assert caught.value.hint == f"write {meant}"
+
+
+def test_a_size_below_the_least_is_never_proposed() -> None:
+    with pytest.raises(ValueRefused) as caught:
+        VolumeSize("1m")
+    assert caught.value.hint is None
+
+
+@given(st.integers(min_value=1024, max_value=10**17))
+@settings(FAST)
+def test_a_count_of_bytes_gets_a_unit_and_loses_less_than_a_kibibyte(number: int) -> None:
+    assert 0 <= number - Bytes.of(number).amount < 1024
+
+
+@pytest.mark.parametrize("text", ["4Gi", "4m", "9m", "0.001", "513", "4k", "0", "1e3"])
+def test_no_number_of_cores(text: str) -> None:
+    with pytest.raises(ValueError, match="cores such as 500m or 2"):
+        Cpu(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("10m", "0.01"), ("1500m", "1.5"), ("2", "2"), ("0.5", "0.5"), ("512", "512")]
+)
+def test_cores_are_whole_or_thousandths(text: str, cores: str) -> None:
+    assert Cpu(text).amount == Decimal(cores)
+
+
+def test_no_hint_for_a_size_is_one_for_cores() -> None:
+    assert "500m" not in Bytes.accepted + Memory.accepted + VolumeSize.accepted

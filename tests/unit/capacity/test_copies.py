@@ -123,3 +123,19 @@ def test_what_the_settings_cannot_know_is_said() -> None:
     (note,) = notes(copies(host({"targets": [USB]}), "some"))
     assert "the disk of /mnt/usb must be another one than the disk of /var" in note
     assert notes(copies(host({"targets": [AWAY]}), "some")) == []
+
+
+def test_a_target_on_the_disk_of_what_it_copies_is_named() -> None:
+    beside = {"name": "near", "kind": "local", "source": {"kind": "hostPath", "path": "/var/copies"}}
+    found = copies(host({"targets": [USB, beside]}), "some")
+    assert [note for note in notes(found) if "does not count" in note] == [
+        "near (/var/copies) does not count: it is on the disk of /var, and so is what it copies"
+    ]
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_an_export_of_this_host_is_on_its_disks(name: str) -> None:
+    source = {"kind": "nfs", "server": name, "path": "/mnt/usb/copies"}
+    settings = host({"targets": [{"name": "here", "kind": "local", "source": source}]})
+    found = named(settings, "here")
+    assert (found.machine, found.medium) == ("this host", "the disk of /mnt/usb")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from components.settings.model import SECRET_KEYS, SECTIONS, Settings
 from components.settings.reader import SettingsError, read_settings
+from tests.harness.examples import examples
 from tests.unit.settings.cases import ACCEPTED, REFUSED, load
 
 HIDDEN = "hunter2hunter2"
@@ -37,7 +38,7 @@ CASES = [
     if "texts" not in case and "hidden" not in case and "deep" not in case
 ]
 FAST = settings(
-    max_examples=200,
+    max_examples=examples(200),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -132,7 +133,7 @@ def mutated(draw: st.DrawFn) -> tuple[dict[str, str], tuple[str, ...]]:
 
 
 @given(mutated())
-@settings(FAST, max_examples=500)
+@settings(FAST, max_examples=examples(500))
 def test_a_changed_configuration_gives_settings_or_a_report(
     config: tuple[dict[str, str], tuple[str, ...]],
 ) -> None:
@@ -163,14 +164,14 @@ def test_any_text_under_any_key_gives_settings_or_a_report(
     st.sampled_from(["[", '{"a":', '{"kind":', '[{"x":']),
     st.integers(1, 3000),
 )
-@settings(FAST, max_examples=60)
+@settings(FAST, max_examples=examples(60))
 def test_any_depth_gives_a_report(section: str, opening: str, depth: int) -> None:
     closing = "".join("]" if one == "[" else "}" for one in reversed(opening) if one in "[{")
     assert isinstance(assert_settings_or_report({section: opening * depth + "0" + closing * depth}), str)
 
 
 @given(st.sampled_from(CASES), st.data())
-@settings(FAST, max_examples=60)
+@settings(FAST, max_examples=examples(60))
 def test_the_order_of_keys_does_not_matter(
     case: tuple[dict[str, Any], tuple[str, ...]], data: st.DataObject
 ) -> None:
