@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+
+from toolchain import programs
 
 
 def pytest_configure() -> None:
@@ -10,5 +13,7 @@ def pytest_configure() -> None:
 
     A shell without job control has what it starts in the background ignore SIGINT, and that is inherited.
     """
+    # The programs that ship, where they were built, before those of the system.
+    os.environ["PATH"] = programs.on_path(os.environ["PATH"])
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

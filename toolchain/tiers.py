@@ -143,7 +143,7 @@ def _provide_cluster(env: Mapping[str, str]) -> None:
     from toolchain.cluster.layout import ClusterError
 
     try:
-        ensure_built(lambda line: print(f"[setup] {line}", file=sys.stderr, flush=True))
+        ensure_built()
     except ClusterError as error:
         warn(str(error))  # as above
 
