@@ -58,6 +58,12 @@ PROGRAMS: Final[Mapping[str, Program]] = {
 }
 """By folder. A folder is named after its program; that of prometheus has promtool too."""
 
+DIFFERENT: Final[Mapping[str, str]] = {
+    "postgres_exporter": "the module proxy does not serve the pinned version",
+    "redis_exporter": "the module proxy does not serve the pinned version",
+}
+"""Program -> why another version than the pinned one is built: the nearest that can be had."""
+
 _EXPORTERS: Final = tuple(name for name in PROGRAMS if name.endswith("exporter"))
 TIERS: Final[Mapping[str, tuple[str, ...]]] = {
     "data": ("restic", "rclone"),
@@ -111,6 +117,11 @@ def missing(name: str) -> str:
     if go_build.is_built(recipe(name), BIN):
         return ""
     return f"{name} {version(name)} is not built (python -m toolchain.programs, needs Go)"
+
+
+def executables(name: str) -> list[Path]:
+    """The files that the build of a program makes."""
+    return [BIN / file for file in _plain(name).packages]
 
 
 def on_path(path: str) -> str:
