@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from toolchain import programs
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -28,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A shell without job control has what it starts in the background ignore SIGINT, and that is inherited.
     """
+    # The programs that ship, where they were built, before those of the system.
+    os.environ["PATH"] = programs.on_path(os.environ["PATH"])
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--deep"):

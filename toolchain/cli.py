@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from toolchain import release
+from toolchain import go_build, release
 from toolchain.failure import ToolchainError
 from toolchain.memory import failed_recently, forget_failure, remember_failure
 from toolchain.paths import BIN, ROOT
-from toolchain.progress import run_visibly, say
+from toolchain.progress import say
 from toolchain.versions import GO, PULUMI, PULUMI_SUPPORTED
 
 Source = Literal["path", "release", "build"]
@@ -122,22 +122,6 @@ def _made(own: Path, source: Literal["release", "build"]) -> Cli:
 
 def build(own: Path, reason: str) -> None:
     """Build the CLI from toolchain/go.mod with the Go on PATH; ToolchainError when there is none or the build fails."""
-    go = shutil.which("go")
-    if go is None:
+    if shutil.which("go") is None:
         raise ToolchainError(NOTHING_AVAILABLE.format(reason=reason, go=GO))
-    partial = own / ".pulumi.part"
-    run_visibly(
-        f"building pulumi v{PULUMI} from toolchain/go.mod (about six minutes on two cores, once; then cached)",
-        [
-            go,
-            "build",
-            "-trimpath",
-            "-ldflags",
-            f"-s -w -X {_VERSION_FLAG}=v{PULUMI}",
-            "-o",
-            str(partial),
-            "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
-        ],
-        cwd=ROOT / "toolchain",
-    )
-    partial.replace(own / "pulumi")
+    go_build.make(go_build.Build(ROOT / "toolchain", ldflags=f"-X {_VERSION_FLAG}=v{PULUMI}"), own)

@@ -6,7 +6,6 @@ actionlint is built from toolchain/lint/go.mod where there is a Go; zizmor is a 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,35 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from toolchain import go_build
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import BIN, ROOT, VENV_BIN
-from toolchain.progress import run_visibly, warn
+from toolchain.progress import warn
 
 WORKFLOWS: Final = ".github/workflows"
-_MODULE: Final = ROOT / "toolchain" / "lint"
-_PACKAGE: Final = "github.com/rhysd/actionlint/cmd/actionlint"
-_REQUIRED: Final = re.compile(r"^\s*(?:require\s+)?github\.com/rhysd/actionlint\s+v(\S+)", re.MULTILINE)
+ACTIONLINT: Final = go_build.Build(ROOT / "toolchain" / "lint")
 
 WITHOUT_GO: Final = "actionlint is built from source, and no `go` is on PATH: install Go 1.24 or newer (https://go.dev/doc/install)"
-
-
-def wanted_version(module: Path = _MODULE) -> str:
-    """The version of actionlint that go.mod requires, without `v`."""
-    found = _REQUIRED.search((module / "go.mod").read_text(encoding="utf-8"))
-    if found is None:
-        raise ToolchainError(f"{module / 'go.mod'} does not require github.com/rhysd/actionlint.")
-    return found[1]
-
-
-def version_of(executable: Path) -> str | None:
-    """What an actionlint says that it is; None when it is not there or does not answer within ten seconds."""
-    try:
-        answer = subprocess.run(
-            [executable, "-version"], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.split("\n", 1)[0].strip().removeprefix("v") if answer.returncode == 0 else None
 
 
 def actionlint(env: Mapping[str, str], own: Path = BIN) -> Path | None:
@@ -50,26 +29,13 @@ def actionlint(env: Mapping[str, str], own: Path = BIN) -> Path | None:
 
     Without Go: None and a sentence on stderr; a ToolchainError where CI is set: nothing is skipped there.
     """
-    executable = own / "actionlint"
-    if version_of(executable) == wanted_version():
-        return executable
-    go = shutil.which("go", path=env.get("PATH"))
-    if go is None:
+    if not go_build.is_built(ACTIONLINT, own) and shutil.which("go", path=env.get("PATH")) is None:
         if env.get("CI"):
             raise ToolchainError(f"{WITHOUT_GO}.")
         warn(f"the workflows are not checked by actionlint. {WITHOUT_GO}.")
         return None
-    own.mkdir(parents=True, exist_ok=True)
-    partial = own / f".actionlint.{os.getpid()}.part"
-    run_visibly(
-        "building actionlint from toolchain/lint/go.mod",
-        [go, "build", "-trimpath", "-o", str(partial), _PACKAGE],
-        cwd=_MODULE,
-        env=env,
-        timeout=600,
-    )
-    partial.replace(executable)
-    return executable
+    go_build.ensure(ACTIONLINT, own, env)
+    return own / "actionlint"
 
 
 def commands(linter: Path | None, root: Path = ROOT) -> list[list[str]]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from toolchain import crds, environment
+from toolchain import crds, environment, programs
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT, VENV_PYTHON
 from toolchain.progress import run_visibly, warn
@@ -46,7 +46,7 @@ _WORKERS: Final = {"cluster": "2", "docker": "2", "edge": "2", "data": "2", "mon
 _POSTGRESQL: Final = ("/usr/lib/postgresql/*/bin/initdb", "postgresql")
 _PACKAGES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "edge": (("nginx", "nginx"),),
-    # The images of that tier are made of Debian's packages, which its own builder downloads.
+    # The images of that tier are made of Debian's packages, which its own builder downloads, and of our programs.
     "docker": (
         ("dockerd", "docker.io"),
         ("ip", "iproute2"),
@@ -56,8 +56,6 @@ _PACKAGES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "cluster": (("etcd", "etcd-server"),),
     "data": (
         _POSTGRESQL,
-        ("restic", "restic"),
-        ("rclone", "rclone"),
         ("zstd", "zstd"),
         ("busybox", "busybox"),
         ("faketime", "faketime"),
@@ -69,12 +67,6 @@ _PACKAGES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         ("redis-server", "redis-server"),
         ("nginx", "nginx"),
         ("openssl", "openssl"),
-        ("promtool", "prometheus"),
-        ("prometheus-postgres-exporter", "prometheus-postgres-exporter"),
-        ("prometheus-redis-exporter", "prometheus-redis-exporter"),
-        ("prometheus-nginx-exporter", "prometheus-nginx-exporter"),
-        ("prometheus-node-exporter", "prometheus-node-exporter"),
-        ("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
     ),
 }
 """Tier -> program, or a pattern for a file, and Debian's package that has it."""
@@ -126,7 +118,7 @@ def provide(wanted: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]
             warn("there are no CRDs here: run `make crds`, or name a folder with CRDS=...")
         else:
             env["CRDS"] = str(folder)
-    return env
+    return programs.ensure(wanted, env)
 
 
 def _is_there(program: str) -> bool:
@@ -159,7 +151,7 @@ def _provide_cluster(env: Mapping[str, str]) -> None:
     from toolchain.cluster.layout import ClusterError
 
     try:
-        ensure_built(lambda line: print(f"[setup] {line}", file=sys.stderr, flush=True))
+        ensure_built()
     except ClusterError as error:
         warn(str(error))  # as above
 

@@ -1,6 +1,6 @@
 """Names of series, pinned: what each source gives, in which versions, and where that was read.
 
-Tests hold every expression against these names, and these names against the exporters themselves where Debian has them.
+Tests hold every expression against these names, and these names against the exporters that they can build.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         scraped=True,
     ),
     "postgres": Family(
-        read_in="postgres_exporter 0.11.1 (Debian) and 0.20.1 (collector/*.go)",
+        read_in="postgres_exporter 0.19.1 and 0.20.1 (collector/*.go)",
         names=_names(
             "pg_up pg_stat_activity_count pg_settings_max_connections pg_database_size_bytes "
             "pg_stat_database_xact_commit pg_stat_database_xact_rollback pg_stat_database_blks_hit "
@@ -180,7 +180,7 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         ),
     ),
     "valkey": Family(
-        read_in="redis_exporter 1.45.0 (Debian) and 1.88.0 (exporter/info.go, exporter/keys.go)",
+        read_in="redis_exporter 1.88.0 (exporter/info.go, exporter/keys.go)",
         names=_names(
             "redis_up redis_key_size redis_memory_used_bytes redis_memory_max_bytes redis_instance_info "
             "redis_evicted_keys_total redis_rdb_last_bgsave_status redis_aof_last_write_status redis_aof_enabled "
@@ -189,7 +189,7 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         scraped=True,
     ),
     "nginx": Family(
-        read_in="nginx-prometheus-exporter 0.11.0 (Debian) and 1.5.1: stub_status knows connections, no status codes",
+        read_in="nginx-prometheus-exporter 1.5.1: stub_status knows connections, no status codes",
         names=_names(
             "nginx_up nginx_connections_active nginx_connections_reading nginx_connections_waiting "
             "nginx_connections_writing nginx_http_requests_total"
@@ -200,6 +200,7 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         read_in="prometheus-nginxlog-exporter 1.11.0 (pkg/metrics/collection_init.go), run with the file of "
         "components/access_log.py: a combination of labels is not there before its first request",
         names=_names("immich_proxy_http_response_count_total"),
+        scraped=True,
     ),
     "traefik": Family(
         read_in="Traefik 3: docs, observability, metrics; needs addRoutersLabels",
@@ -230,7 +231,7 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         ),
     ),
     "node": Family(
-        read_in="node_exporter 1.5.0 (Debian)",
+        read_in="node_exporter 1.12.1",
         names=_names(
             "node_filesystem_avail_bytes node_filesystem_size_bytes node_filesystem_files node_filesystem_files_free "
             "node_vmstat_oom_kill node_memory_MemAvailable_bytes node_memory_MemTotal_bytes "
@@ -261,7 +262,7 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         names=_names("certmanager_certificate_expiration_timestamp_seconds"),
     ),
     "blackbox": Family(
-        read_in="blackbox_exporter 0.23.0 (Debian)",
+        read_in="blackbox_exporter 0.28.0",
         names=_names("probe_success probe_duration_seconds probe_ssl_earliest_cert_expiry"),
         scraped=True,
     ),

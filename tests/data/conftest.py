@@ -12,14 +12,25 @@ import pytest
 
 from tests.data.place import Place
 from tests.data.postgres_process import Database, Postgres, programs
+from toolchain.programs import BIN, missing
 
 
 def absent(program: str, package: str) -> None:
     """Skip, or in CI fail, without a program."""
-    reason = f"{program} is not installed (Debian: apt-get install {package})"
+    unusable(f"{program} is not installed (Debian: apt-get install {package})")
+
+
+def unusable(reason: str) -> None:
+    """Skip, or in CI fail."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def need_built(name: str) -> None:
+    """A program that ships, built here."""
+    if reason := missing(name):
+        unusable(reason)
 
 
 def need(**packages: str) -> None:
@@ -31,10 +42,10 @@ def need(**packages: str) -> None:
 
 @pytest.fixture(scope="session")
 def applets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """busybox's commands by name. Debian's has no flock and so takes util-linux'; Alpine's has its own."""
+    """busybox's commands by name, and restic. Debian's has no flock and so takes util-linux'; Alpine's has its own."""
+    need_built("restic")
     need(
         busybox="busybox",
-        restic="restic",
         flock="util-linux",
         zstd="zstd",
         setpriv="util-linux",
@@ -45,6 +56,9 @@ def applets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="immich-applets-"))
     folder.chmod(0o755)
     subprocess.run(["busybox", "--install", "-s", str(folder)], check=True)
+    # A copy: users without rights, as containers have, may not look into .toolchain.
+    (folder / "programs").mkdir()
+    shutil.copy(BIN / "restic", folder / "programs" / "restic")
     yield folder
     shutil.rmtree(folder)
 

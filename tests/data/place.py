@@ -67,7 +67,7 @@ class Place:
     def __init__(self, applets: Path) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="immich-place-"))
         self.applets = applets
-        """Commands of busybox, which restic's image has."""
+        """Commands of busybox, which restic's image has; in `programs` restic itself."""
         self.folder.chmod(0o755)
         self.root = self.folder / "backup"
         self.media = self.folder / "data"
@@ -183,6 +183,7 @@ class Place:
         file.write_text(script)
         log = self.folder / f"log-{number}"
         folders = [*([str(path)] if path else []), *([str(self.applets)] if shell == "ash" else [])]
+        folders.append(str(self.applets / "programs"))
         tools = programs()
         folders += [str(tools)] if tools and shell == "bash" else []
         environment = {

@@ -10,12 +10,13 @@ import pytest
 from components.backups.key import key_script
 from components.backups.plan import Plan
 from tests.data.place import Place, Ran
+from toolchain import programs
 
-NO_ROOM_FOR_KEYS = """#!/bin/sh
+NO_ROOM_FOR_KEYS = f"""#!/bin/sh
 case " $* " in
     *" key add "*) echo "Save: no space left on device" >&2; exit 1 ;;
 esac
-exec /usr/bin/restic "$@"
+exec {programs.BIN}/restic "$@"
 """
 SHELLS = ("ash", "bash")
 

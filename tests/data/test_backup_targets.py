@@ -13,7 +13,7 @@ import pytest
 
 from components.backups.plan import Plan
 from components.backups.scripts import copy_script
-from tests.data.conftest import need
+from tests.data.conftest import need, need_built
 from tests.data.place import Place
 from tests.data.rclone_process import Rclone
 from tests.data.sftp_process import SftpServer
@@ -22,7 +22,8 @@ from tests.data.sftp_process import SftpServer
 @pytest.fixture
 def servers(place: Place) -> Iterator[tuple[SftpServer, SftpServer]]:
     """Two machines with the same key."""
-    need(sshd="openssh-server", rclone="rclone")
+    need_built("rclone")
+    need(sshd="openssh-server")
     with (
         SftpServer(place.folder / "sshd-near") as near,
         SftpServer(place.folder / "sshd-far", near.key) as far,
@@ -118,7 +119,7 @@ def test_a_server_that_is_away_when_rclone_starts_takes_no_other_target_with_it_
 
 def test_rclone_that_is_away_has_its_verdict(place: Place, rclone: Rclone) -> None:
     rclone.stop()
-    ran = place.copy(place.plan(None, rclone.repository("far")))
+    ran = place.start(impatient(place.plan(None, rclone.repository("far"))), "ash").ended()
     assert ran.code == 1
     status = place.status("copy-far")
     assert status["verdict"] == "target-gone"

@@ -89,8 +89,9 @@ def slow_restore(place: Place) -> Path:
         place,
         "restic",
         'case "$*" in *" restore "*"/upload/.immich-restore.part/tree"*) '
-        'timeout 60 /usr/bin/restic "$@" --exclude plain.jpg; : >"$RESTIC_CACHE_DIR/half"; exec sleep 60 ;; esac\n'
-        'exec /usr/bin/restic "$@"',
+        f'timeout 60 {place.applets}/programs/restic "$@" --exclude plain.jpg; : >"$RESTIC_CACHE_DIR/half"; '
+        "exec sleep 60 ;; esac\n"
+        f'exec {place.applets}/programs/restic "$@"',
     )
 
 

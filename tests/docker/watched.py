@@ -1,7 +1,7 @@
 """A stack on a real engine with the bundled monitoring, and ways to ask it, to break what it watches and to mend that.
 
-Prometheus, Alertmanager and the exporters are Debian's, Immich and Grafana are stand-ins. The rules are those of the
-program but for how often they are evaluated: each second, since a test waits for them.
+Prometheus, Alertmanager and the exporters are those that ship, Immich and Grafana are stand-ins. The rules are those of
+the program but for how often they are evaluated: each second, since a test waits for them.
 """
 
 from __future__ import annotations

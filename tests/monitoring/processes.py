@@ -1,4 +1,4 @@
-"""Servers and their exporters, as Debian has them: own ports of 127.0.0.1, own folders, each ended by its own pid."""
+"""Debian's servers and the exporters that ship: own ports of 127.0.0.1, own folders, each ended by its own pid."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import subprocess
 import time
 import urllib.error
@@ -17,18 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from components import access_log
 from components.monitoring import metric_names
 from components.monitoring import queries as monitoring_queries
 from tests.edge.running import free_ports
+from toolchain import programs
 
-PROGRAMS: Final = {
-    "promtool": "prometheus",
-    "prometheus": "prometheus",
-    "prometheus-postgres-exporter": "prometheus-postgres-exporter",
-    "prometheus-redis-exporter": "prometheus-redis-exporter",
-    "prometheus-nginx-exporter": "prometheus-nginx-exporter",
-    "prometheus-node-exporter": "prometheus-node-exporter",
-    "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
+PACKAGES: Final = {
     "redis-server": "redis-server",
     "nginx": "nginx",
     "openssl": "openssl",
@@ -37,15 +33,19 @@ PROGRAMS: Final = {
 OWNER: Final = "owner"
 _POSTGRES: Final = Path("/usr/lib/postgresql")
 PASSWORD: Final = "letters4andDigits"
-"""Of the exporter's role. Debian's exporter refuses others."""
+"""Of the exporter's role."""
 
 
 def missing() -> list[str]:
-    """Packages that this machine lacks."""
-    found = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
+    """What this machine lacks, each with what to do."""
+    found = {package for program, package in PACKAGES.items() if shutil.which(program) is None}
     if not list(_POSTGRES.glob("*/bin/initdb")):
         found.add("postgresql")
-    return sorted(found)
+    told = [programs.missing(name) for name in programs.TIERS["monitoring"]]
+    return [
+        *(f"{name} is not installed (apt-get install {name})" for name in sorted(found)),
+        *filter(None, told),
+    ]
 
 
 @contextlib.contextmanager
@@ -211,7 +211,7 @@ def postgres_exporter(postgres: Postgres, directory: Path) -> Generator[str]:
     (directory / "password").write_text(PASSWORD, encoding="utf-8")
     port, log = free_ports(1)[0], directory / "postgres-exporter.log"
     command = [
-        "prometheus-postgres-exporter", f"--web.listen-address=127.0.0.1:{port}",
+        "postgres_exporter", f"--web.listen-address=127.0.0.1:{port}",
         f"--extend.query-path={directory / 'queries.yaml'}",
     ]  # fmt: skip
     env = {
@@ -253,7 +253,7 @@ def redis_exporter(port: int, directory: Path) -> Generator[str]:
     """Its page, with the lengths of the queues."""
     own, log = free_ports(1)[0], directory / "redis-exporter.log"
     command = [
-        "prometheus-redis-exporter", "-web.listen-address", f"127.0.0.1:{own}",
+        "redis_exporter", "-web.listen-address", f"127.0.0.1:{own}",
         "-redis.addr", f"redis://127.0.0.1:{port}", "-check-single-keys", metric_names.single_keys(),
     ]  # fmt: skip
     with running(command, log) as process:
@@ -292,8 +292,8 @@ def nginx_exporter(port: int, directory: Path) -> Generator[str]:
     """Its page."""
     own, log = free_ports(1)[0], directory / "nginx-exporter.log"
     command = [
-        "prometheus-nginx-exporter", f"-web.listen-address=127.0.0.1:{own}",
-        f"-nginx.scrape-uri=http://127.0.0.1:{port}/stub_status",
+        "nginx-prometheus-exporter", f"--web.listen-address=127.0.0.1:{own}",
+        f"--nginx.scrape-uri=http://127.0.0.1:{port}/stub_status",
     ]  # fmt: skip
     with running(command, log) as process:
         yield fetch(f"http://127.0.0.1:{own}/metrics", process, log)
@@ -320,7 +320,7 @@ def node_exporter(directory: Path) -> Generator[str]:
     (folder / "dump.prom").write_text(STATUS, encoding="utf-8")
     own, log = free_ports(1)[0], directory / "node-exporter.log"
     command = [
-        "prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{own}",
+        "node_exporter", f"--web.listen-address=127.0.0.1:{own}",
         f"--collector.textfile.directory={folder}",
     ]  # fmt: skip
     with running(command, log) as process:
@@ -341,11 +341,34 @@ def blackbox_exporter(tls: int, directory: Path) -> Generator[str]:
     (directory / "blackbox.yml").write_text(json.dumps(module), encoding="utf-8")
     own, log = free_ports(1)[0], directory / "blackbox.log"
     command = [
-        "prometheus-blackbox-exporter", f"--web.listen-address=127.0.0.1:{own}",
+        "blackbox_exporter", f"--web.listen-address=127.0.0.1:{own}",
         f"--config.file={directory / 'blackbox.yml'}",
     ]  # fmt: skip
     with running(command, log) as process:
         yield fetch(f"http://127.0.0.1:{own}/probe?module=door&target=https://127.0.0.1:{tls}/", process, log)
+
+
+@contextlib.contextmanager
+def access_log_exporter(directory: Path) -> Generator[str]:
+    """Its page, after two requests and one with a method that nobody knows."""
+    (own,) = free_ports(1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind(("127.0.0.1", 0))
+        lines = sender.getsockname()[1]
+    file, log = directory / access_log.FILE, directory / "access-log-exporter.log"
+    file.write_text(access_log.configuration(f"127.0.0.1:{lines}", "127.0.0.1", own), encoding="utf-8")
+    with running(["prometheus-nginxlog-exporter", "-config-file", str(file)], log) as process:
+        fetch(f"http://127.0.0.1:{own}/metrics", process, log)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for method, status in (("POST", "201"), ("POST", "201"), ("BREW", "413")):
+                told = json.dumps({"listener": "lan", "method": method, "status": status})
+                line = f"<190>Nov 30 05:00:00 {access_log.TAG}: {told}"
+                sender.sendto(line.encode(), ("127.0.0.1", lines))
+        end = time.monotonic() + 20
+        while (page := fetch(f"http://127.0.0.1:{own}/metrics", process, log)).count('listener="lan"') < 2:
+            assert time.monotonic() < end, page
+            time.sleep(0.1)
+        yield page
 
 
 @contextlib.contextmanager

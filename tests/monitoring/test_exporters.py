@@ -20,17 +20,29 @@ def test_the_exporter_gives_every_pinned_name(scraped: dict[Source, list[Sample]
 
 def test_every_source_is_either_scraped_or_says_where_it_was_read() -> None:
     assert all(family.read_in and family.names for family in FAMILIES.values())
-    assert set(SCRAPED) == {"library", "postgres", "valkey", "nginx", "node", "blackbox", "backup"}
+    assert set(SCRAPED) == {
+        "library", "postgres", "valkey", "nginx", "node", "blackbox", "backup", "access-log",
+    }  # fmt: skip
 
 
 def test_the_length_of_every_state_of_every_queue_is_given(scraped: dict[Source, list[Sample]]) -> None:
     sizes = {
         sample.labels["key"]: sample.value for sample in scraped["valkey"] if sample.name == "redis_key_size"
     }
-    # Debian's exporter says 0 for a key that is not there, later ones say nothing of it.
+    # It says 0 for a key that is not there.
     assert {key: size for key, size in sizes.items() if size} == {
         f"immich_bull:smartSearch:{state}": 3.0 if kind == "list" else 2.0 for state, kind in STATES.items()
     }
+
+
+def test_answers_are_counted_by_listener_method_and_status_alone(
+    scraped: dict[Source, list[Sample]],
+) -> None:
+    given = [one for one in scraped["access-log"] if one.name == "immich_proxy_http_response_count_total"]
+    assert sorted((tuple(sorted(one.labels.items())), one.value) for one in given) == [
+        ((("listener", "lan"), ("method", "POST"), ("status", "201")), 2.0),
+        ((("listener", "lan"), ("method", "other"), ("status", "413")), 1.0),
+    ]
 
 
 def test_the_library_is_counted(scraped: dict[Source, list[Sample]]) -> None:

@@ -30,25 +30,6 @@ def test_without_go_the_check_is_skipped_with_a_sentence_and_fails_in_ci(
         lint.actionlint({"PATH": str(tmp_path), "CI": "true"}, tmp_path)
 
 
-def test_an_actionlint_of_the_wanted_version_is_not_built_again(tmp_path: Path) -> None:
-    own = tmp_path / "actionlint"
-    own.write_text(f"#!/bin/sh\necho {lint.wanted_version()}\necho more\n", encoding="utf-8")
-    own.chmod(0o755)
-    assert lint.actionlint({"PATH": ""}, tmp_path) == own
-    own.write_text("#!/bin/sh\necho 1.0.0\n", encoding="utf-8")
-    assert lint.actionlint({"PATH": ""}, tmp_path) is None
-
-
-def test_the_wanted_version_is_that_of_go_mod(tmp_path: Path) -> None:
-    (tmp_path / "go.mod").write_text(
-        "require github.com/rhysd/actionlint v9.8.7 // indirect\n", encoding="utf-8"
-    )
-    assert lint.wanted_version(tmp_path) == "9.8.7"
-    (tmp_path / "go.mod").write_text("module x\n", encoding="utf-8")
-    with pytest.raises(ToolchainError, match="does not require"):
-        lint.wanted_version(tmp_path)
-
-
 def test_every_workflow_is_checked() -> None:
     first, second = lint.commands(Path("actionlint"))
     assert [Path(name).name for name in first if name.endswith(".yml")] == [path.name for path in FILES]

@@ -15,7 +15,7 @@ from typing import Any
 
 from toolchain.cluster import control_plane, simulated
 from toolchain.cluster.api import Api, Json
-from toolchain.cluster.build import ensure_built, wanted_version
+from toolchain.cluster.build import KUBERNETES, ensure_built
 from toolchain.cluster.crd_loading import load_crds, read_crds
 from toolchain.cluster.layout import BIN_DIR, ClusterError, Layout, Progress, write_private
 from toolchain.cluster.process import Owned, last_lines, spawn
@@ -83,7 +83,7 @@ def start(root: Path, options: Options, progress: Progress, bin_dir: Path = BIN_
     """
     control_plane.find_etcd()
     definitions = [] if options.crds is None else read_crds(options.crds)
-    ensure_built(progress, bin_dir)
+    ensure_built(bin_dir)
     root = root.resolve()
     layout = Layout(root)
     with _locked(layout):
@@ -177,7 +177,7 @@ def _locked(layout: Layout) -> Generator[None]:
 
 
 def _start_processes(layout: Layout, asked: Options, progress: Progress, bin_dir: Path) -> None:
-    progress(f"starting kube-apiserver {wanted_version('k8s.io/kubernetes')} and etcd in {layout.root}")
+    progress(f"starting kube-apiserver {KUBERNETES} and etcd in {layout.root}")
     for attempt in range(1, ATTEMPTS + 1):
         started: list[Owned] = []
         try:

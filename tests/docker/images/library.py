@@ -14,6 +14,7 @@ from docker.errors import ImageNotFound
 
 from tests.docker.images.packages import Base, BuildError, root_file_system
 from tests.docker.images.recipes import HERE, RECIPES, Recipe
+from toolchain import programs
 
 
 def real_images() -> bool:
@@ -52,6 +53,8 @@ class Images(Mapping[str, str]):
         return reference
 
     def _build(self, recipe: Recipe, folder: Path, reference: str) -> None:
+        if recipe.program and (reason := programs.missing(recipe.program)):
+            raise BuildError(f"{reference}: {reason}")
         base = self._base(recipe.base)
         try:
             self._client.images.build(
@@ -87,7 +90,8 @@ def _context(folder: Path, recipe: Recipe, base: str) -> io.BytesIO:
         text = (folder / "Dockerfile").read_text().replace("FROM base\n", f"FROM {base}\n")
         _add(archive, "Dockerfile", text.encode(), 0o644)
         files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-        for name, path in sorted({**files, **recipe.shared}.items()):
+        built = {path.name: path for path in programs.executables(recipe.program)} if recipe.program else {}
+        for name, path in sorted({**files, **recipe.shared, **built}.items()):
             if name != "Dockerfile" and "__pycache__" not in name:
                 _add(archive, name, path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644)
     made.seek(0)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from components import versions
+from components.values import ImageRef
 from tests.docker.images.packages import Base
+from toolchain import programs
 
 HERE: Final = Path(__file__).parent
 _SHELL: Final = ("bash", "coreutils", "dash", "findutils", "grep", "sed", "libc-bin", "mawk")
@@ -26,14 +28,21 @@ class Recipe:
     """What stands there with IMMICH_REAL_IMAGES=1; empty where there is nothing of the kind."""
     shared: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """Files from elsewhere in this repository, by their name in the build context."""
+    program: str = ""
+    """Of toolchain/programs: its executables are in the build context."""
 
     def __hash__(self) -> int:
         return hash(self.tag)
 
 
-def _exporter(package: str, *, asks_itself: bool) -> Base:
-    """Debian's program; `asks_itself` where the real image has wget to check itself with."""
-    return Base((*_SHELL, package, "busybox-static")) if asks_itself else Base((package,))
+_BUSYBOX: Final = Base(("busybox-static",))
+"""Like the images of Prometheus' own project: a program, and busybox with all its commands."""
+_NOTHING: Final = Base(())
+
+
+def _built(program: str, base: Base, real: ImageRef) -> Recipe:
+    """A program that is built here, of the version that ships or the nearest that can be had."""
+    return Recipe(base, f"{program.lower()}-built:{programs.version(program)}", str(real), program=program)
 
 
 _POSTGRES: Final = str(versions.database_images("bundled")["14", "0.4.3"])
@@ -73,50 +82,21 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     ),
     # Like the real one: busybox and no other shell, with what time zones of schedules need; of the last two packages
     # only flock and nice are left.
-    "restic": Recipe(
-        Base(("busybox-static", "restic", "tzdata", "ca-certificates", "coreutils", "util-linux")),
-        "restic-debian:0.14",
-        str(versions.restic_image()),
+    "restic": _built(
+        "restic",
+        Base(("busybox-static", "tzdata", "ca-certificates", "coreutils", "util-linux")),
+        versions.restic_image(),
     ),
-    "rclone": Recipe(
-        Base(("busybox-static", "rclone", "ca-certificates")),
-        "rclone-debian:1.60",
-        str(versions.rclone_image()),
-    ),
-    "prometheus": Recipe(
-        _exporter("prometheus", asks_itself=True),
-        "prometheus-debian:2.42",
-        str(versions.monitoring_image("prometheus")),
-    ),
-    "alertmanager": Recipe(
-        _exporter("prometheus-alertmanager", asks_itself=True),
-        "alertmanager-debian:0.25",
-        str(versions.monitoring_image("alertmanager")),
-    ),
-    "volume-exporter": Recipe(
-        _exporter("prometheus-node-exporter", asks_itself=True),
-        "node-exporter-debian:1.5",
-        str(versions.monitoring_image("volumes")),
-    ),
-    "door-exporter": Recipe(
-        _exporter("prometheus-blackbox-exporter", asks_itself=True),
-        "blackbox-exporter-debian:0.23",
-        str(versions.monitoring_image("doors")),
-    ),
-    "postgres-exporter": Recipe(
-        _exporter("prometheus-postgres-exporter", asks_itself=True),
-        "postgres-exporter-debian:0.11",
-        str(versions.monitoring_image("postgres")),
-    ),
-    "valkey-exporter": Recipe(
-        _exporter("prometheus-redis-exporter", asks_itself=False),
-        "redis-exporter-debian:1.45",
-        str(versions.monitoring_image("valkey")),
-    ),
-    "nginx-exporter": Recipe(
-        _exporter("prometheus-nginx-exporter", asks_itself=False),
-        "nginx-exporter-debian:0.11",
-        str(versions.nginx_exporter_image()),
+    "rclone": _built("rclone", Base(("busybox-static", "ca-certificates")), versions.rclone_image()),
+    "prometheus": _built("prometheus", _BUSYBOX, versions.monitoring_image("prometheus")),
+    "alertmanager": _built("alertmanager", _BUSYBOX, versions.monitoring_image("alertmanager")),
+    "volume-exporter": _built("node_exporter", _BUSYBOX, versions.monitoring_image("volumes")),
+    "door-exporter": _built("blackbox_exporter", _BUSYBOX, versions.monitoring_image("doors")),
+    "postgres-exporter": _built("postgres_exporter", _BUSYBOX, versions.monitoring_image("postgres")),
+    "valkey-exporter": _built("redis_exporter", _NOTHING, versions.monitoring_image("valkey")),
+    "nginx-exporter": _built("nginx-prometheus-exporter", _NOTHING, versions.nginx_exporter_image()),
+    "access-log-exporter": _built(
+        "prometheus-nginxlog-exporter", _NOTHING, versions.monitoring_image("access-log")
     ),
     "grafana": Recipe(
         Base((*_SHELL, "python3", "python3-yaml", "tini", "busybox-static")),
