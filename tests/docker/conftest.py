@@ -13,11 +13,13 @@ import pytest
 from docker.client import DockerClient
 from docker.errors import DockerException
 
+from tests.docker import image_store
 from tests.docker.engine_process import Engine, missing_parts
+from tests.docker.everything import Everything
 from tests.docker.host_network import HostNetwork
 from tests.docker.images.library import Images
-from tests.docker.stacks import SYSTEMS, HostStack, Place
-from tests.docker.standing import Standing
+from tests.docker.stacks import EVERYTHING, HostStack, Place
+from tests.docker.standing import STANDING, Standing
 from tests.docker.yard import Yard
 
 _ENGINE = pytest.StashKey[Engine]()
@@ -41,6 +43,7 @@ def engine(pytestconfig: pytest.Config) -> Iterator[Engine]:
     started = Engine(directory, network)
     pytestconfig.stash[_ENGINE] = started
     try:
+        image_store.provide(directory / "data")
         started.start()
         yield started
     finally:
@@ -105,11 +108,21 @@ def make_stack(place: Place, tmp_path: Path) -> Iterator[MakeStack]:
         one.remove()
 
 
-@pytest.fixture(scope="session", params=SYSTEMS)
+@pytest.fixture(scope="session")
+def everything(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everything]:
+    """The stack with everything. The files whose tests ask for it are named `test_everything_*.py`."""
+    with Everything.stand(place, tmp_path_factory.mktemp(EVERYTHING)) as made:
+        yield made
+
+
+@pytest.fixture(scope="session", params=STANDING)
 def standing(
     request: pytest.FixtureRequest, place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Standing]:
-    """Each stack of one host, up. Tests that share it only look; they take `systems` to choose some."""
+    """Stacks of one host, up. Tests that share it only look; they take `systems` to choose some."""
+    if request.param == EVERYTHING:
+        yield request.getfixturevalue("everything").standing
+        return
     stack = HostStack.create(place, tmp_path_factory.mktemp(request.param), request.param)
     try:
         yield Standing.bring_up(stack)

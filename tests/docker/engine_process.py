@@ -13,6 +13,7 @@ from typing import Final
 
 from docker.client import DockerClient
 
+from tests.docker.host import remove_all
 from tests.docker.host_network import HostNetwork
 
 PROGRAMS: Final = {
@@ -181,6 +182,7 @@ class Engine:
             self.start()  # only an engine ends what an engine that was killed has left running
         client = self.client()
         try:
+            remove_all(client, {"label": "immich.stack"})
             for container in client.containers.list(all=True, ignore_removed=True):
                 container.remove(force=True, v=True)
         finally:

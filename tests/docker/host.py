@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -194,6 +195,14 @@ def execute(container: Container, *command: str, user: str = "") -> str:
         f"{container.name}: {' '.join(command)} gave {finished.exit_code}: {output}"
     )
     return output
+
+
+def remove_all(client: DockerClient, filters: dict[str, str | list[str] | bool]) -> None:
+    """Containers, volumes and networks, data included; several at a time, since each keeps the engine waiting."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(remove_quietly, client.containers.list(all=True, filters=filters, ignore_removed=True)))
+        list(pool.map(lambda one: one.remove(force=True), client.volumes.list(filters=filters)))
+        list(pool.map(lambda one: one.remove(), client.networks.list(filters=filters)))
 
 
 def remove_quietly(container: Container) -> None:

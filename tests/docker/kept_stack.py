@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -88,29 +88,28 @@ class Kept:
         secrets: Mapping[str, str] | None = None,
     ) -> Kept:
         """One that is not up yet, with the local target `disk` and others."""
-        if not target.exists():
-            target.mkdir()
-            os.chown(target, USER, USER)
-        backup = {
-            "schedule": "0 2 1 1 *",
-            "resticImage": place.image("restic"),
-            "rcloneImage": place.image("rclone"),
-            "checkSubset": "100%",
-            "drill": {"schedule": "30 4 1 1 *", "sample": "all"},
-            "targets": [
-                {"name": "disk", "kind": "local", "source": {"kind": "hostPath", "path": str(target)}},
-                *targets,
-            ],
-        }
+        backup = backup_settings(place, target, targets)
         changes: dict[str, Mapping[str, Any]] = {"backup": backup}
         if restore is not None:
             changes["restore"] = restore
         stack = HostStack.create(place, directory, "home", name=name, changes=changes, secrets=secrets)
+        return cls.of(stack, directory, target, backup, dict(secrets or {}))
+
+    @classmethod
+    def of(
+        cls,
+        stack: HostStack,
+        directory: Path,
+        target: Path,
+        backup: Mapping[str, Any],
+        secrets: Mapping[str, str],
+    ) -> Kept:
+        """A stack with such backups, with the toolchain beside it."""
         beside = stack.deployment.engine.directory
         shutil.copytree(
             ROOT / "toolchain", beside / "toolchain", ignore=shutil.ignore_patterns("__pycache__")
         )
-        return cls(stack, directory, target, backup, dict(secrets or {}))
+        return cls(stack, directory, target, backup, secrets)
 
     def again(self, directory: Path, **more: Any) -> Kept:
         """A new deployment of the same name, as on a new machine: nothing but the targets and the password is left."""
@@ -236,8 +235,6 @@ class Kept:
         def well() -> bool:
             for one in self.stack.workloads().values():
                 state = one.attrs["State"]
-                if "immich.once" in one.labels:
-                    continue
                 if state["Status"] != "running":
                     return False
                 if "immich.task" in one.labels:
@@ -255,7 +252,7 @@ class Kept:
         secrets = {**stack.secrets(), "password": self.password()}
         told = {
             "inspect": [inspect_text(stack.place.client)],
-            "log": [one.logs().decode(errors="replace") for one in stack.workloads().values()],
+            "log": [one.logs().decode(errors="replace") for one in stack.containers().values()],
             "status": [path.read_text() for path in (self.volume("backup") / "status").iterdir()],
             "runs": [
                 path.read_text() for path in (self.volume("backup") / "runs").rglob("*") if path.is_file()
@@ -269,6 +266,24 @@ class Kept:
             for part in [line for line in value.splitlines() if len(line) >= 12 and "-----" not in line]:
                 for where, texts in told.items():
                     assert not any(part in text for text in texts), f"{name} is in {where}"
+
+
+def backup_settings(place: Place, target: Path, targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The section with the local target `disk`, whose folder is made, and others; nothing begins by the clock."""
+    if not target.exists():
+        target.mkdir(parents=True)
+        os.chown(target, USER, USER)
+    return {
+        "schedule": "0 2 1 1 *",
+        "resticImage": place.image("restic"),
+        "rcloneImage": place.image("rclone"),
+        "checkSubset": "100%",
+        "drill": {"schedule": "30 4 1 1 *", "sample": "all"},
+        "targets": [
+            {"name": "disk", "kind": "local", "source": {"kind": "hostPath", "path": str(target)}},
+            *targets,
+        ],
+    }
 
 
 def _seen(path: bytes) -> tuple[object, ...]:

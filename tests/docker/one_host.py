@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from components.platform.docker.tasks import ONCE_LABEL, TASK_LABEL
 from components.settings.model import SECTIONS
 from tests.docker.engine_process import Engine
-from tests.docker.host import passes_its_check, remove_quietly, state, until
+from tests.docker.host import passes_its_check, remove_all, state, until
 from tests.docker.images.library import Images
 from tests.docker.transfer import Answer, Door
 from tests.harness.engine import Result
@@ -119,13 +119,7 @@ class OneHost:
 
     def remove(self) -> None:
         """Everything of the stack on the engine, data as well."""
-        filters = self._own
-        for container in self.client.containers.list(all=True, filters=filters, ignore_removed=True):
-            remove_quietly(container)
-        for volume in self.client.volumes.list(filters=filters):
-            volume.remove()
-        for network in self.client.networks.list(filters=filters):
-            network.remove()
+        remove_all(self.client, self._own)
 
     # What there is
 

@@ -16,10 +16,10 @@ up already and is shared by tests that only look; what changes a stack takes `ma
 What differs from the repository's settings, so that a stack can run here (`settings_for`): the engine's address;
 images (stand-ins, unless IMMICH_REAL_IMAGES=1); folders of the host, which are below `stack.folder`; addresses of
 published ports other than 127.0.0.1 and 0.0.0.0, which become the test network's; GPUs, and locked memory where this
-machine does not permit it, which are left out; the seconds between health checks, except those of `home` under its own
-name; the remote of hwc's rclone, which keeps nothing; the certificate of `heartbeat` from files instead of Let's
-Encrypt; who watches, which is left out; Docker without SELinux instead of Podman with it for `homelab`. Folders of the
-host belong to the server's user from the start, as the stack files tell.
+machine does not permit it, which are left out; the seconds between health checks (`_EACH_SECOND`), except those of
+`home` under its own name; the remote of hwc's rclone, which keeps nothing; the certificate of `heartbeat` from files
+instead of Let's Encrypt; who watches, which is left out; Docker without SELinux instead of Podman with it for
+`homelab`. Folders of the host belong to the server's user from the start, as the stack files tell.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from docker.client import DockerClient
 from docker.models.containers import Container
 from docker.types import IPAMConfig, IPAMPool
 
+from components.platform.docker.tasks import ONCE_LABEL
 from components.settings.docker import Docker
 from tests.docker import host
 from tests.docker.engine_process import Engine
@@ -53,6 +54,10 @@ from toolchain import tasks_docker
 SYSTEMS: Final = ("home", "skylab", "hwc", "heartbeat", "heartbeat-dev", "homelab")
 """The stacks of this repository that are on one host."""
 
+EVERYTHING: Final = "everything"
+"""No stack of this repository: heartbeat with skylab's tunnel, hwc's way in for neighbours, and all that
+tests/docker/everything.py adds."""
+
 TRAEFIK_NETWORK: Final = ("systemd-reverse_proxy", "10.89.2.0/24")
 """The network of homelab's Traefik, which exists before Immich does."""
 
@@ -61,6 +66,18 @@ CERTIFICATES: Final = "/etc/letsencrypt"
 
 _RCLONE: Final = "[proton]\ntype = memory\n"
 """hwc's second target: a remote of rclone of that name, which keeps nothing."""
+
+_EACH_SECOND: Final = """
+import dataclasses
+from components.platform.docker import DockerPlatform
+_workload = DockerPlatform.workload
+def _asked(one):
+    probes = {name: getattr(one, name) for name in ("liveness", "readiness")}
+    often = {name: dataclasses.replace(probe, period=1) for name, probe in probes.items() if probe is not None}
+    return dataclasses.replace(one, **often)
+DockerPlatform.workload = lambda self, one, **more: _workload(self, _asked(one), **more)
+"""
+"""Before the program: the engine asks each container every second whether it is well, which every start waits for."""
 
 _SHIFT: Final = 1000
 """How far apart the ports of stacks with names of their own are."""
@@ -94,29 +111,19 @@ class Place:
         return reference if "." in first else f"docker.io/{reference}"
 
 
-def settings_for(
-    place: Place, system: str, folder: Path, shift: int = 0, *, quick: bool = True
-) -> dict[str, Any]:
-    """The settings of a stack of this repository for this machine; ports are `shift` higher.
-
-    `quick` has every container asked each 2 s whether it is well.
-    """
-    text = (ROOT / f"Pulumi.{system}.yaml").read_text(encoding="utf-8")
-    config = cast("dict[str, Any]", yaml.safe_load(text)["config"])
-    sections: dict[str, Any] = {key.removeprefix("immich:"): value for key, value in config.items()}
+def settings_for(place: Place, system: str, folder: Path, shift: int = 0) -> dict[str, Any]:
+    """The settings of a stack of this repository for this machine; ports are `shift` higher."""
+    sections = _sections_of_everything() if system == EVERYTHING else _sections_of(system)
     docker_section = sections["docker"]
     docker_section["host"] = place.engine.url
     for name in ("engine", "selinux"):
         docker_section.pop(name, None)
     for name in ("server", "machineLearning", "database", "cache", "proxy"):
-        section = sections.setdefault(name, {})
-        if quick and not (name == "proxy" and section.get("kind") == "none"):
-            section["health"] = {**section.get("health", {}), "period": 2}
+        sections.setdefault(name, {})
     for name, choice in (("server", "acceleration"), ("machineLearning", "backend")):
         for left_out in (choice, "gpu"):
             sections[name].pop(left_out, None)
-    # test_monitoring.py brings it up; here it would be a dozen containers more.
-    sections.pop("monitoring", None)
+    sections.pop("monitoring", None)  # everything.py brings it up; here it would be a dozen containers more
     if not _can_lock_memory():
         sections["machineLearning"].pop("lockMemory", None)
     _folders(sections, folder)
@@ -132,6 +139,32 @@ def settings_for(
     if not real_images():
         _images(place, sections)
     return sections
+
+
+def _sections_of(system: str) -> dict[str, Any]:
+    text = (ROOT / f"Pulumi.{system}.yaml").read_text(encoding="utf-8")
+    config = cast("dict[str, Any]", yaml.safe_load(text)["config"])
+    return {key.removeprefix("immich:"): value for key, value in config.items()}
+
+
+def _sections_of_everything() -> dict[str, Any]:
+    sections, skylab, hwc = (_sections_of(system) for system in ("heartbeat", "skylab", "hwc"))
+    (internet,), (neighbours, _) = sections["proxy"]["expose"], hwc["proxy"]["expose"]
+    return {
+        **sections,
+        "host": skylab["host"],
+        "cloudflare": skylab["cloudflare"],
+        # In a volume, where the engine's other data is.
+        "storage": {"externalLibraries": sections["storage"]["externalLibraries"]},
+        "backup": {},
+        "proxy": {
+            **sections["proxy"],
+            "maxUpload": "100M",
+            # Signing in is what tells addresses, and a test does it more often than a person.
+            "loginRate": 600,
+            "expose": [{**internet, "door": "lan"}, neighbours],
+        },
+    }
 
 
 def _can_lock_memory() -> bool:
@@ -211,7 +244,7 @@ class HostStack:
 
     name: str
     system: str
-    """Whose settings it has, of SYSTEMS."""
+    """Whose settings it has: of SYSTEMS, or EVERYTHING."""
     place: Place
     deployment: Deployment
     folder: Path
@@ -242,11 +275,11 @@ class HostStack:
             place.others += 1
             shift = place.others * _SHIFT
         folder = directory / "host"
-        config = settings_for(place, system, folder, shift, quick=name is not None or system != "home")
+        config = settings_for(place, system, folder, shift)
         for section, values in (changes or {}).items():
             config[section] = {**config.get(section, {}), **values}
         given = dict(secrets or {})
-        if system == "skylab":
+        if "cloudflare" in config:
             given.setdefault("cloudflareTunnelCredentials", tunnel_credentials(config))
         if system == "hwc":
             given.setdefault("backupRcloneConfig", _RCLONE)
@@ -258,9 +291,11 @@ class HostStack:
         shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m toolchain.plugins.docker "$@"\n')
         shim.chmod(0o755)
         made = cls(stack_name, system, place, deployment, folder)
+        if name is not None or system != "home":
+            made.before_program(_EACH_SECOND)
         if system == "homelab":
             made._stand_in_for_traefik(*TRAEFIK_NETWORK)
-        if system == "heartbeat":
+        if system in {"heartbeat", EVERYTHING}:
             make_certificate(folder / CERTIFICATES.lstrip("/"), config["host"]["name"])
         return made
 
@@ -272,6 +307,13 @@ class HostStack:
             self.borrowed.append(name)
         image = self.place.images["busybox"]
         self.traefik = client.containers.run(image, ["sleep", "3600"], init=True, network=name, detach=True)
+
+    def before_program(self, text: str) -> None:
+        """Have the program begin with something of a test's."""
+        program = self.deployment.engine.directory / "__main__.py"
+        head, mark, rest = program.read_text().partition("from __future__ import annotations\n")
+        assert mark
+        program.write_text(head + mark + text + rest)
 
     # Commands
 
@@ -287,13 +329,8 @@ class HostStack:
 
     def remove(self) -> None:
         """Everything of this stack on the engine, data included."""
-        client, mine = self.place.client, self.mine
-        for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
-            host.remove_quietly(container)
-        for volume in client.volumes.list(filters=mine):
-            volume.remove(force=True)
-        for network in client.networks.list(filters=mine):
-            network.remove()
+        client = self.place.client
+        host.remove_all(client, self.mine)
         if self.traefik is not None:
             host.remove_quietly(self.traefik)
         for name in self.borrowed:
@@ -321,10 +358,17 @@ class HostStack:
         return self.place.client.containers.get(f"{self.prefix}-{workload}")
 
     def workloads(self) -> dict[str, Container]:
-        """Name without `prefix` -> container of everything that is to run; loaders of files are left out."""
+        """Name without `prefix` -> container of everything that is to run, which loaders and single steps are not."""
+        found = {name: one for name, one in self.containers().items() if not name.endswith("-files")}
+        return {name: one for name, one in found.items() if ONCE_LABEL not in one.labels}
+
+    def containers(self) -> dict[str, Container]:
+        """Name without `prefix` -> every container."""
         listed = self.place.client.containers.list(all=True, filters=self.mine, ignore_removed=True)
-        named = {str(one.name).removeprefix(f"{self.prefix}-"): one for one in listed}
-        return {name: one for name, one in sorted(named.items()) if not name.endswith("-files")}
+        return {
+            str(one.name).removeprefix(f"{self.prefix}-"): one
+            for one in sorted(listed, key=lambda one: str(one.name))
+        }
 
     def ways(self) -> list[tuple[str, int, int | None]]:
         """Address, port and redirecting port, None without, of each published port, as the settings say."""
@@ -354,12 +398,16 @@ class HostStack:
                 name=name,
             )
         if not self.ways():
-            edge = host.address_of(self.container("cloudflared"), f"{self.prefix}-cloudflared-outside")
-            return Door(self.place.network, edge, 7000, name=name)
+            return self.edge()
         address, port, redirect = self.ways()[way]
         if address == _ALL:
             address = self.place.network.address if source else "127.0.0.1"
         return Door(self.place.network, address, port, source=source, tls=redirect is not None, name=name)
+
+    def edge(self) -> Door:
+        """HTTP to the stand-in's edge, through the tunnel."""
+        address = host.address_of(self.container("cloudflared"), f"{self.prefix}-cloudflared-outside")
+        return Door(self.place.network, address, 7000, name=self.settings()["host"]["name"])
 
     def secrets(self) -> dict[str, str]:
         """What -> every secret value: those that were set, with the parts of credentials, and those made at random."""

@@ -5,24 +5,32 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from docker.client import DockerClient
 from docker.models.containers import Container
 
-from tests.docker.host import host_pid
-from tests.docker.stacks import HostStack
+from tests.docker.host import State, host_pid, state
+from tests.docker.stacks import EVERYTHING, SYSTEMS, HostStack
 from tests.harness.engine import Result
+
+STANDING: Final = tuple(
+    pytest.param(name, marks=[] if name in {EVERYTHING, "homelab"} else [pytest.mark.deep], id=name)
+    for name in (EVERYTHING, *SYSTEMS)
+)
+"""Stacks whose behaviour is looked at: the one with everything and that of Podman's shape; the others in a deep run."""
 
 
 def systems(*names: str) -> pytest.MarkDecorator:
-    """For a test of some of the systems only."""
-    return pytest.mark.parametrize("standing", names, indirect=True, scope="session")
+    """For a test of some of them only."""
+    chosen = [one for one in STANDING if one.id in names]
+    assert len(chosen) == len(names), names
+    return pytest.mark.parametrize("standing", chosen, indirect=True, scope="session")
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,10 @@ class Standing:
     """From the command to its end; every container that has a health check is healthy then."""
     history: Sequence[Happening]
     """In order."""
+    states: Mapping[str, State]
+    """Workload -> its container right afterwards."""
+    memory: Mapping[str, int]
+    """Workload -> bytes that it held then."""
 
     @classmethod
     def bring_up(cls, stack: HostStack) -> Standing:
@@ -54,7 +66,11 @@ class Standing:
             began = time.monotonic()
             first = stack.up()
             seconds = time.monotonic() - began
-        return cls(stack, first, seconds, tuple(history))
+        containers = stack.workloads()
+        return cls(
+            stack, first, seconds, tuple(history), {name: state(one) for name, one in containers.items()},
+            {name: sum(memory(one)) for name, one in containers.items()},
+        )  # fmt: skip
 
     def when(self, workload: str, what: str) -> float:
         """When something first happened to a container. AssertionError when it did not."""
@@ -94,24 +110,31 @@ def watched(stack: HostStack) -> Generator[list[Happening]]:
         client.close()
 
 
-def memory(client: DockerClient, container: Container) -> tuple[int, int]:
+def memory(container: Container) -> tuple[int, int]:
     """Bytes that a container holds and cannot give back: of its processes, and of its folders in memory."""
-    stats = client.api.stats(str(container.id), stream=False, one_shot=True)["memory_stats"]["stats"]
-    root = Path(f"/proc/{host_pid(container)}/root")
+    # Not the engine's statistics: it takes a second for each answer.
+    pid = host_pid(container)
+    groups = [line.split(":", 2)[1:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    (where,) = [
+        Path("/sys/fs/cgroup") / kind / group.lstrip("/")
+        for kind, group in groups
+        if kind == "memory" or (not kind and len(groups) == 1)
+    ]
+    counted = dict(line.split() for line in (where / "memory.stat").read_text().splitlines())
+    root = Path(f"/proc/{pid}/root")
     folders = [
         os.statvfs(root / path.lstrip("/")) for path in container.attrs["HostConfig"].get("Tmpfs") or {}
     ]
-    return int(stats["anon" if "anon" in stats else "rss"]), sum(
+    return int(counted["anon" if "anon" in counted else "rss"]), sum(
         (one.f_blocks - one.f_bfree) * one.f_frsize for one in folders
     )
 
 
 class Peak:
-    """The most that containers held while a block ran: `with Peak(client, [...]) as peak`, then `peak.grown`."""
+    """The most that containers held while a block ran: `with Peak([...]) as peak`, then `peak.grown`."""
 
-    def __init__(self, client: DockerClient, containers: Sequence[Container]) -> None:
-        self._client = client
-        self._before = {one: sum(memory(client, one)) for one in containers}
+    def __init__(self, containers: Sequence[Container]) -> None:
+        self._before = {one: sum(memory(one)) for one in containers}
         self._most = dict(self._before)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -127,7 +150,7 @@ class Peak:
     def _look(self) -> None:
         while not self._stop.wait(0.1):
             for one, most in self._most.items():
-                self._most[one] = max(most, sum(memory(self._client, one)))
+                self._most[one] = max(most, sum(memory(one)))
 
     @property
     def grown(self) -> dict[str, int]:

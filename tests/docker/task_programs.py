@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from components.host_networks import subnets
 from components.settings.docker import Docker
 from tests.docker.engine_process import Engine
-from tests.docker.host import execute, remove_quietly, until
+from tests.docker.host import execute, remove_all, until
 from tests.docker.images.library import Images
 from tests.docker.one_host import add_docker_plugin, full
 from tests.harness.engine import Engine as Cli
@@ -168,10 +168,4 @@ class TaskStack:
 
     def remove(self) -> None:
         """Everything of the stack on the engine."""
-        filters: dict[str, Any] = {"label": f"immich.stack={self.name}"}
-        for container in self.client.containers.list(all=True, filters=filters, ignore_removed=True):
-            remove_quietly(container)
-        for volume in self.client.volumes.list(filters=filters):
-            volume.remove()
-        for network in self.client.networks.list(filters=filters):
-            network.remove()
+        remove_all(self.client, {"label": f"immich.stack={self.name}"})

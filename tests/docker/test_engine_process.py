@@ -19,6 +19,8 @@ from tests.docker.yard import Yard
 from tests.harness.killing import left_after
 from toolchain.paths import ROOT
 
+pytestmark = pytest.mark.deep
+
 
 def test_an_engine_that_is_removed_leaves_no_process_mount_network_or_file(engine: Engine):
     directory = Path(tempfile.mkdtemp(prefix="imd-"))

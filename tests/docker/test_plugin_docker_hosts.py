@@ -19,7 +19,7 @@ import pytest
 from toolchain.plugins.docker.connection import CancelledError, Engine, UnreachableError
 from toolchain.plugins.docker.settings import Settings
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.deep]
 
 
 def version_of(engine: Engine) -> object:

@@ -17,6 +17,7 @@ from tests.docker.setting_changes import (
     SETTINGS,
     VOLUME,
     base,
+    batches,
     changes_of,
     holds_data,
     lost,
@@ -35,6 +36,15 @@ def test_the_table_speaks_of_settings_that_exist() -> None:
     assert REFUSED - SETTINGS.keys() == set()
 
 
+@pytest.mark.parametrize("name", HOSTS)
+def test_changes_of_all_settings_that_go_together_leave_data_alone(name: str) -> None:
+    sets = batches(stacks()[name], REFUSED)
+    assert sets
+    for number, sections in enumerate(sets):
+        assert lost_data(base(name), run(sections)) == [], f"set {number}"
+
+
+@pytest.mark.deep
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_change_of_a_setting_leaves_data_alone(part: int) -> None:
     changed = 0
@@ -72,6 +82,7 @@ def test_a_database_container_that_is_replaced_keeps_its_volume(name: str) -> No
 CHOICES = st.lists(st.tuples(st.integers(0, 10**6)), min_size=1, max_size=5)
 
 
+@pytest.mark.deep
 @settings(
     max_examples=15,
     phases=(Phase.explicit, Phase.generate),

@@ -113,6 +113,7 @@ def test_an_upgrade_makes_a_backup_first_and_replaces_immichs_own_containers_and
     assert host.steps() == []
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("workload", ["database", "cache"])
 def test_a_changed_password_is_applied_where_it_is_checked_before_the_server_starts_with_it(
     host: OneHost, workload: str
@@ -145,6 +146,7 @@ def test_a_changed_password_is_applied_where_it_is_checked_before_the_server_sta
     assert host.steps() == []
 
 
+@pytest.mark.deep
 def test_workers_go_into_one_process_and_apart_again(host: OneHost) -> None:
     before = host.ids()
     host.stack.change("server", workers={"kind": "combined"})
@@ -157,6 +159,7 @@ def test_workers_go_into_one_process_and_apart_again(host: OneHost) -> None:
     assert replaced(host, before) == {"server", "microservices"}
 
 
+@pytest.mark.deep
 def test_a_new_name_and_tls_change_the_proxy_alone(host: OneHost, images: Images) -> None:
     before, sections = host.ids(), host.stack.settings()
     door = host.door(2443, tls=True)
@@ -198,6 +201,7 @@ def test_every_setting_that_may_change_is_planned_without_touching_what_holds_da
         host.stack.write_settings(sections)
 
 
+@pytest.mark.deep
 def test_destroy_keeps_what_holds_data_and_names_it_and_a_new_up_finds_it(host: OneHost) -> None:
     data = {f"immich-changes-{name}" for name in ("backup", "cache", "database", "media")}
     host.stack.do("destroy", "--exclude-protected")

@@ -18,7 +18,7 @@ from tests.docker.conftest import MakeStack
 from tests.docker.stacks import HostStack
 from tests.docker.test_stack_up import AFTER
 
-pytestmark = [pytest.mark.docker, pytest.mark.engine]
+pytestmark = [pytest.mark.docker, pytest.mark.engine, pytest.mark.deep]
 
 MOST = 3.0
 """Times as long: a loaded machine included; what it really was is in the report."""

@@ -100,6 +100,16 @@ def host(deployed: OneHost, disk: MediaDisk) -> Iterator[OneHost]:
     deployed.check_uploads()
 
 
+def test_containers_whose_processes_are_all_killed_come_back(host: OneHost) -> None:
+    killed = {one: kill_process(one) for one in host.containers().values() if one.name}
+    for container, pid in killed.items():
+        wait_restarted(container, pid)
+    host.wait_healthy()
+    assert {str(one.id) for one in killed} == set(host.ids().values())
+    assert all(one.attrs["RestartCount"] > 0 for one in host.containers().values())
+
+
+@pytest.mark.deep
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_a_container_whose_process_is_killed_comes_back(host: OneHost, workload: str) -> None:
     container = host.container(workload)
@@ -135,30 +145,23 @@ def test_an_upload_amid_which_the_server_is_killed_leaves_nothing_half(host: One
     wait_restarted(server, pid[0])
 
 
-def test_a_container_that_was_stopped_by_hand_is_brought_back_by_the_next_up(host: OneHost) -> None:
-    others = {name: one for name, one in host.ids().items() if name != "database"}
+def test_containers_that_were_stopped_or_removed_by_hand_come_back_with_their_data(host: OneHost) -> None:
+    gone = {"server", "cache"}
+    before = host.ids()
     host.container("database").stop()
     assert host.door().get("/api/standin/assets").status == 500
-    done = host.steps()
-    assert {one.name for one in done} == {"immich-faults-database"}
-    assert {one.kind for one in done} == {"Container"}
-    assert host.ids().items() >= others.items()
-    assert host.steps() == []
-
-
-def test_containers_that_were_removed_by_hand_come_back_with_their_data(host: OneHost) -> None:
-    gone = {"database", "server", "cache"}
-    before = host.ids()
     for workload in gone:
         host.container(workload).remove(force=True, v=True)
     done = host.steps()
-    assert {one.name for one in done} == {f"immich-faults-{workload}" for workload in gone}
+    assert {one.name for one in done} == {f"immich-faults-{workload}" for workload in {*gone, "database"}}
     assert {one.kind for one in done} == {"Container"}
     after = host.ids()
     assert after.keys() == before.keys()
-    assert {name for name in after if after[name] != before[name]} == gone
+    assert gone <= {name for name in after if after[name] != before[name]} <= {*gone, "database"}
+    assert host.steps() == []
 
 
+@pytest.mark.deep
 def test_while_the_database_is_stopped_uploads_are_refused_and_none_that_was_accepted_is_lost(
     host: OneHost,
 ) -> None:
@@ -196,6 +199,7 @@ def test_while_the_database_is_stopped_uploads_are_refused_and_none_that_was_acc
     assert statuses.count(201) < len(host.accepted) + 1
 
 
+@pytest.mark.deep
 def test_after_a_restart_of_the_engine_all_is_well_again(host: OneHost, disk: MediaDisk) -> None:
     before = host.ids()
     host.engine.restart()
@@ -206,6 +210,7 @@ def test_after_a_restart_of_the_engine_all_is_well_again(host: OneHost, disk: Me
     assert host.steps() == []
 
 
+@pytest.mark.deep
 def test_after_a_crash_of_the_engine_the_next_up_brings_all_back(host: OneHost, disk: MediaDisk) -> None:
     # Docker 20.10 takes containers that outlived it for stopped by hand, so `unless-stopped` starts none of them.
     before = host.ids()
@@ -216,6 +221,7 @@ def test_after_a_crash_of_the_engine_the_next_up_brings_all_back(host: OneHost, 
     assert host.ids().keys() == before.keys()
 
 
+@pytest.mark.deep
 def test_a_full_media_volume_is_a_clear_error_and_no_harm(host: OneHost, disk: MediaDisk) -> None:
     disk.fill(left=2 * MIB)
     try:
@@ -230,7 +236,7 @@ def test_a_full_media_volume_is_a_clear_error_and_no_harm(host: OneHost, disk: M
     host.must_upload(6 * MIB)
 
 
-@pytest.mark.parametrize("command", ["preview", "up"])
+@pytest.mark.parametrize("command", [pytest.param("preview", marks=pytest.mark.deep), "up"])
 def test_an_engine_that_does_not_answer_is_one_sentence_and_nothing_is_planned(
     host: OneHost, command: str
 ) -> None:
@@ -249,6 +255,7 @@ def test_an_engine_that_does_not_answer_is_one_sentence_and_nothing_is_planned(
     assert host.stack.contents() == before
 
 
+@pytest.mark.deep
 def test_an_image_that_cannot_be_pulled_leaves_the_running_containers_alone(host: OneHost) -> None:
     before, sections = host.ids(), host.stack.settings()
     host.stack.change("server", image="docker.io/immich-standin/nowhere:v3.3.1")
@@ -275,6 +282,7 @@ DockerPlatform.workload = lambda self, one, **more: _workload(
 """Before the program: a server that is not healthy is given up after 8 seconds instead of minutes."""
 
 
+@pytest.mark.deep
 def test_a_server_that_never_gets_healthy_fails_the_up_and_harms_no_data(
     host: OneHost, images: Images
 ) -> None:

@@ -19,8 +19,22 @@ pytestmark = [pytest.mark.docker, pytest.mark.engine]
 
 STORES = {"database": 5432, "cache": 6379}
 USERS = {"server", "microservices"}
-OF_DATABASE = {"backup-dump", "drill-database"}
-"""Steps that dump the database, and that compare a restored one with it; the others have files or copies only."""
+OTHERS = {
+    "database": {"backup-dump", "drill-database", "postgres-exporter"},
+    "cache": {"valkey-exporter"},
+}
+"""Steps that dump the database, and that compare a restored one with it (the others have files or copies only); what
+reads numbers."""
+PORTS = {
+    "everything": 3,
+    "home": 1,
+    "skylab": 0,
+    "hwc": 2,
+    "heartbeat": 2,
+    "heartbeat-dev": 2,
+    "homelab": 0,
+}
+"""How many the settings of each stack open for its way in."""
 _UNREACHED = {errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT}
 ALL = "0.0.0.0"  # noqa: S104  what a port on every address is published at
 
@@ -73,10 +87,7 @@ def test_only_the_server_reaches_the_cache_and_only_it_and_what_dumps_the_databa
         store: {name for name in containers if found.get(f"{name} -> {address}:{port}")}
         for store, (address, port) in stores.items()
     }
-    assert reached == {
-        "database": (USERS | OF_DATABASE) & set(containers),
-        "cache": USERS & set(containers),
-    }
+    assert reached == {store: (USERS | OTHERS[store]) & set(containers) for store in STORES}
 
 
 def test_a_container_in_a_network_with_a_way_out_reaches_neither(standing: Standing) -> None:
@@ -136,33 +147,35 @@ def test_the_host_has_the_ports_that_the_settings_say_and_no_other(
     stack = standing.stack
     wanted = {(address, port) for address, port, _ in stack.ways()}
     wanted |= {(address, redirect) for address, _, redirect in stack.ways() if redirect is not None}
-    assert (
-        len(wanted)
-        == {"home": 1, "skylab": 0, "hwc": 2, "heartbeat": 2, "heartbeat-dev": 2, "homelab": 0}[stack.name]
-    )
+    assert len(wanted) == PORTS[stack.name]
     published = host.published_ports(stack.place.client, stack.name)
-    assert {(address, port) for _, address, port, _ in published} == wanted
-    assert {name for name, *_ in published} <= {f"{stack.prefix}-proxy"}
+    by_proxy = {(address, port) for name, address, port, _ in published if name == f"{stack.prefix}-proxy"}
+    assert by_proxy == wanted
+    others = {
+        (name, address, port) for name, address, port, _ in published if name != f"{stack.prefix}-proxy"
+    }
+    grafana = {(f"{stack.prefix}-grafana", "127.0.0.1", 3000)}
+    assert others == (grafana if stack.system == "everything" else set())
 
     client = host_network.clients[1]
-    others = {
+    strange = {
         port
         for name, _, port, _ in host.published_ports(stack.place.client)
         if not name.startswith(f"{stack.prefix}-")
     }
     at_all = {port for address, port in wanted if address == ALL}
     here = {port for address, port in wanted if address == host_network.address}
-    assert open_ports(client, host_network.address) - others == at_all | here
+    assert open_ports(client, host_network.address) - strange == at_all | here
     for port in {port for _, port in wanted} | {2283, 80, 443, *STORES.values()}:
         with socket.socket() as tried:
             tried.settimeout(2)
             accepted = tried.connect_ex((host_network.other_address, port)) == 0
-        assert accepted == (port in at_all) or port in others, f"{host_network.other_address}:{port}"
+        assert accepted == (port in at_all) or port in strange, f"{host_network.other_address}:{port}"
     for port in {port for address, port in wanted if address in {ALL, "127.0.0.1"}}:
         host_network.connect("127.0.0.1", port).close()
 
 
-@systems("skylab", "hwc", "heartbeat")
+@systems("everything", "skylab", "hwc", "heartbeat")
 def test_an_external_library_can_be_read_and_not_written(standing: Standing) -> None:
     stack = standing.stack
     (library,) = stack.settings()["storage"]["externalLibraries"]

@@ -13,6 +13,7 @@ import yaml
 from docker.client import DockerClient
 
 from tests.docker.engine_process import Engine
+from tests.docker.host import remove_all
 from tests.docker.images.library import Images
 from tests.docker.one_host import add_docker_plugin, small
 from tests.harness.clones import Clone
@@ -47,12 +48,7 @@ def clone(tmp_path: Path, engine: Engine, client: DockerClient, images: Images) 
     config = {f"immich:{key}": value for key, value in small(images, 2299, backup={}).items()}
     (made.directory / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
     yield made
-    for container in client.containers.list(all=True, filters=FILTER):
-        container.remove(force=True, v=True)
-    for volume in client.volumes.list(filters=FILTER):
-        volume.remove()
-    for network in client.networks.list(filters=FILTER):
-        network.remove()
+    remove_all(client, FILTER)
 
 
 def nth(number: int, kind: str) -> Callable[[str], bool]:
@@ -94,7 +90,7 @@ def test_make_up_after_killed_ones_converges_without_doubles(clone: Clone, clien
             assert f"{kind[0].upper()}{kind[1:]}::{name}" in state, f"the {kind} {name} is not in the state"
 
 
-@pytest.mark.parametrize("command", ["preview", "up"])
+@pytest.mark.parametrize("command", [pytest.param("preview", marks=pytest.mark.deep), "up"])
 def test_make_up_says_in_one_sentence_that_the_engine_does_not_answer(clone: Clone, command: str) -> None:
     before = (clone.directory / f"Pulumi.{STACK}.yaml").read_bytes()
     said = clone.make(command, STACK, env={"DOCKER_HOST": "unix:///nowhere/docker.sock"})

@@ -18,7 +18,7 @@ from tests.docker.podman_process import HealthTimers, Podman, missing_parts
 from tests.docker.stacks import HostStack, Place
 from tests.harness.stacks import changes
 
-pytestmark = [pytest.mark.docker, pytest.mark.engine]
+pytestmark = [pytest.mark.docker, pytest.mark.engine, pytest.mark.deep]
 
 IMAGES = ("busybox", "server", "machine-learning", "postgres", "valkey", "nginx")
 MIB = 1 << 20

@@ -12,7 +12,7 @@ from tests.docker.host_network import ContainerNetwork
 from tests.docker.stacks import HostStack
 from tests.harness.stacks import changes
 
-pytestmark = [pytest.mark.docker, pytest.mark.engine]
+pytestmark = [pytest.mark.docker, pytest.mark.engine, pytest.mark.deep]
 
 MIB = 1 << 20
 

@@ -18,7 +18,10 @@ from tests.docker.yard import Yard
 
 ALL = "0.0.0.0"  # noqa: S104  in the container
 
-pytestmark = pytest.mark.skipif(real_images(), reason="IMMICH_REAL_IMAGES=1: the stand-ins are not used")
+pytestmark = [
+    pytest.mark.skipif(real_images(), reason="IMMICH_REAL_IMAGES=1: the stand-ins are not used"),
+    pytest.mark.deep,
+]
 
 
 def _status(container: Container, key: str) -> str:

@@ -21,7 +21,10 @@ from tests.docker.images.library import Images, real_images
 from tests.docker.transfer import Answer, Door, content
 from tests.docker.yard import Yard
 
-pytestmark = pytest.mark.skipif(real_images(), reason="IMMICH_REAL_IMAGES=1: the stand-ins are not used")
+pytestmark = [
+    pytest.mark.skipif(real_images(), reason="IMMICH_REAL_IMAGES=1: the stand-ins are not used"),
+    pytest.mark.deep,
+]
 
 PORT = 12283
 

@@ -84,6 +84,7 @@ def test_steps_wait_hardened_run_by_request_in_order_and_a_second_up_changes_not
     assert (host_pid(first), host_pid(second)) == before
 
 
+@pytest.mark.deep
 def test_a_first_step_that_fails_ends_the_run_and_is_named(make: Callable[[str], TaskStack]) -> None:
     stack = make("fails")
     status = '{"name": "dump", "run": "%s", "result": "failed", "verdict": "database-gone", "message": "it is gone"}'
@@ -103,6 +104,7 @@ def test_a_first_step_that_fails_ends_the_run_and_is_named(make: Callable[[str],
     assert (found["run-backup"]["result"], found["run-backup"]["step"]) == ("failed", "backup-1")
 
 
+@pytest.mark.deep
 def test_asking_for_what_is_not_there_says_what_is(make: Callable[[str], TaskStack]) -> None:
     stack = make("asking")
     stack.give(FIRST)
@@ -114,7 +116,7 @@ def test_asking_for_what_is_not_there_says_what_is(make: Callable[[str], TaskSta
         tasks_docker.run(stack.name, settings(stack), "backup", {}, print)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.deep), 2])
 def test_a_kill_in_the_middle_is_that_runs_failure_and_the_next_is_whole(
     make: Callable[[str], TaskStack], number: int
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_kill_in_the_middle_is_that_runs_failure_and_the_next_is_whole(
     ]  # fmt: skip
 
 
+@pytest.mark.deep
 def test_stopping_a_container_ends_its_step_with_everything_it_started(
     make: Callable[[str], TaskStack], engine: Engine
 ) -> None:
@@ -162,6 +165,7 @@ def test_stopping_a_container_ends_its_step_with_everything_it_started(
     assert container.attrs["State"]["ExitCode"] == 0
 
 
+@pytest.mark.deep
 def test_a_stuck_schedule_is_unhealthy(make: Callable[[str], TaskStack]) -> None:
     stack = make("stuck")
     stack.give(FIRST)
@@ -222,6 +226,7 @@ def test_what_waits_for_a_step_that_fails_is_not_made_until_it_succeeded(
     assert [note[0] for note in notes(stack)] == ["1", "2"]
 
 
+@pytest.mark.deep
 def test_a_first_step_that_fails_is_not_followed_by_the_second(make: Callable[[str], TaskStack]) -> None:
     stack = make("once-first")
     stack.give("exit 4\n", SECOND, task="restore", schedule=None, waiting=True)
@@ -233,6 +238,7 @@ def test_a_first_step_that_fails_is_not_followed_by_the_second(make: Callable[[s
         stack.container("server")
 
 
+@pytest.mark.deep
 def test_a_first_step_that_is_run_again_has_the_second_run_again(make: Callable[[str], TaskStack]) -> None:
     stack = make("once-again")
     stack.give(FIRST, SECOND, task="restore", schedule=None)
@@ -244,6 +250,7 @@ def test_a_first_step_that_is_run_again_has_the_second_run_again(make: Callable[
     assert [note[0] for note in notes(stack)] == ["1", "2", "1", "2"]
 
 
+@pytest.mark.deep
 def test_the_images_for_copies_are_the_real_programs(client: DockerClient, images: Images) -> None:
     def said(name: str, *command: str) -> Any:
         return client.containers.run(images[name], list(command), remove=True, network_mode="none").decode()

@@ -1,25 +1,21 @@
-"""A stack on a real engine with all that `make verify` looks at, a way to ask it, and ways to break it and mend it.
-
-It has the settings of `heartbeat` (nginx with a certificate from files, http that leads to https, an external library)
-under a name, subnet and ports of its own, dumps of its database, and an admin who made a key of the API.
-"""
+"""`make verify` of the stack with everything: a way to ask it, and ways to break what it looks at and to mend that."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Collection, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from docker.models.containers import Container
 
 from tests.docker import host
-from tests.docker.stacks import CERTIFICATES, HostStack, Place
+from tests.docker.stacks import HostStack
 from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.verify.docker_host import DockerHost
 from toolchain.verify.model import Check
@@ -30,11 +26,6 @@ from toolchain.verify.wire import Wire
 PASSWORD: Final = "a long way to the admin"
 EMAIL: Final = "admin@example.com"
 LIBRARY: Final = "srv/immich/import"
-CHANGES: Final[dict[str, dict[str, Any]]] = {
-    # Signing in is what tells addresses, and a test does it more often than a person.
-    "proxy": {"loginRate": 600, "maxUpload": "100M"},
-    "backup": {"targets": [], "volume": {"kind": "volume"}},
-}
 
 
 @dataclass
@@ -43,11 +34,14 @@ class Verified:
 
     stack: HostStack
     target: Target
-    key: str
+    certificate: Path
+    """Which the machine of whoever asks trusts."""
 
     def ask(self, *only: str, target: Target | None = None) -> list[Check]:
         """Every check, or those of some groups."""
-        return verify(target or self.target, only)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SSL_CERT_FILE", str(self.certificate))
+            return verify(target or self.target, only)
 
     def failures(self, *only: str, target: Target | None = None) -> list[tuple[str, str]]:
         """Subject and name of what failed; subjects of doors without their address."""
@@ -109,12 +103,12 @@ class Verified:
 
     @contextmanager
     def statuses(self, **given: dict[str, object]) -> Generator[None]:
-        """Status files as runs of backups leave them; a `_` of a name is a hyphen in the file's."""
+        """These status files, as runs of backups leave them, and no other; `_` of a name is a hyphen in the file's."""
         folder = self.volume("backup-dump", "/backup") / "status"
-        made = not folder.exists()
-        folder.mkdir(exist_ok=True)
+        before = {path: path.read_text() for path in folder.glob("*.json")}
+        for path in before:
+            path.unlink()
         written = {folder / f"{name.replace('_', '-')}.json": content for name, content in given.items()}
-        before = {path: path.read_text() for path in written if path.exists()}
         for path, content in written.items():
             path.write_text(json.dumps(content), encoding="utf-8")
         try:
@@ -124,8 +118,6 @@ class Verified:
                 path.unlink()
             for path, text in before.items():
                 path.write_text(text)
-            if made:
-                folder.rmdir()
 
 
 def short(check: Check) -> tuple[str, str]:
@@ -174,39 +166,16 @@ def target_of(stack: HostStack, key: str | None) -> Target:
     settings, missing = settings_without_secrets(stack.name, *stack_texts(stack.deployment.settings_file))
     assert not missing
     assert settings.docker is not None
-    address, port, redirect = stack.ways()[0]
-    del address
+    (_, port, redirect), *_ = stack.ways()
+    assert redirect is not None
     name, there = str(settings.host.name), stack.place.network.address
-    # A browser adds no port where it is led from http to https; here the ports are shifted.
-    connect = {f"{name}:{port}": (there, port), f"{name}:443": (there, port)}
-    if redirect is not None:
-        connect[f"{name}:{redirect}"] = (there, redirect)
+    connect = {f"{name}:{one}": (there, one) for one in (port, redirect)}
     return Target(
         stack=stack.name,
         settings=settings,
         running=DockerHost.connect(stack.name, settings.docker, os.environ),
         wire=Wire(connect=connect),
         options=Options(api_key=key),
-        doors=chosen_doors(settings, None),
+        # The tunnel's other end is nowhere, and the way in for neighbours is on the host's own address.
+        doors=tuple(door for door in chosen_doors(settings, "lan") if door.url.startswith("https:")),
     )
-
-
-@contextmanager
-def standing(place: Place, directory: Path) -> Generator[Verified]:
-    """The stack, up, with a picture in its library."""
-    with pytest.MonkeyPatch.context() as patch:
-        stack = HostStack.create(place, directory, "heartbeat", name="verify", changes=CHANGES)
-        library = stack.folder / LIBRARY
-        (library / "holiday.jpg").write_bytes(b"a picture")
-        patch.setenv("SSL_CERT_FILE", str(stack.folder / CERTIFICATES.lstrip("/") / "fullchain.pem"))
-        try:
-            stack.up()
-            key = sign_up(stack)
-            yield Verified(stack, target_of(stack, key), key)
-        finally:
-            stack.remove()
-
-
-def without(target: Target, only: Collection[str]) -> Target:
-    """The same target with doors of some names only."""
-    return replace(target, doors=tuple(door for door in target.doors if door.name in only))

@@ -15,7 +15,7 @@ from tests.harness.stacks import ROOT
 from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.verify.checks.backups import wanted
 
-pytestmark = [pytest.mark.docker, pytest.mark.engine]
+pytestmark = [pytest.mark.docker, pytest.mark.engine, pytest.mark.deep]
 
 
 def command(standing: Standing, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:

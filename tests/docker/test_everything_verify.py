@@ -6,22 +6,21 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from components.settings.backup import Backup
 from tests.docker import host
-from tests.docker.stacks import Place, make_certificate
+from tests.docker.everything import Everything
+from tests.docker.stacks import make_certificate
 from tests.docker.transfer import Door
 from tests.docker.verifying import (
     LIBRARY,
     Verified,
     sign_up,
-    standing,
     success,
     target_of,
 )
@@ -31,7 +30,7 @@ from toolchain.verify.target import Target
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine]
 
-DOOR = "door internet"
+DOOR = "door lan"
 _READ_ONLY = 1
 _REMOUNT_BIND = 32 | 4096
 _REMOUNT = """
@@ -43,10 +42,9 @@ sys.exit(os.strerror(ctypes.get_errno()) if done else 0)
 """
 
 
-@pytest.fixture(scope="module")
-def verified(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verified]:
-    with standing(place, tmp_path_factory.mktemp("verify")) as made:
-        yield made
+@pytest.fixture
+def verified(everything: Everything) -> Verified:
+    return everything.verified
 
 
 def of_other_settings(target: Target, **sections: Any) -> Target:
@@ -61,8 +59,7 @@ def door(verified: Verified) -> Door:
 def test_a_stack_that_is_well_passes_everything(verified: Verified) -> None:
     before = door(verified).get("/api/standin/assets").json()
     began = time.monotonic()
-    with verified.statuses(dump=success()):
-        checks = verified.ask()
+    checks = verified.ask()
     seconds = time.monotonic() - began
     told = table(checks)
     assert [check for check in checks if check.outcome == "fail"] == [], told
@@ -81,11 +78,12 @@ def test_a_stack_that_is_well_passes_everything(verified: Verified) -> None:
         ("machine learning", "ping"),
         ("library import", "read-only"),
         ("library import", "not-empty"),
-        ("backup dump", "fresh"),
+        *((f"backup {name}", "fresh") for name in ("dump", "copy-disk", "copy-nas")),
+        ("backup drill", "proven"),
     } <= passed, told
     assert seconds < 60
     assert door(verified).get("/api/standin/assets").json() == before, "what was uploaded is removed again"
-    assert verified.key not in told
+    assert str(verified.target.options.api_key) not in told
     for secret in verified.stack.secrets().values():
         assert secret not in told
 
@@ -147,11 +145,7 @@ def test_a_certificate_that_ends_soon(verified: Verified) -> None:
 
 
 def test_plain_http_that_no_longer_leads_to_https(verified: Verified) -> None:
-    (_, port, _), *_ = verified.stack.ways()
-    shown = "" if port == 443 else f":{port}"
-    with verified.nginx(
-        "nginx.conf", f"return 308 https://$host{shown}$request_uri;", "include locations.conf;"
-    ):
+    with verified.nginx("nginx.conf", "return 308 https://$host$request_uri;", "include locations.conf;"):
         assert verified.failures("redirect") == [(DOOR, "redirect")]
 
 
@@ -281,27 +275,29 @@ def test_a_library_that_is_not_mounted(verified: Verified) -> None:
 
 
 def test_a_backup_that_is_stale(verified: Verified) -> None:
-    with verified.statuses(dump=success(seconds_ago=3 * 86_400)):
+    copies = {"copy_disk": success(), "copy_nas": success(), "drill": success()}
+    with verified.statuses(dump=success(seconds_ago=3 * 86_400), **copies):
         assert verified.failures("backups") == [("backup dump", "fresh")]
 
 
-def test_a_backup_that_has_never_run(verified: Verified) -> None:
-    assert verified.failures("backups") == [("backup dump", "fresh")]
+def test_backups_that_have_never_run(verified: Verified) -> None:
+    with verified.statuses():
+        assert verified.failures("backups") == [
+            *((f"backup {name}", "fresh") for name in ("copy-disk", "copy-nas")),
+            ("backup drill", "proven"),
+            ("backup dump", "fresh"),
+        ]
 
 
 def test_a_drill_that_failed(verified: Verified) -> None:
-    backup = Backup.model_validate(
-        {"targets": [{"name": "disk", "kind": "local", "source": {"kind": "hostPath", "path": "/mnt/disk"}}]}
-    )
-    target = of_other_settings(verified.target, backup=backup)
     failed = {
         **success(),
         "result": "failed",
         "verdict": "fewer-assets",
         "message": "12 of 13 assets came back",
     }
-    with verified.statuses(dump=success(), copy_disk=success(), drill=failed):
-        (found,) = [check for check in verified.ask("backups", target=target) if check.outcome == "fail"]
+    with verified.statuses(dump=success(), copy_disk=success(), copy_nas=success(), drill=failed):
+        (found,) = [check for check in verified.ask("backups") if check.outcome == "fail"]
     assert (found.subject, found.name) == ("backup drill", "proven")
     assert "fewer-assets: 12 of 13 assets came back" in found.found
 
