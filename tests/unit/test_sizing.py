@@ -69,7 +69,7 @@ def test_what_is_given_wins_over_the_default_and_requests_never_exceed_limits(
 
 
 def test_a_request_follows_a_limit_that_was_lowered() -> None:
-    laid = sizing.resources("database", Resources(limits=Amounts(memory=Quantity("512Mi"))))
+    laid = sizing.resources("database", Resources(limits=Amounts(memory=Memory("512Mi"))))
     assert (laid.memory_request, laid.memory_limit) == ("512Mi", "512Mi")
     assert (laid.cpu_request, laid.cpu_limit) == ("250m", "2")
 
