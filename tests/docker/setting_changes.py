@@ -119,18 +119,14 @@ def changes_of(setting: str) -> Iterator[tuple[str, Place, dict[str, Any]]]:
                     yield name, place, result
 
 
-def batches(sections: Mapping[str, Any], refused: frozenset[str]) -> list[dict[str, Any]]:
-    """The settings with each one that is not `refused` changed, in as few sets of changes as are accepted together.
+def batches(sections: Mapping[str, Any], refused: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """The settings with each one that is not `refused` changed, in few sets of changes that are accepted together.
 
-    What the program refuses to a deployment that is up with these settings, such as an older release, is left out.
+    The first set has most of them. What the program refuses to a deployment that is up with these settings, such as an
+    older release, is left out.
     """
     on = functools.partial(goes_on, sections)
-    waiting = [
-        place
-        for place in places(sections)
-        if place.setting not in refused and change(sections, place, SETTINGS[place.setting], on) is not None
-    ]
-    found: list[dict[str, Any]] = []
+    waiting = [place for place in places(sections) if place.setting not in refused]
     while waiting:
         result, left = dict(sections), list[Place]()
         for place in waiting:
@@ -142,10 +138,10 @@ def batches(sections: Mapping[str, Any], refused: frozenset[str]) -> list[dict[s
                 left.append(place)
             else:
                 result = changed
-        assert len(left) < len(waiting), left
-        found.append(result)
+        if len(left) == len(waiting):
+            return
+        yield result
         waiting = left
-    return found
 
 
 _GONE = object()

@@ -16,7 +16,7 @@ up already and is shared by tests that only look; what changes a stack takes `ma
 What differs from the repository's settings, so that a stack can run here (`settings_for`): the engine's address;
 images (stand-ins, unless IMMICH_REAL_IMAGES=1); folders of the host, which are below `stack.folder`; addresses of
 published ports other than 127.0.0.1 and 0.0.0.0, which become the test network's; GPUs, and locked memory where this
-machine does not permit it, which are left out; the seconds between health checks (`_EACH_SECOND`), except those of
+machine does not permit it, which are left out; the seconds between health checks (`_ASKED_OFTEN`), except those of
 `home` under its own name; the remote of hwc's rclone, which keeps nothing; the certificate of `heartbeat` from files
 instead of Let's Encrypt; who watches, which is left out; Docker without SELinux instead of Podman with it for
 `homelab`. Folders of the host belong to the server's user from the start, as the stack files tell.
@@ -67,17 +67,23 @@ CERTIFICATES: Final = "/etc/letsencrypt"
 _RCLONE: Final = "[proton]\ntype = memory\n"
 """hwc's second target: a remote of rclone of that name, which keeps nothing."""
 
-_EACH_SECOND: Final = """
+_ASKED_OFTEN: Final = """
 import dataclasses
 from components.platform.docker import DockerPlatform
 _workload = DockerPlatform.workload
 def _asked(one):
     probes = {name: getattr(one, name) for name in ("liveness", "readiness")}
-    often = {name: dataclasses.replace(probe, period=1) for name, probe in probes.items() if probe is not None}
+    most = 2 if one.name in {"database", "cache", "server", "proxy"} else 5
+    often = {
+        name: dataclasses.replace(probe, period=min(probe.period, most))
+        for name, probe in probes.items() if probe is not None
+    }
     return dataclasses.replace(one, **often)
 DockerPlatform.workload = lambda self, one, **more: _workload(self, _asked(one), **more)
 """
-"""Before the program: the engine asks each container every second whether it is well, which every start waits for."""
+"""Before the program: the engine asks more often whether containers are well, mostly those that others wait for.
+
+Not each second: a question is a process that the engine puts into the container, a tenth of a second of a core."""
 
 _SHIFT: Final = 1000
 """How far apart the ports of stacks with names of their own are."""
@@ -292,7 +298,7 @@ class HostStack:
         shim.chmod(0o755)
         made = cls(stack_name, system, place, deployment, folder)
         if name is not None or system != "home":
-            made.before_program(_EACH_SECOND)
+            made.before_program(_ASKED_OFTEN)
         if system == "homelab":
             made._stand_in_for_traefik(*TRAEFIK_NETWORK)
         if system in {"heartbeat", EVERYTHING}:

@@ -76,7 +76,7 @@ def test_ctrl_c_ends_a_restore_and_leaves_nothing_behind(kept: Kept) -> None:
             assert "another run has" in restore.stdout.readline()
             second = kept.toolchain("restore", kept.stack.name, "--file", "plain.jpg")
             assert second.returncode == 1
-            assert "another restore runs in immich-kept-restore-one" in second.text
+            assert f"another restore runs in {kept.stack.prefix}-restore-one" in second.text
             restore.send_signal(signal.SIGINT)
             said = restore.stdout.read()
             assert restore.wait(60) == 130, said

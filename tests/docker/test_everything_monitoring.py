@@ -29,7 +29,7 @@ def test_everything_is_well_and_every_target_is_read(watched: Watched) -> None:
     assert {name: one["lastError"] for name, one in targets.items() if one["health"] != "up"} == {}
     assert {name.split()[0] for name in targets} == {
         "immich-api", "immich-microservices", "immich-nginx", "immich-postgres", "immich-valkey", "immich-node",
-        "immich-backup", "immich-machine-learning",
+        "immich-backup", "immich-cloudflared",
     }  # fmt: skip
 
 
@@ -38,7 +38,6 @@ def test_numbers_of_every_part_arrive(watched: Watched) -> None:
     assert watched.number('pg_up{job="immich-postgres"}') == 1
     assert watched.number('redis_up{job="immich-valkey"}') == 1
     assert watched.number('nginx_up{job="immich-nginx"}') == 1
-    assert watched.number('probe_success{job="immich-machine-learning"}') == 1
     assert watched.number('immich_backup_success{job="immich-backup",name="dump"}') == 1
     volumes = {
         one["metric"]["volume"] for one in watched.query('immich:volume_used:ratio{stack="everything"}')
@@ -76,12 +75,14 @@ def test_nobody_outside_reaches_a_number(watched: Watched) -> None:
     def address(workload: str) -> str:
         return host.address_of(watched.container(workload), network)
 
-    instances = [one["labels"]["instance"] for name, one in watched.targets().items() if "http:" not in name]
     ports: list[tuple[str, int]] = []
-    for instance in instances:
-        name, _, number = instance.partition(":")
-        ports.append((address(name.removeprefix("immich-")), int(number)))
-    assert len(ports) == 7
+    for name, target in watched.targets().items():
+        where, _, number = target["labels"]["instance"].partition(":")
+        if name.startswith("immich-cloudflared "):
+            ports.append((where, int(number)))  # each of several copies by its address
+        else:
+            ports.append((address(where.removeprefix("immich-")), int(number)))
+    assert len(ports) == 9
     ports += [
         (address(name), number)
         for name, number in (("prometheus", 9090), ("alertmanager", 9093), ("grafana", 3000))
@@ -103,16 +104,17 @@ def test_prometheus_is_no_neighbour_whom_the_server_believes(watched: Watched) -
     assert own not in trusted[0]
 
 
-def test_what_is_broken_rings_and_is_silent_once_it_is_mended(watched: Watched) -> None:
+def test_what_is_broken_rings_and_is_silent_once_it_is_mended(everything: Everything) -> None:
     """Several at once, since each waits for numbers to be read; test_monitoring.py has one after the other."""
+    watched, success = everything.watched, 'immich_backup_success{name="dump"} '
+    dump = watched.volume("volume-exporter", "/volumes/backup") / "status" / "dump.prom"
     before = watched.ringing()
     try:
-        watched.status("copy-disk", success=False)
-        watched.valkey("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-        watched.jobs("metadataExtraction", "paused", 3)
-        watched.wait_for(before | {"ImmichBackupFailed", "ImmichCacheEvicts", "ImmichQueuePaused"})
+        with everything.verified.file(dump, f"{success}1", f"{success}0"):
+            watched.valkey("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            watched.jobs("metadataExtraction", "paused", 3)
+            watched.wait_for(before | {"ImmichBackupFailed", "ImmichCacheEvicts", "ImmichQueuePaused"})
     finally:
-        watched.status("copy-disk", success=True)
         watched.valkey("CONFIG", "SET", "maxmemory-policy", "noeviction")
         watched.jobs("metadataExtraction", "paused", 0)
     watched.wait_for(before)

@@ -63,6 +63,7 @@ def nth(number: int, kind: str) -> Callable[[str], bool]:
     return when
 
 
+@pytest.mark.deep
 def test_make_up_after_killed_ones_converges_without_doubles(clone: Clone, client: DockerClient) -> None:
     """The person runs the same command again and again, and need not know that anything was left behind."""
     up = [sys.executable, "-m", "toolchain.stack", "up", STACK]

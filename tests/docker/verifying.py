@@ -20,7 +20,7 @@ from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.verify.docker_host import DockerHost
 from toolchain.verify.model import Check
 from toolchain.verify.runner import verify
-from toolchain.verify.target import Options, Target, chosen_doors
+from toolchain.verify.target import Options, Target, chosen_doors, ends_tls
 from toolchain.verify.wire import Wire
 
 PASSWORD: Final = "a long way to the admin"
@@ -68,10 +68,10 @@ class Verified:
             path.write_text(before, encoding="utf-8")
 
     @contextmanager
-    def nginx(self, file: str, old: str, new: str) -> Generator[None]:
+    def nginx(self, file: str, old: str, new: str, *, count: int = -1) -> Generator[None]:
         """nginx with another configuration meanwhile, as somebody with an editor would have it."""
         try:
-            with self.file(self.volume("proxy", "/etc/immich") / file, old, new):
+            with self.file(self.volume("proxy", "/etc/immich") / file, old, new, count=count):
                 self.reload_nginx()
                 yield
         finally:
@@ -177,5 +177,5 @@ def target_of(stack: HostStack, key: str | None) -> Target:
         wire=Wire(connect=connect),
         options=Options(api_key=key),
         # The tunnel's other end is nowhere, and the way in for neighbours is on the host's own address.
-        doors=tuple(door for door in chosen_doors(settings, "lan") if door.url.startswith("https:")),
+        doors=tuple(door for door in chosen_doors(settings, None) if ends_tls(door)),
     )
