@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pulumi
 from pulumi.runtime import config as runtime_config
 
 from components.settings.model import Settings
-from components.settings.reader import SettingsError, read_settings
-
-PROJECT = "immich"
+from components.settings.reader import PROJECT, Problem, SettingsError, read_settings, unread_key
 
 
 def load_settings() -> Settings:
@@ -17,12 +17,34 @@ def load_settings() -> Settings:
     Raises `pulumi.RunError`, which the engine shows without a traceback, with every problem of the configuration.
     """
     own, hidden = _own()
+    stack = pulumi.get_stack()
+    problems = _unread(own)
     try:
-        return read_settings(
-            pulumi.get_stack(), {key: "" if key in hidden else value for key, value in own.items()}, hidden
+        settings = read_settings(
+            stack, {key: "" if key in hidden else value for key, value in own.items()}, hidden
         )
     except SettingsError as error:
-        raise pulumi.RunError(str(error)) from None
+        raise pulumi.RunError(str(SettingsError(stack, [*problems, *error.problems]))) from None
+    if problems:
+        raise pulumi.RunError(str(SettingsError(stack, problems)))
+    return settings
+
+
+def _unread(own: Mapping[str, str]) -> list[Problem]:
+    """Keys that nobody reads; and no key at all, which would mean all defaults and the current cluster."""
+    texts = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    found = [unread_key(key) for key in texts if not key.startswith(f"{PROJECT}:")]
+    problems = [one for one in found if one is not None]
+    if not own:
+        problems.append(
+            Problem(
+                key=f"{PROJECT}:host",
+                given=None,
+                reason="the stack has no setting at all; its file is Pulumi.<stack>.yaml beside Pulumi.yaml",
+                hint=f"pulumi config set --path '{PROJECT}:host.name' photos.example.com",
+            )
+        )
+    return problems
 
 
 def stack_file() -> str:

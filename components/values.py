@@ -386,3 +386,18 @@ class ObjectName(ParsedStr):
         if _NAME.match(text) is None:
             raise ValueError(f"expected {cls.accepted}")
         return text
+
+
+_TIME_OF_GO = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?) ([+-][0-9]{2})([0-9]{2}) \S+\Z"
+)
+
+
+def time_in_quotes(text: str) -> str | None:
+    """The time that the Pulumi CLI made Go's text of, since it stood in YAML without quotes; None for other texts."""
+    match = _TIME_OF_GO.match(text)
+    if match is None:
+        return None
+    day, time, hours, minutes = match.groups()
+    zone = "Z" if (hours, minutes) == ("+00", "00") else f"{hours}:{minutes}"
+    return f'"{day}T{time}{zone}", with the quotes'

@@ -11,14 +11,13 @@ import signal
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
-
-import yaml
+from typing import TYPE_CHECKING, Final
 
 from components.door_advice import mobile_app, preconditions, split_horizon
 from components.settings.model import SECRET_KEYS
 from components.settings.reader import SettingsError, read_settings
 from components.upload_path import data, doors, table
+from toolchain import stack_file
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.stack import settings_file
 
@@ -31,36 +30,10 @@ _PREFIX: Final = "immich:"
 def stack_texts(path: Path) -> tuple[dict[str, str], set[str]]:
     """The texts of a stack's file as Pulumi hands them to the program, and which keys hold something encrypted.
 
-    Raises `ToolchainError` when the file is no YAML with an object `config`.
+    Raises `ToolchainError` when the file is none that the CLI would take, or has keys that nobody reads.
     """
-    try:
-        document: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ToolchainError(f"{path.name} is not YAML: {error}") from None
-    config: object = None
-    if isinstance(document, dict):
-        config = cast("dict[str, object]", document).get("config") or {}
-    if not isinstance(config, dict):
-        raise ToolchainError(f"{path.name} holds no settings: expected an object with the key `config`.")
-    texts: dict[str, str] = {}
-    hidden: set[str] = set()
-    for key, value in cast("dict[object, Any]", config).items():
-        if not str(key).startswith(_PREFIX):
-            continue
-        name = str(key).removeprefix(_PREFIX)
-        if _encrypted(value):
-            hidden.add(name)
-            texts[name] = ""
-        else:
-            texts[name] = value if isinstance(value, str) else json.dumps(value, default=str)
-    return texts, hidden
-
-
-def _encrypted(value: object) -> bool:
-    if isinstance(value, dict):
-        found = cast("dict[object, object]", value)
-        return set(found) == {"secure"} or any(_encrypted(inner) for inner in found.values())
-    return isinstance(value, list) and any(_encrypted(inner) for inner in cast("list[object]", value))
+    found = stack_file.read(path)
+    return found.texts(), set(found.hidden)
 
 
 def settings_without_secrets(

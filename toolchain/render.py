@@ -49,10 +49,9 @@ def of_kubernetes(state: Json | None) -> frozenset[str]:
     )
 
 
-def target_of(settings: Mapping[str, object]) -> str:
-    """`render` or `cluster`: what the stack's own setting says."""
-    section = mapping(mapping(settings.get("config")).get("immich:kubernetes"))
-    target = section.get("target")
+def target_of(values: Mapping[str, object]) -> str:
+    """`render` or `cluster`: what the stack's own settings, by section, say."""
+    target = mapping(values.get("kubernetes")).get("target")
     return target if isinstance(target, str) else "cluster"
 
 
@@ -133,7 +132,9 @@ def _preview(stack: str, env: Mapping[str, str]) -> Json:
 
 def main() -> int:
     """`python -m toolchain.render STACK`."""
-    import yaml  # only here: setup runs modules of this package before anything is installed
+    from toolchain import (
+        stack_file,
+    )  # only here: setup runs modules of this package before anything is installed
 
     if len(sys.argv) != 2:
         raise ToolchainError("usage: python -m toolchain.render STACK")
@@ -145,8 +146,7 @@ def main() -> int:
     previous = os.umask(0o077)
     try:
         with tidy_settings(path, env):
-            settings: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-            way = _in_place if target_of(mapping(settings)) == "render" else _on_a_copy
+            way = _in_place if target_of(stack_file.read(path).values) == "render" else _on_a_copy
             code = way(stack, env, directory)
     finally:
         os.umask(previous)

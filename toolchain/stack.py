@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _SALT: Final = re.compile(rb"^encryptionsalt:.*\n?", re.MULTILINE)
 _SECURE: Final = re.compile(rb"^\s+secure:", re.MULTILINE)
-_ON_A_HOST: Final = re.compile(rb"^\s+\"?immich:docker\"?:", re.MULTILINE)
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _COMMANDS: Final = {
     "up": ("up", "--yes"),
@@ -73,6 +72,17 @@ def _committed(path: Path) -> bytes | None:
     return shown.stdout if shown.returncode == 0 else None
 
 
+def _of_a_host(settings: bytes) -> dict[str, object] | None:
+    """The section `docker` of a stack's file; None on a cluster, and where the file is wrong: others say that."""
+    from toolchain import stack_file
+
+    try:
+        values = stack_file.parse(settings).values
+    except ToolchainError:
+        return None
+    return mapping(values["docker"]) if "docker" in values else None
+
+
 def looks_first(command: str, settings: bytes) -> tuple[str, ...]:
     """Options that have the CLI look at what is there before it compares.
 
@@ -80,7 +90,9 @@ def looks_first(command: str, settings: bytes) -> tuple[str, ...]:
     program says first where the host is now.
     """
     return (
-        ("--refresh", "--run-program") if command in {"up", "preview"} and _ON_A_HOST.search(settings) else ()
+        ("--refresh", "--run-program")
+        if command in {"up", "preview"} and _of_a_host(settings) is not None
+        else ()
     )
 
 
@@ -89,16 +101,11 @@ def silent_engine(settings: bytes, env: Mapping[str, str]) -> str | None:
 
     Asked before the CLI looks at what is there: that says it once for each object.
     """
-    if not _ON_A_HOST.search(settings):
+    section = _of_a_host(settings)
+    if section is None:
         return None
-    import yaml
-
     from components.platform.docker.reach import silence
 
-    try:
-        section = mapping(mapping(mapping(yaml.safe_load(settings)).get("config")).get("immich:docker"))
-    except yaml.YAMLError:
-        return None  # the CLI says where the file is wrong
     host, folder = section.get("host"), section.get("tlsFolder")
     return silence(
         host if isinstance(host, str) else None,
@@ -179,9 +186,12 @@ def main() -> int:
         raise ToolchainError(
             f"usage: python -m toolchain.stack {'|'.join(_COMMANDS)} STACK [options of the CLI]"
         )
+    from toolchain import stack_file
+
     command, stack, *options = sys.argv[1:]
     env = environment.full(os.environ)
     settings = settings_file(stack)
+    stack_file.read(settings)
     if (reason := silent_engine(settings.read_bytes(), env)) is not None:
         raise ToolchainError(f"{reason}. Nothing was planned or changed")
     with tidy_settings(settings, env):

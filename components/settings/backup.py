@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -13,7 +14,7 @@ from components.settings.backup_targets import RcloneTarget, RestTarget, S3Targe
 from components.settings.base import Section, TextValue, WholeNumber
 from components.settings.resources import Resources
 from components.settings.storage import Volume, VolumeSource
-from components.values import ImageRef, ObjectName, VolumeSize
+from components.values import ImageRef, ObjectName, ValueRefused, VolumeSize, time_in_quotes
 
 
 class Dumps(Section):
@@ -153,6 +154,7 @@ class Backup(Section):
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
 )
+_FROM = "latest, the id of a snapshot (8 to 64 of 0-9a-f), or a time such as 2026-11-20T18:00:00Z"
 _SNAPSHOT = re.compile(r"[0-9a-f]{8,64}\Z")
 
 
@@ -169,8 +171,17 @@ class Restore(Section):
     @field_validator("from_")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value != "latest" and not _TIME.match(value) and not _SNAPSHOT.match(value):
-            raise ValueError(
-                "expected latest, the id of a snapshot (8 to 64 of 0-9a-f), or a time such as 2026-11-20T18:00:00Z"
-            )
+        if value == "latest" or _SNAPSHOT.match(value):
+            return value
+        if (quoted := time_in_quotes(value)) is not None:
+            raise ValueRefused(f"expected {_FROM}; YAML read a time without quotes", quoted)
+        if not _TIME.match(value):
+            raise ValueError(f"expected {_FROM}")
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"is a time that does not exist; expected {_FROM}") from None
+        # A time without a zone is one of the server's; a day is more than any zone differs.
+        if moment.replace(tzinfo=moment.tzinfo or UTC) > datetime.now(UTC) + timedelta(days=1):
+            raise ValueError(f"is a time to come, and no copy can be from then; expected {_FROM}")
         return value

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from components.settings.base import Section, WholeNumber
+from components.values import ValueRefused, time_in_quotes
 
 _BACKUP_ID = re.compile(r"[0-9]{8}T[0-9]{6}")
 _TIME = re.compile(
@@ -47,6 +48,8 @@ class Recover(Section):
     def _known_form(cls, value: str) -> str:
         if value == "latest":
             return value
+        if (quoted := time_in_quotes(value)) is not None:
+            raise ValueRefused(f"{value!r} is what YAML made of a time without quotes", quoted)
         if not _BACKUP_ID.fullmatch(value) and not _TIME.fullmatch(value):
             raise ValueError(f"{value!r} is not {_ACCEPTED}")
         text = value.upper()

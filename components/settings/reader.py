@@ -16,7 +16,14 @@ from components.settings.rules import RULES
 from components.settings.secret_source import PulumiSecrets
 from components.settings.wanted import wanted_secrets
 
-__all__ = ["Problem", "SettingsError", "read_settings"]
+__all__ = ["PROJECT", "Problem", "SettingsError", "read_settings", "unread_key"]
+
+PROJECT = "immich"
+"""Namespace of this program's keys: the project's name in Pulumi.yaml."""
+_READ_BY_OTHERS = ("pulumi:",)
+"""Namespaces of the engine."""
+_REFUSED_BY_NAME = ("cloudflare:apiKey", "cloudflare:email", "cloudflare:apiUserServiceKey")
+"""Keys that components/cloudflare_api.py refuses with its own words."""
 
 
 class SettingsError(Exception):
@@ -27,6 +34,22 @@ class SettingsError(Exception):
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         head = f"the configuration of stack {stack} has {count}; nothing was changed."
         super().__init__("\n\n".join([head, *(str(problem) for problem in self.problems)]))
+
+
+def unread_key(key: str) -> Problem | None:
+    """What is wrong with a key of another namespace; None where somebody reads it.
+
+    Providers here are explicit: they read nothing of the stack's config.
+    """
+    if key.startswith(_READ_BY_OTHERS) or key in _REFUSED_BY_NAME:
+        return None
+    name = key.rpartition(":")[2]
+    return Problem(
+        key=shortened(key if key.isprintable() else json.dumps(key)[1:-1]),
+        given=None,
+        reason=f"nothing reads this key: settings are {PROJECT}:<section>",
+        hint=closest(name, [*SECTIONS, *SECRET_KEYS], f"{PROJECT}:"),
+    )
 
 
 def read_settings(stack: str, config: Mapping[str, str], secret_keys: Collection[str] = ()) -> Settings:

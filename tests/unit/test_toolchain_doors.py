@@ -15,7 +15,7 @@ from toolchain.failure import ToolchainError
 
 DOORS = """
 config:
-  other:key: 5
+  pulumi:tags: {team: home}
   immich:host: {name: photos.example.com}
   immich:oauthClientSecret:
     secure: v1:abc
@@ -90,8 +90,8 @@ def test_a_file_that_holds_no_settings_is_told_so(tmp_path: Path, content: str, 
         stack_texts(file(tmp_path, content))
 
 
-def test_an_empty_file_has_the_default_door(tmp_path: Path) -> None:
-    settings, _ = settings_without_secrets("some", *stack_texts(file(tmp_path, "config:\n")))
+def test_a_stack_with_one_setting_has_the_default_door(tmp_path: Path) -> None:
+    settings, _ = settings_without_secrets("some", *stack_texts(file(tmp_path, "config: {cache: {}}\n")))
     assert "http://localhost:8080" in text(settings, [])
 
 

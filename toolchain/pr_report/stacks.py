@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, cast
 
+from toolchain import stack_file
 from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT
@@ -92,8 +93,7 @@ def known(root: Path) -> list[str]:
 
 def always_renders(stack: str, root: Path) -> bool:
     """Whether the stack is nothing but rendered files."""
-    texts, _ = stack_texts(settings_file(stack, root))
-    return target_of({"config": {"immich:kubernetes": json.loads(texts.get("kubernetes", "{}"))}}) == "render"
+    return target_of(stack_file.read(settings_file(stack, root)).values) == "render"
 
 
 def renderable(stack: str, root: Path) -> bool:
