@@ -23,6 +23,6 @@ def test_without_go_the_error_says_what_works_all_the_same(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        ClusterError, match=r"no `go` is on PATH\. .* Nothing else needs the throw-away cluster"
+        ClusterError, match=r"Nothing else needs it: .* no `go` is on PATH\. Install Go 1\.26\.0"
     ):
         build.ensure_built(tmp_path / "bin")

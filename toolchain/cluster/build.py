@@ -46,7 +46,8 @@ def ensure_built(bin_dir: Path = BIN_DIR) -> None:
             _copy_stages(bin_dir)
     except ToolchainError as error:
         raise ClusterError(
-            f"{error} Nothing else needs the throw-away cluster: previewing, rendering and deploying work without it."
+            "The throw-away cluster cannot be built. Nothing else needs it: previewing, rendering and deploying work "
+            f"without it. {error}"
         ) from error
 
 
