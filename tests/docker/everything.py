@@ -78,5 +78,5 @@ class Everything:
         self.watched.container("postgres-exporter").restart(timeout=1)
         self.kept.must_run("backup")
         self.kept.must_run("drill")
-        self.watched.wait_for(())
+        self.watched.wait_for((), 180)
         host.wait_healthy(self.watched.container("postgres-exporter"))

@@ -33,6 +33,14 @@ def named(kept: Kept, name: str) -> Asset:
     return next(asset for asset in kept.assets if asset.path.name == name)
 
 
+def test_a_drill_of_what_was_copied_proves_it(kept: Kept) -> None:
+    assert {
+        name: kept.status(name)["verdict"] for name in ("dump", "copy-disk", "copy-nas", "drill")
+    } == dict.fromkeys(("dump", "copy-disk", "copy-nas", "drill"), "ok")
+    assert kept.status("drill")["lastSuccess"] >= kept.status("dump")["started"]
+    kept.assert_no_secret_is_shown()
+
+
 def test_a_photo_that_was_deleted_comes_back_and_what_is_there_stays(kept: Kept) -> None:
     asset = named(kept, 'quote\'s "double" `tick` $(id) $HOME.jpg')
     path = str(asset.path.relative_to(kept.media))
@@ -95,12 +103,9 @@ def one_byte_differs(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
-    ("damage", "verdict"),
-    [
-        pytest.param(without, "missing-file", marks=pytest.mark.deep),
-        (one_byte_differs, "different-file"),
-    ],
+    ("damage", "verdict"), [(without, "missing-file"), (one_byte_differs, "different-file")]
 )
 def test_a_drill_finds_what_is_not_as_the_database_has_it(
     everything: Everything, damage: Callable[[Path], None], verdict: str

@@ -115,6 +115,7 @@ def test_a_stopped_container(verified: Verified) -> None:
         assert ("container cache", "health") in verified.failures("containers")
 
 
+@pytest.mark.deep  # it waits for answers that do not come
 def test_machine_learning_that_is_off(verified: Verified) -> None:
     with verified.stopped("machine-learning"):
         found = verified.failures("containers", "machine-learning")
@@ -327,6 +328,7 @@ def test_a_limit_of_bodies_that_is_gone(verified: Verified) -> None:
         assert verified.failures("upload-limit") == [(DOOR, "upload-limit")]
 
 
+@pytest.mark.deep  # it waits for answers that do not come
 def test_a_server_that_is_gone(verified: Verified) -> None:
     with verified.stopped("server"):
         found = verified.failures("containers", "ping", "machine-learning", "libraries")
