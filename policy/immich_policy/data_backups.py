@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from immich_policy.config import Config
-from immich_policy.data_dumps import judge_single
+from immich_policy.data_dumps import dumped_elsewhere, judge_single
 from immich_policy.kubernetes_clusters import GROUP, clusters, namespace, object_name
 from immich_policy.model import (
     UNKNOWN,
@@ -69,6 +69,8 @@ def _backed_up(stack: Stack, cluster: Registered) -> Iterable[Judgement]:
     setting = "backup.archive"
     in_tree = mapping(cluster.props, "spec", "backup", "barmanObjectStore")
     archiver = _archiver(cluster)
+    if archiver is None and not in_tree and not _schedules(stack, cluster) and dumped_elsewhere(stack):
+        return  # a backup of another kind: to the last night instead of to any second
     if archiver is None and not in_tree:
         if dig(cluster.props, "spec", "plugins") is UNKNOWN:
             yield Unjudged(resource=cluster, path="spec.plugins")
@@ -170,7 +172,7 @@ RULES = (
         title="The database is archived and backed up on a schedule.",
         why="Albums, faces, people and shares live in the database alone. A backup beside the data goes with the data.",
         remediation="Register an ObjectStore outside the cluster, the plugin barman-cloud with `isWALArchiver`, and a "
-        "ScheduledBackup; or, for a database in a container, something that runs `pg_dump` by the clock.",
+        "ScheduledBackup; or something that runs `pg_dump` by the clock, whose dumps go to another place.",
         judge=_exist,
     ),
     Rule(

@@ -113,13 +113,8 @@ def _leaves(stack: Stack, config: Config) -> Iterable[Judgement]:
     dumpers = _dumpers(stack)
     if not dumpers:
         return
-    places = {source for one in dumpers for source in _places(one.container)}
-    beside = [one for one in _candidates(stack) if places & set(_places(one.container))]
-    if any(one.tool for one in beside):
-        return  # where such a tool copies to is told to it in ways of its own
-    if any(one.sends for one in beside):
-        return
-    if any(_elsewhere(stack, one.container) for one in beside):
+    beside = _beside(stack, dumpers)
+    if _leave(stack, beside):
         return
     for one in dumpers:
         if all(other.known for other in beside):
@@ -127,6 +122,23 @@ def _leaves(stack: Stack, config: Config) -> Iterable[Judgement]:
             yield Finding(resource=one.container.resource, path="", message=message, setting="backup.targets")
         else:
             yield Unjudged(resource=one.container.resource, path="")
+
+
+def dumped_elsewhere(stack: Stack) -> bool:
+    """Whether a database is dumped by the clock and what is made of it goes to another place."""
+    dumpers = [one for one in _dumpers(stack) if not _suspended(one.container.resource)]
+    return bool(dumpers) and _leave(stack, _beside(stack, dumpers))
+
+
+def _beside(stack: Stack, dumpers: Iterable[_Dumper]) -> list[_Dumper]:
+    """Whatever has a folder in which one of them puts its dumps."""
+    places = {source for one in dumpers for source in _places(one.container)}
+    return [one for one in _candidates(stack) if places & set(_places(one.container))]
+
+
+def _leave(stack: Stack, beside: Iterable[_Dumper]) -> bool:
+    """Whether one of them copies elsewhere; where a tool for backups copies to is told to it in ways of its own."""
+    return any(one.tool or one.sends or _elsewhere(stack, one.container) for one in beside)
 
 
 def _dumpers(stack: Stack) -> list[_Dumper]:

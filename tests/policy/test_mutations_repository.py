@@ -12,7 +12,7 @@ import yaml
 
 from immich_policy.model import Registered
 from tests.harness.mocks import Run
-from tests.harness.program import ROOT, Runs, from_file, host_stack
+from tests.harness.program import ROOT, Runs, from_file, host_stack, with_secrets
 from tests.harness.stacks import REPOSITORY_STACKS
 from tests.policy.case_files import HERE, RULES, findings, recorded, unjudged
 
@@ -42,7 +42,20 @@ _TARGET = host_stack(
     WITH_TARGET, {**_FILES["home"].sections, "backup": {"targets": [_BUCKET], "drill": None}}
 )
 """The stack `home` as its owner goes on with it: dumps in a volume of the engine, copied to a bucket."""
-_RUNS = Runs({**_FILES, WITH_TARGET: _TARGET})
+OPERATED = "operated-with-targets"
+_OPERATED = with_secrets(
+    OPERATED,
+    {
+        "host": {"name": "photos.example.com"},
+        "kubernetes": {"target": "render"},
+        "database": {"kind": "cloudnative-pg"},
+        "backup": {"targets": [_BUCKET]},
+    },
+    "backupAccessKeyId",
+    "backupSecretAccessKey",
+)
+"""What settings.backup_rules offers for a CloudNativePG database beside an archive."""
+_RUNS = Runs({**_FILES, WITH_TARGET: _TARGET, OPERATED: _OPERATED})
 
 
 def _named(row: dict[str, Any]) -> str:
@@ -106,6 +119,10 @@ def test_the_stacks_with_that_finding_are_those_without_a_target() -> None:
 
 def test_the_stack_to_begin_with_is_clean_once_it_has_a_target() -> None:
     assert _found(_RUNS[WITH_TARGET]) == []
+
+
+def test_what_the_settings_offer_for_a_database_of_an_operator_is_clean() -> None:
+    assert _found(_RUNS[OPERATED]) == []
 
 
 @pytest.mark.parametrize("name", REPOSITORY_STACKS)
