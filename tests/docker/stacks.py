@@ -75,7 +75,7 @@ def _asked(one):
     probes = {name: getattr(one, name) for name in ("liveness", "readiness")}
     most = 2 if one.name in {"database", "cache", "server", "proxy"} else 5
     often = {
-        name: dataclasses.replace(probe, period=min(probe.period, most))
+        name: dataclasses.replace(probe, period=min(probe.period, most), timeout=20)
         for name, probe in probes.items() if probe is not None
     }
     return dataclasses.replace(one, **often)
@@ -83,7 +83,8 @@ DockerPlatform.workload = lambda self, one, **more: _workload(self, _asked(one),
 """
 """Before the program: the engine asks more often whether containers are well, mostly those that others wait for.
 
-Not each second: a question is a process that the engine puts into the container, a tenth of a second of a core."""
+Not each second: a question is a process that the engine puts into the container, a tenth of a second of a core. On a
+machine that is busy the answer may take its time."""
 
 _SHIFT: Final = 1000
 """How far apart the ports of stacks with names of their own are."""

@@ -338,6 +338,7 @@ def test_a_server_that_is_gone(verified: Verified) -> None:
 
 
 def test_a_container_that_crashed_a_moment_ago(verified: Verified) -> None:
+    host.until(lambda: verified.failures("containers") == [], "all that was broken before is well again")
     place, stack = verified.stack.place, verified.stack
     # One of its own: the engine never forgets how often it has started one again.
     container = place.client.containers.run(

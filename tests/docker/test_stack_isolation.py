@@ -194,3 +194,4 @@ def test_an_external_library_can_be_read_and_not_written(standing: Standing) -> 
         with pytest.raises(AssertionError, match="Read-only file system"):
             host.execute(server, "/bin/sh", "-c", command, user="0")
     assert photo.read_bytes() == b"a photo"
+    photo.unlink()
