@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -221,7 +222,7 @@ def _wait_for_end(pid: int, seconds: float = 10) -> None:
 
 
 def _remove_control_groups(name: str, seconds: float = 20) -> None:
-    """The kernel takes a moment until no process is in them any more."""
+    """With what a run that was killed has left in them; the kernel takes a moment until no process is in them."""
     roots = Path("/sys/fs/cgroup")
     deadline = time.monotonic() + seconds
     for group in sorted({*roots.glob(name), *roots.glob(f"*/{name}")}):
@@ -233,4 +234,7 @@ def _remove_control_groups(name: str, seconds: float = 20) -> None:
                 except OSError:
                     if time.monotonic() > deadline:
                         raise
+                    for pid in (one / "cgroup.procs").read_text().split():
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(int(pid), signal.SIGKILL)
                     time.sleep(0.02)
