@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -220,9 +221,20 @@ def _wait_for_end(pid: int, seconds: float = 10) -> None:
     raise EngineError(f"process {pid} has not ended in {seconds:.0f} s")
 
 
-def _remove_control_groups(name: str) -> None:
+def _remove_control_groups(name: str, seconds: float = 20) -> None:
+    """With what a run that was killed has left in them; the kernel takes a moment until no process is in them."""
     roots = Path("/sys/fs/cgroup")
+    deadline = time.monotonic() + seconds
     for group in sorted({*roots.glob(name), *roots.glob(f"*/{name}")}):
-        for inner in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
-            inner.rmdir()
-        group.rmdir()
+        inside = sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True)
+        for one in (*inside, group):
+            while one.exists():
+                try:
+                    one.rmdir()
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise
+                    for pid in (one / "cgroup.procs").read_text().split():
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(int(pid), signal.SIGKILL)
+                    time.sleep(0.02)
