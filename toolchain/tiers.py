@@ -52,6 +52,7 @@ _PACKAGES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         ("ip", "iproute2"),
         ("iptables", "iptables"),
         ("openssl", "openssl"),
+        ("/usr/sbin/sshd", "openssh-server"),
     ),
     "cluster": (("etcd", "etcd-server"),),
     "data": (
