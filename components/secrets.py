@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
+from components.settings.secret_values import secret_problem
+
 REPLACEABLE = frozenset({"metricsPassword", "grafanaPassword"})
 """Random secrets whose loss costs nothing but another one: they may leave the program with what they are for."""
 
@@ -21,7 +23,12 @@ class Secrets(pulumi.ComponentResource):
     def __init__(
         self, wanted: Mapping[str, bool], *, external: bool, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """`wanted`: config key -> whether it may be made at random."""
+        """`wanted`: config key -> whether it may be made at random.
+
+        Raises `pulumi.RunError` for values that can only be a mistake.
+        """
+        if not external:
+            refuse_wrong([*wanted])
         super().__init__("immich:index:Secrets", "secrets", {}, opts)
         self.external = external
         """Whether an external store has them, and no value is known here."""
@@ -88,6 +95,15 @@ class Secrets(pulumi.ComponentResource):
                 both.apply(lambda given: _fingerprint(given["mark"], given["value"]))
             )
         return found
+
+
+def refuse_wrong(keys: Sequence[str]) -> None:
+    """Raise `pulumi.RunError`, which the engine shows without a traceback, with every value that is a mistake."""
+    given = {key: given_secret(key) for key in keys}
+    problems = {key: secret_problem(key, value) for key, value in given.items() if value is not None}
+    told = [f"immich:{key} {problem}" for key, problem in problems.items() if problem is not None]
+    if told:
+        raise pulumi.RunError("\n".join(told))
 
 
 def given_secret(key: str) -> str | None:

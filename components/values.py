@@ -246,6 +246,10 @@ class ImageRef(ParsedStr):
     def check(cls, text: str) -> str:
         match = _IMAGE.match(text)
         if match is None:
+            name, at, digest = text.partition("@")
+            if at and _IMAGE.match(name):
+                digits = digest.removeprefix("sha256:")
+                raise ValueError(f"expected {cls.accepted}; this digest has {len(digits)} digits")
             raise ValueError(f"expected {cls.accepted}")
         if match["tag"] in FLOATING_TAGS:
             raise ValueError(f"the tag {match['tag']!r} names a different image tomorrow; give a version")
@@ -286,11 +290,21 @@ class Hostname(ParsedStr):
     def check(cls, text: str) -> str:
         labels = text.split(".")
         if len(text) > 253 or not all(_LABEL.match(label) for label in labels):
-            raise ValueError(f"expected {cls.accepted}")
+            raise ValueRefused(f"expected {cls.accepted}", cls._meant(text))
         # Browsers read a name whose last label is a number as an IPv4 address, and refuse it where it is none.
         if labels[-1].isdigit() and not _is_address(text):
             raise ValueError(f"expected {cls.accepted}; one that ends in a number must be an IPv4 address")
         return text
+
+    @classmethod
+    def _meant(cls, text: str) -> str | None:
+        """The name in a web address, in capitals, in quotes, or with letters that DNS has in their xn-- form."""
+        match = re.fullmatch(r"(?:https?://)?[\"']?([^\s/:\"'@*]+?)\.?[\"']?(?::[0-9]+)?/?", text.lower())
+        try:
+            name = match.group(1).encode("idna").decode("ascii") if match else ""
+            return str(cls(name)) if name != text else None
+        except ValueError:
+            return None
 
     @property
     def is_ip(self) -> bool:
@@ -329,7 +343,18 @@ class IpAddress(ParsedStr):
     def check(cls, text: str) -> str:
         if not _is_address(text):
             raise ValueError(f"expected {cls.accepted}")
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
+        if address.is_multicast or (address.is_reserved and address.version == 4):
+            raise ValueError(f"expected {cls.accepted}, of one machine")
+        return str(address)
+
+
+_NETWORKS_OF_EXPRESS = {
+    "loopback": "127.0.0.0/8 and ::1/128",
+    "linklocal": "169.254.0.0/16 and fe80::/10",
+    "uniquelocal": "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and fc00::/7, or better the one network of the proxy",
+}
+"""Words that Immich's own variable takes for networks."""
 
 
 class Cidr(ParsedStr):
@@ -344,7 +369,7 @@ class Cidr(ParsedStr):
             network = ipaddress.ip_network(text, strict=False)
             address = ipaddress.ip_interface(text).ip
         except ValueError:
-            raise ValueError(f"expected {cls.accepted}") from None
+            raise ValueRefused(f"expected {cls.accepted}", _NETWORKS_OF_EXPRESS.get(text.lower())) from None
         if "%" in text:
             raise ValueError(f"expected {cls.accepted}, without the name of an interface")
         if address != network.network_address:

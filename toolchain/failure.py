@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
+
+_NOT_OURS: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class ToolchainError(Exception):
@@ -12,11 +15,23 @@ class ToolchainError(Exception):
 
 
 def exit_with(command: Callable[[], int]) -> NoReturn:
-    """Run a command's main function and end the process: 1 after a ToolchainError, 130 after Ctrl-C."""
+    """Run a command's main function and end the process.
+
+    With 1 after a ToolchainError or for a forbidden file, 130 for Ctrl-C.
+    """
     try:
         sys.exit(command())
     except ToolchainError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise
+        print(
+            f"error: {error.filename or 'file'}: {error.strerror}. Where the checkout is read-only or another user's, "
+            "use one of your own (git clone), or make this one yours (chown -R)",
+            file=sys.stderr,
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

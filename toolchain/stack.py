@@ -108,7 +108,7 @@ def silent_engine(settings: bytes, env: Mapping[str, str]) -> str | None:
 
     host, folder = section.get("host"), section.get("tlsFolder")
     return silence(
-        host if isinstance(host, str) else None,
+        host if isinstance(host, str) and host != "auto" else None,
         env,
         tls_folder=folder if isinstance(folder, str) else None,
         ssh_options=[str(one) for one in items(section.get("sshOptions"))],

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.settings.base import Section, WholeNumber, default_kind
+from components.settings.grammar import StorageClassName
 from components.settings.health import Health
 from components.settings.placement import Placement
 from components.settings.resources import Resources
@@ -22,7 +23,7 @@ class BundledCache(Section):
     """Another image than the table's."""
     size: VolumeSize = VolumeSize("1Gi")
     """Size of the volume of the append-only file."""
-    storage_class: str | None = None
+    storage_class: StorageClassName | None = None
     """StorageClass; none takes the cluster's default."""
     max_memory: Memory = Memory("384Mi")
     """`maxmemory`: writes are refused above it, nothing is evicted. Below the memory limit."""

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from components.settings.base import Section, TextValue, WholeNumber, default_kind
+from components.settings.grammar import HostFolder, StorageClassName
 from components.settings.health import Health
 from components.settings.lineage import Lineage
 from components.settings.placement import Placement
 from components.settings.resources import Resources
-from components.values import AbsolutePath, ImageRef, Memory, ObjectName, ServerAddress, VolumeSize
+from components.values import ImageRef, Memory, ObjectName, ServerAddress, ValueRefused, VolumeSize
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$", examples=["immich"])]
+
+def _identifier(text: str) -> str:
+    if re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", text) is None:
+        near = re.sub(r"[^a-z0-9_]+", "_", text.strip(" \"'").lower())
+        fits = re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", near)
+        raise ValueRefused(
+            "expected a name that needs no quotes in SQL: lower-case letters, digits and _, no digit first, at most 63",
+            near if fits else None,
+        )
+    return text
+
+
+Identifier = Annotated[str, Field(examples=["immich"]), AfterValidator(_identifier)]
+
+
+def _is_free(text: str) -> str:
+    if text.startswith("pg_") or text in {"public", "none", "current_user", "session_user"}:
+        raise ValueError("is a role of PostgreSQL's own; give a name such as immich")
+    return text
+
+
+def _is_no_template(text: str) -> str:
+    if text in {"template0", "template1"}:
+        raise ValueError("is a database that PostgreSQL copies new ones from; give a name such as immich")
+    return text
+
+
+Role = Annotated[Identifier, AfterValidator(_is_free)]
+DatabaseName = Annotated[Identifier, AfterValidator(_is_no_template)]
 VectorChordVersion = Annotated[str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$", examples=["1.1.1"])]
 
 
@@ -28,15 +58,15 @@ class BundledDatabase(Section):
     """Version of VectorChord, from the table of supported images."""
     image: ImageRef | None = None
     """Another image than the table's; it must carry VectorChord and Immich's entrypoint."""
-    name: Identifier = "immich"
+    name: DatabaseName = "immich"
     """Name of the database."""
-    user: Identifier = "immich"
+    user: Role = "immich"
     """Role of Immich, owner of the database."""
     size: VolumeSize = VolumeSize("20Gi")
     """Size of the data volume."""
-    storage_class: str | None = None
+    storage_class: StorageClassName | None = None
     """StorageClass of local or block storage; a network file system is refused by the image."""
-    host_path: AbsolutePath | None = None
+    host_path: HostFolder | None = None
     """Folder of the host for the data, instead of a volume; it must exist, be empty or hold this database, and on btrfs
     have copy-on-write switched off (`chattr +C`) before the first file is in it."""
     storage_type: Literal["SSD", "HDD"] = "SSD"
@@ -74,13 +104,13 @@ class CloudNativePg(Section):
     """Version of VectorChord, from the table of supported images."""
     image: ImageRef | None = None
     """Another image than the table's; it must carry VectorChord and run under CloudNativePG."""
-    name: Identifier = "immich"
+    name: DatabaseName = "immich"
     """Name of the database."""
-    user: Identifier = "immich"
+    user: Role = "immich"
     """Role of Immich: owner of the database, not a superuser."""
     size: VolumeSize = VolumeSize("20Gi")
     """Size of each instance's data volume."""
-    storage_class: str | None = None
+    storage_class: StorageClassName | None = None
     """StorageClass of the data and WAL volumes."""
     wal_size: VolumeSize | None = None
     """Size of an own volume for the write-ahead log; none keeps it with the data."""
@@ -120,9 +150,9 @@ class ExternalDatabase(Section):
     """Address or name."""
     port: WholeNumber = Field(default=5432, ge=1, le=65535)
     """Port."""
-    name: Identifier = "immich"
+    name: DatabaseName = "immich"
     """Name of the database. `vchord` and `earthdistance` must be installed in it."""
-    user: Identifier = "immich"
+    user: Role = "immich"
     """Role, owner of the database."""
     ssl_mode: Literal["disable", "allow", "prefer", "require", "verify-full"] = "require"
     """`DB_SSL_MODE`; `verify-full` with a private authority needs `caCertificate`."""

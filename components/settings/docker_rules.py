@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from components.settings.database import BundledDatabase, CloudNativePg
 from components.settings.finding import Finding, Rule
 from components.settings.machine_learning import BundledMachineLearning
+from components.settings.names import sources
 from components.settings.problems import told
 from components.settings.proxy import PublishedPort, TraefikLabels
 from components.settings.secret_source import ExternalSecrets
@@ -179,17 +180,17 @@ def volumes_fit_the_platform(
     """The engine's volumes have no class, and their options can be read by everybody."""
     if docker is None:
         return
-    for name, source in storage.sources():
+    for key, _, source in sources(storage, None):
         if isinstance(source, Smb):
             yield Finding(
-                key=f"storage ({name})",
+                key=f"{key}.kind",
                 given="smb",
                 reason="the engine would keep the share's password in the volume's options, for everybody to read",
                 hint="mount the share on the host (/etc/fstab with credentials=) and use hostPath",
             )
         if isinstance(source, Volume) and source.storage_class is not None:
             yield Finding(
-                key=f"storage ({name}).storageClass",
+                key=f"{key}.storageClass",
                 given=told(source.storage_class),
                 reason="is a cluster's",
                 hint="leave it out; hostPath names a folder of the host",

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from components.settings.app_values import BaseUrl, each_once
 from components.settings.base import AUTO, Section, WholeNumber, default_kind
+from components.settings.grammar import StorageClassName
 from components.settings.health import Health
 from components.settings.placement import GpuAccess, Placement
 from components.settings.resources import Resources
@@ -47,7 +48,7 @@ class ModelCache(Section):
 
     size: VolumeSize = VolumeSize("10Gi")
     """Size; the default models take about 2 GB."""
-    storage_class: str | None = None
+    storage_class: StorageClassName | None = None
     """StorageClass; none takes the cluster's default."""
     access_mode: AccessMode = "ReadWriteOnce"
     """Several replicas need `ReadWriteMany`."""

@@ -8,10 +8,10 @@ from pydantic import Field, model_validator
 
 from components.monitoring.plan import Job
 from components.settings.base import AUTO, Section, TextValue, WholeNumber, default_kind
+from components.settings.grammar import LabelValue, QualifiedName, StorageClassName
 from components.settings.resources import Resources
 from components.values import Duration, Hostname, ImageRef, IpAddress, VolumeSize
 
-LabelValue = Annotated[TextValue, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
 JobLabel = Annotated[TextValue, Field(pattern=r"^[a-zA-Z0-9_-]{1,63}$", examples=["immich-workers"])]
 Part = Literal[
     "prometheus",
@@ -116,11 +116,13 @@ class OperatorMonitoring(_Watched):
 
     kind: Literal["operator"]
     """`operator`."""
-    labels: dict[str, LabelValue] = Field(default_factory=dict)
+    labels: dict[QualifiedName, LabelValue] = Field(default_factory=dict)
     """Labels that its Prometheus selects by, such as `release: kube-prometheus-stack`."""
     dashboards: bool = True
     """Whether there are ConfigMaps for Grafana's sidecar."""
-    dashboard_labels: dict[str, LabelValue] = Field(default_factory=lambda: {"grafana_dashboard": "1"})
+    dashboard_labels: dict[QualifiedName, LabelValue] = Field(
+        default_factory=lambda: {"grafana_dashboard": "1"}
+    )
     """Labels that the sidecar selects by."""
 
 
@@ -155,7 +157,7 @@ class BundledMonitoring(_Watched):
     """How long numbers are kept."""
     size: VolumeSize = VolumeSize("10Gi")
     """Size of their volume; what exceeds four fifths of it goes, the oldest first."""
-    storage_class: str | None = None
+    storage_class: StorageClassName | None = None
     """StorageClass of the volume."""
     grafana: Grafana | None = Grafana()
     """Dashboards; null runs none."""

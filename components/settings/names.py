@@ -119,7 +119,7 @@ def secrets_have_names_of_their_own(
     taken = {
         object_name(name): f"the Secret {name} of this program" for name in _SECRETS if name not in names
     }
-    given = [(f"secrets.names.{short}", str(name)) for short, name in names.items()]
+    given = [(f"secrets.names.{short}", str(name)) for short, name in sorted(names.items())]
     for key, _, source in sources(storage, backup):
         if isinstance(source, Smb):
             given.append((f"{key}.credentialsSecret", str(source.credentials_secret)))

@@ -7,18 +7,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.settings.base import Section, TextValue, WholeNumber
+from components.settings.base import Section, WholeNumber
+from components.settings.grammar import ClassName, ExtendedResource, Labels, LabelValue, QualifiedName
 from components.values import AbsolutePath
 
 
 class Toleration(Section):
     """A taint that the pods put up with (Kubernetes `tolerations`)."""
 
-    key: str | None = None
+    key: QualifiedName | None = None
     """The taint's key; none with `operator: Exists` means every taint."""
     operator: Literal["Exists", "Equal"] = "Equal"
     """`Equal` compares `value`, `Exists` does not."""
-    value: TextValue | None = None
+    value: LabelValue | None = None
     """The taint's value, for `Equal`."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """Which effect is tolerated; none is all of them."""
@@ -35,11 +36,11 @@ class Toleration(Section):
 class Placement(Section):
     """Which nodes may run the pods."""
 
-    node_selector: dict[str, TextValue] = Field(default_factory=dict)
+    node_selector: Labels = Field(default_factory=dict)
     """Labels that a node must have."""
     tolerations: tuple[Toleration, ...] = ()
     """Taints that the pods put up with."""
-    priority_class: str | None = None
+    priority_class: ClassName | None = None
     """An existing PriorityClass."""
 
 
@@ -55,11 +56,11 @@ HOST_DEVICES: Mapping[str, tuple[str, ...]] = {
 class GpuAccess(Section):
     """How pods reach an accelerator; every value has a default for its backend."""
 
-    resource: str | None = None
+    resource: ExtendedResource | None = None
     """Extended resource to ask for, such as `nvidia.com/gpu`, `gpu.intel.com/i915`, `amd.com/gpu`."""
     count: WholeNumber = Field(default=1, ge=1, le=16)
     """How many of `resource`."""
-    runtime_class: str | None = None
+    runtime_class: ClassName | None = None
     """An existing RuntimeClass, such as `nvidia`; none uses the node's default runtime."""
     devices: tuple[AbsolutePath, ...] | None = None
     """Device paths to mount from the host instead of asking for a resource, such as `/dev/dri`."""
@@ -74,6 +75,14 @@ class GpuAccess(Section):
             raise ValueError(
                 "give resource (a device plugin hands it out) or devices (mounted from the host), not both"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for name, given in (("devices", self.devices or ()), ("ids", self.ids), ("groups", self.groups)):
+            repeated = sorted({str(one) for one in given if tuple(given).count(one) > 1})
+            if repeated:
+                raise ValueError(f"{name}: given twice: {', '.join(repeated)}")
         return self
 
     def opened(self, backend: str) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def _problem(section: str, annotation: Any, error: ErrorDetails) -> Problem:
             key=f"{key_text(section, here.path)}.kind",
             given=shown((*here.path, "kind"), tag) if kind == "union_tag_invalid" else None,
             reason=f"accepted are {', '.join(kinds)}",
-            hint=closest(str(tag), kinds),
+            hint=_as_a_source(tag, kinds) or closest(str(tag), kinds),
         )
     if kind == "extra_forbidden":
         return _unknown_key(section, annotation, error["loc"])
@@ -141,8 +141,19 @@ def _problem(section: str, annotation: Any, error: ErrorDetails) -> Problem:
     reason, hint = _REASONS.get(kind, _as_it_is)(error, here)
     if kind == "value_error" and given is None:
         reason = _without(reason, error["input"])
-        hint = hint and _without(hint, error["input"])
+    if given is None and hint is not None and hint.startswith("write "):
+        hint = None  # it would show what must not be shown
     return Problem(key=key, given=given, reason=reason, hint=hint)
+
+
+_SOURCES = ("nfs", "smb", "hostPath", "volume", "existingClaim")
+
+
+def _as_a_source(kind: object, kinds: Sequence[str]) -> str | None:
+    """A kind of volume where a kind of target is meant."""
+    if kind not in _SOURCES or "local" not in kinds:
+        return None
+    return f"write {{name: ..., kind: local, source: {{kind: {kind}, ...}}}}"
 
 
 def _without(reason: str, value: object) -> str:
@@ -167,8 +178,16 @@ def _unknown_key(section: str, annotation: Any, location: Sequence[str | int]) -
         key=key_text(section, (*here.path, name)),
         given=None,
         reason=f"is not a setting here; accepted are {', '.join(accepted)}",
-        hint=hint or closest(str(name), accepted),
+        hint=hint or _secret_of(section, str(name)) or closest(str(name), accepted),
     )
+
+
+def _secret_of(section: str, name: str) -> str | None:
+    """Where a password goes that was given in a section."""
+    from components.settings.model import SECRET_KEYS
+
+    key = f"{section}{name[:1].upper()}{name[1:]}"
+    return f"pulumi config set --secret immich:{key}" if key in SECRET_KEYS else None
 
 
 _Said = tuple[str, str | None]
@@ -191,9 +210,29 @@ def _text(error: ErrorDetails, here: Place) -> _Said:
 
 def _pattern(error: ErrorDetails, here: Place) -> _Said:
     examples = here.field.examples if here.field is not None else None
+    pattern, given = str(error.get("ctx", {}).get("pattern")), str(error["input"])
+    near = (given.strip(" \t\n\"'"), given.removeprefix("v"), given.lower(), given.lower().replace("-", "_"))
+    hint = next((f"write {one}" for one in near if one != given and re.search(pattern, one)), None)
     if examples:
-        return f"expected text such as {' or '.join(map(str, examples))}", None
-    return f"expected text that matches {error.get('ctx', {}).get('pattern')}", None
+        return f"expected text such as {' or '.join(map(str, examples))}", hint
+    return f"expected text that matches {pattern}", hint
+
+
+def _bound(error: ErrorDetails, here: Place) -> _Said:
+    del here
+    bounds = error.get("ctx", {})
+    return f"expected at least {bounds['ge']}" if "ge" in bounds else f"expected at most {bounds['le']}", None
+
+
+def _object(error: ErrorDetails, here: Place) -> _Said:
+    given = error["input"]
+    if (
+        isinstance(given, str)
+        and given.startswith("/")
+        and any(kind_of(one) == "hostPath" for one in here.models)
+    ):
+        return "expected an object with settings", f"write {{kind: hostPath, path: {given}}}"
+    return "expected an object with settings", None
 
 
 def _one_of(error: ErrorDetails, here: Place) -> _Said:
@@ -214,7 +253,6 @@ def _always(reason: str) -> Callable[[ErrorDetails, Place], _Said]:
     return lambda error, here: (reason, None)  # noqa: ARG005 - the same for every error of the type
 
 
-_OBJECT = _always("expected an object with settings")
 _WHOLE_NUMBER = _always("expected a whole number")
 _TRUE_OR_FALSE = _always("expected true or false")
 _NUMBER = _always("expected a number")
@@ -222,8 +260,8 @@ _NUMBER = _always("expected a number")
 _REASONS: Mapping[str, Callable[[ErrorDetails, Place], _Said]] = {
     "tuple_type": _always("expected a list"),
     "dict_type": _always("expected an object with keys and values"),
-    "model_type": _OBJECT,
-    "model_attributes_type": _OBJECT,
+    "model_type": _object,
+    "model_attributes_type": _object,
     "string_type": _text,
     "string_unicode": _always("is not Unicode text"),
     "string_pattern_mismatch": _pattern,
@@ -231,6 +269,8 @@ _REASONS: Mapping[str, Callable[[ErrorDetails, Place], _Said]] = {
     "literal_error": _one_of,
     "too_short": _length,
     "too_long": _length,
+    "greater_than_equal": _bound,
+    "less_than_equal": _bound,
     "int_type": _WHOLE_NUMBER,
     "int_parsing": _WHOLE_NUMBER,
     "int_parsing_size": _WHOLE_NUMBER,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from components.settings.base import AUTO, Section, TextValue, WholeNumber, default_kind
+from components.settings.base import AUTO, Section, WholeNumber, default_kind
+from components.settings.grammar import Annotations, Labels, QualifiedName
 from components.settings.health import Health
 from components.settings.placement import Placement
 from components.settings.resources import Resources
@@ -33,14 +35,22 @@ class LoadBalancer(Section):
     """A fixed address (`spec.loadBalancerIP`); none takes what is handed out."""
     source_ranges: tuple[Cidr, ...] = ()
     """Networks that may connect; none is every one that reaches the address."""
-    annotations: dict[str, TextValue] = Field(default_factory=dict)
+    annotations: Annotations = Field(default_factory=dict)
     """Annotations that the load balancer reads."""
-    load_balancer_class: str | None = None
+    load_balancer_class: QualifiedName | None = None
     """`spec.loadBalancerClass`."""
     proxy_protocol: bool = False
     """The load balancer speaks the PROXY protocol: only so does nginx learn the client behind one that hides it."""
     trusted_sources: tuple[Cidr, ...] = ()
     """Addresses of such a load balancer."""
+
+    @field_validator("address")
+    @classmethod
+    def _address_of_a_network(cls, value: IpAddress | None) -> IpAddress | None:
+        address = None if value is None else ipaddress.ip_address(value)
+        if address is not None and (address.is_unspecified or address.is_loopback or address.is_link_local):
+            raise ValueError("expected an address of the network that the load balancer can hand out")
+        return value
 
     @model_validator(mode="after")
     def _protocol_has_senders(self) -> Self:
@@ -72,7 +82,7 @@ class HttpRoute(Section):
     """Names of the route; none takes those of `immich:host`."""
     trusted_sources: Annotated[tuple[Cidr, ...] | None, AUTO] = None
     """Networks of the Gateway, whose X-Forwarded-For is believed; auto is the pods' network."""
-    gateway_pods: dict[str, TextValue] = Field(default_factory=dict)
+    gateway_pods: Labels = Field(default_factory=dict)
     """Labels of the Gateway's pods, to accept connections from them only; none accepts its whole namespace."""
     from_nodes: bool = False
     """The Gateway is part of the node's network (Cilium): accept connections from `sourceRanges` as well."""
@@ -140,7 +150,7 @@ class PlainIngress(Ingress):
     controller: Annotated[Controller | None, AUTO] = None
     """Which controller reads it: F5's `nginx.org`, `ingress-nginx` (retired in March 2026), haproxytech's `haproxy`,
     `traefik`, or one that needs no annotations; auto goes by the class's name."""
-    annotations: dict[str, TextValue] = Field(default_factory=dict)
+    annotations: Annotations = Field(default_factory=dict)
     """Annotations that the controller reads; those for body size and timeouts of a known controller are set already."""
 
     @property
@@ -209,7 +219,7 @@ class TraefikRoute(TraefikWay):
     """Where Traefik's pods run; the proxy accepts connections from there."""
     trusted_sources: Annotated[tuple[Cidr, ...] | None, AUTO] = None
     """Networks of Traefik, whose X-Forwarded-For is believed; auto is the pods' network."""
-    controller_pods: dict[str, TextValue] = Field(default_factory=dict)
+    controller_pods: Labels = Field(default_factory=dict)
     """Labels of Traefik's pods, to accept connections from them only; none accepts the whole namespace."""
     tls_secret: ObjectName | None = None
     """Secret with the certificate; none leaves TLS to Traefik."""

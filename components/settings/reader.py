@@ -33,7 +33,9 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         head = f"the configuration of stack {stack} has {count}; nothing was changed."
-        super().__init__("\n\n".join([head, *(str(problem) for problem in self.problems)]))
+        text = "\n\n".join([head, *(str(problem) for problem in self.problems)])
+        # Commands can be pasted as they stand, whichever stack is selected.
+        super().__init__(text.replace("pulumi config set ", f"pulumi config set -s {stack} "))
 
 
 def unread_key(key: str) -> Problem | None:

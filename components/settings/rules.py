@@ -20,6 +20,7 @@ from components.settings.names import NAME_RULES
 from components.settings.proxy import HttpRoute, PlainIngress, TraefikWay
 from components.settings.resources import DEFAULTS
 from components.settings.secret_source import ExternalSecrets
+from components.settings.sense_rules import SENSE_RULES
 from components.settings.server import SplitWorkers
 from components.settings.storage import HostPath, Nfs, Smb, shared_by_nodes
 from components.settings.wanted import wanted_secrets
@@ -50,6 +51,7 @@ RULES: list[Rule] = [
     *MONITORING_RULES,
     *NAME_RULES,
     *WHEREABOUTS_RULES,
+    *SENSE_RULES,
 ]
 
 
@@ -168,6 +170,9 @@ def database_is_compatible(server: Server, database: Database) -> Iterator[Findi
             key="database.vectorchord",
             given=database.vectorchord,
             reason=f"Immich {server.version} accepts VectorChord {versions.vectorchord_range(server.version)}",
+            hint="upgrade the extension in that database first (ALTER EXTENSION vchord UPDATE)"
+            if isinstance(database, ExternalDatabase)
+            else "leave it out, or choose one of the table in docs/settings.md",
         )
 
 

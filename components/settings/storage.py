@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.settings.base import Section, default_kind
+from components.settings.grammar import HostFolder, MountOption, MountPath, StorageClassName
 from components.values import AbsolutePath, Bytes, ObjectName, ServerAddress, VolumeSize
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod", "ReadOnlyMany"]
@@ -19,7 +20,7 @@ class Volume(Section):
     """`volume`."""
     size: VolumeSize = VolumeSize("100Gi")
     """How much to ask for. It can grow later where the storage class permits; it never shrinks."""
-    storage_class: str | None = None
+    storage_class: StorageClassName | None = None
     """StorageClass; none takes the cluster's default."""
     access_mode: AccessMode = "ReadWriteOnce"
     """`ReadWriteMany` lets pods on several nodes share it."""
@@ -38,11 +39,11 @@ class Nfs(Section):
     """The exported path."""
     size: VolumeSize = VolumeSize("1Ti")
     """Size that the volume claims to have; NFS does not enforce it."""
-    mount_options: tuple[str, ...] = ("nfsvers=4.2", "hard", "noatime")
+    mount_options: tuple[MountOption, ...] = ("nfsvers=4.2", "hard", "noatime")
     """Options of the mount."""
     driver: Literal["nfs.csi.k8s.io", "in-tree"] = "nfs.csi.k8s.io"
     """The NFS CSI driver, or the kubelet's own NFS client."""
-    storage_class: str = ""
+    storage_class: StorageClassName = ""
     """Name that ties volume and claim together; it need not exist as a StorageClass."""
     access_mode: Literal["ReadWriteMany", "ReadOnlyMany"] = "ReadWriteMany"
     """External libraries that are read-only become `ReadOnlyMany` by themselves."""
@@ -61,7 +62,13 @@ class Smb(Section):
     """An existing Secret with `username` and `password` in the namespace of Immich."""
     size: VolumeSize = VolumeSize("1Ti")
     """Size that the volume claims to have."""
-    mount_options: tuple[str, ...] = ("vers=3.1.1", "uid=1000", "gid=1000", "file_mode=0640", "dir_mode=0750")
+    mount_options: tuple[MountOption, ...] = (
+        "vers=3.1.1",
+        "uid=1000",
+        "gid=1000",
+        "file_mode=0640",
+        "dir_mode=0750",
+    )
     """Options of the mount; SMB has no owners of its own, so uid and gid must be those of the server."""
     access_mode: Literal["ReadWriteMany", "ReadOnlyMany"] = "ReadWriteMany"
     """External libraries that are read-only become `ReadOnlyMany` by themselves."""
@@ -74,7 +81,7 @@ class HostPath(Section):
 
     kind: Literal["hostPath"]
     """`hostPath`."""
-    path: AbsolutePath
+    path: HostFolder
     """The folder; it must exist."""
 
 
@@ -99,7 +106,7 @@ class ExternalLibrary(Section):
 
     name: ObjectName
     """A short name, unique."""
-    mount_path: AbsolutePath
+    mount_path: MountPath
     """Where the pods see it; the import path to enter in Immich."""
     source: VolumeSource
     """Where it is."""
@@ -145,19 +152,6 @@ class Storage(Section):
             if inside or path == "/data":
                 raise ValueError(
                     f"externalLibraries: mountPath {path} lies inside {inside[0] if inside else '/data'}"
-                )
-            if f"/{path.split('/')[1]}" in {
-                "/usr",
-                "/etc",
-                "/proc",
-                "/sys",
-                "/dev",
-                "/run",
-                "/build",
-                "/tmp",
-            }:
-                raise ValueError(
-                    f"externalLibraries: mountPath {path} would hide a folder of the image; use /mnt/..."
                 )
         return self
 

@@ -29,7 +29,7 @@ def refusal(texts: dict[str, str]) -> str:
 def test_a_stack_without_any_setting_is_refused() -> None:
     report = refusal({})
     assert "the stack has no setting at all" in report
-    assert "pulumi config set --path 'immich:host.name'" in report
+    assert "pulumi config set -s some --path 'immich:host.name'" in report
 
 
 def test_keys_of_other_namespaces_are_told_with_the_other_problems() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,18 @@ def test_the_summary_names_every_reason_for_a_skip_and_closes_like_pytest(tmp_pa
     assert "skipped: the tier docker: no test was collected" in lines
     assert lines[-1] == "===== 1 failed, 1 passed, 1 skipped, 1 error in 1.50s ====="
     assert not result.good
+
+
+def test_the_engine_of_the_environment_is_asked_where_the_host_is_automatic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+
+    def silence(host: str | None, env: Mapping[str, str], **_: object) -> None:
+        asked.append((host, env))
+
+    monkeypatch.setattr("components.platform.docker.reach.silence", silence)
+    env = {"DOCKER_HOST": "unix:///some.sock"}
+    assert stack.silent_engine(b"config: {docker: {host: auto}}", env) is None
+    assert stack.silent_engine(b"config: {docker: {host: 'unix:///run/x.sock'}}", env) is None
+    assert asked == [(None, env), ("unix:///run/x.sock", env)]

@@ -324,7 +324,7 @@ def test_access_without_anything_proxied_is_refused() -> None:
 )
 def test_a_tunnel_that_exists_needs_its_own_secret(existing: dict[str, Any], key: str) -> None:
     section = {"tunnel": {"existing": existing}}
-    assert f"pulumi config set --secret immich:{key}" in refusal(section)
+    assert f"pulumi config set -s test --secret immich:{key}" in refusal(section)
     assert read(section, secrets=(key,)).cloudflare is not None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,6 +111,9 @@ BOUNDS: list[tuple[str, dict[str, Any], str, int, int]] = [
 ]
 
 
+_BOUND = re.compile(r"expected at (least|most) -?[0-9]+")
+
+
 def keys_with_problems(section: str, around: dict[str, Any], path: str, value: int) -> list[str]:
     config = json.loads(json.dumps(around))
     *above, last = path.split(".")
@@ -120,7 +124,7 @@ def keys_with_problems(section: str, around: dict[str, Any], path: str, value: i
     try:
         read_settings("test", {section: json.dumps(config)}, ())
     except SettingsError as error:
-        return [problem.key for problem in error.problems if "equal to" in problem.reason]
+        return [problem.key for problem in error.problems if _BOUND.fullmatch(problem.reason)]
     return []
 
 

@@ -52,6 +52,13 @@ def test_a_bad_configuration_is_refused_with_every_problem_in_it(path: Path) -> 
     )
 
 
+def test_commands_in_the_report_name_the_stack() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings("photos", {"database": '{"kind": "external"}'})
+    assert "pulumi config set -s photos --path 'immich:database.host' <value>" in str(caught.value)
+    assert "pulumi config set --" not in str(caught.value)
+
+
 def test_there_are_as_many_cases_as_a_mistake_has_ways() -> None:
     assert len(REFUSED) >= 60
 
