@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 from components import sizing
 from components.settings.placement import Placement as PlacementSettings
 from components.settings.resources import DEFAULTS, Amounts, Resources
-from components.values import Quantity
+from components.values import Cpu, Memory, Quantity
 
 FAST = settings(max_examples=150, deadline=None, derandomize=True)
 SETTINGS_OF = ("cpu", "memory")
 VOLUME = Quantity("20Gi")
-quantities = st.builds(
-    lambda number, unit: Quantity(f"{number}{unit}"),
-    st.integers(1, 999),
-    st.sampled_from(["m", "", "Mi", "Gi"]),
+cores = st.builds(
+    lambda number, unit: Cpu(f"{number}{unit}"), st.integers(10, 500), st.sampled_from(["m", ""])
 )
-amounts = st.builds(Amounts, cpu=st.none() | quantities, memory=st.none() | quantities)
+memory = st.builds(
+    lambda number, unit: Memory(f"{number}{unit}"), st.integers(8, 999), st.sampled_from(["Mi", "Gi"])
+)
+amounts = st.builds(Amounts, cpu=st.none() | cores, memory=st.none() | memory)
 
 
 def megabytes(parameter: str) -> int:
@@ -67,7 +68,7 @@ def test_what_is_given_wins_over_the_default_and_requests_never_exceed_limits(
 
 
 def test_a_request_follows_a_limit_that_was_lowered() -> None:
-    laid = sizing.resources("database", Resources(limits=Amounts(memory=Quantity("512Mi"))))
+    laid = sizing.resources("database", Resources(limits=Amounts(memory=Memory("512Mi"))))
     assert (laid.memory_request, laid.memory_limit) == ("512Mi", "512Mi")
     assert (laid.cpu_request, laid.cpu_limit) == ("250m", "2")
 
