@@ -71,7 +71,7 @@ def test_a_secret_in_the_clear_is_refused_and_not_repeated(deployed: Deployed) -
     result = stack.do("preview", check=False)
     assert result.returncode != 0
     assert "immich:cachePassword" in result.text
-    assert "config set --secret" in result.text
+    assert "pulumi config set -s dev --secret immich:cachePassword" in result.text
     assert "correct-horse-battery" not in result.text
 
 
@@ -80,5 +80,5 @@ def test_a_missing_secret_is_named_with_the_command_that_sets_it(cli: Path, tmp_
     stack.run("config", "rm", "immich:backupSecretAccessKey")
     result = stack.up(check=False)
     assert result.returncode != 0
-    assert "pulumi config set --secret immich:backupSecretAccessKey" in result.text
+    assert "pulumi config set -s prod --secret immich:backupSecretAccessKey" in result.text
     assert "Traceback" not in result.text

@@ -40,7 +40,12 @@ class Stack:
 
 def secret_text(key: str) -> str:
     """A value for a secret that occurs nowhere else, with characters that must survive quoting."""
-    return f"{key}-{hashlib.sha256(key.encode()).hexdigest()[:12]}\"'\\ é"
+    text = f"{key}-{hashlib.sha256(key.encode()).hexdigest()[:12]}\"'\\ é"
+    if key == "cloudflareTunnelCredentials":
+        return json.dumps(
+            {"AccountTag": "account", "TunnelID": "tunnel", "TunnelSecret": text}, ensure_ascii=False
+        )
+    return text
 
 
 def with_secrets(name: str, sections: Mapping[str, Any], *keys: str) -> Stack:
