@@ -23,6 +23,15 @@ from tests.docker.standing import STANDING, Standing
 from tests.docker.yard import Yard
 
 _ENGINE = pytest.StashKey[Engine]()
+_FOLDERS = Path("/var/lib/immich-tests")
+"""Where folders of tests are: settings refuse folders below /tmp, which a host empties at its start."""
+
+
+def pytest_configure() -> None:
+    """Before workers are told where their folders are."""
+    if os.geteuid() == 0:
+        _FOLDERS.mkdir(exist_ok=True)
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_FOLDERS))
 
 
 @pytest.fixture(scope="session")
