@@ -43,7 +43,7 @@ def engine(pytestconfig: pytest.Config) -> Iterator[Engine]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
-    directory = Path(tempfile.mkdtemp(prefix="imd-"))
+    directory = Path(tempfile.mkdtemp(prefix="imd-", dir=_FOLDERS))
     try:
         network = HostNetwork.create()
     except BaseException:

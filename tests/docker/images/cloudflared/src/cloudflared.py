@@ -98,6 +98,8 @@ class _Metrics(BaseHTTPRequestHandler):
         text = answers.get(self.path)
         body = (text or "404 page not found").encode()
         self.send_response(200 if text else 404)
+        # As cloudflared does (promhttp): Prometheus 3 reads no numbers without a type.
+        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
