@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 
 from components import versions
 from components.settings.annotations import fields_by_alias, kind_of, members, models_of
@@ -91,7 +92,7 @@ def _document() -> Iterator[str]:
     yield INTRODUCTION
     yield "## Sections\n"
     yield "| Section | What it is |\n| --- | --- |"
-    meaning = _attribute_docs(Settings)
+    meaning = {to_camel(name): text for name, text in _attribute_docs(Settings).items()}
     for name in SECTIONS:
         yield f"| [`immich:{name}`](#{_anchor(f'immich:{name}')}) | {_cell(meaning[name])} |"
     yield "| [secrets](#secrets) | Passwords and keys. |"
@@ -157,6 +158,7 @@ def _needed(model: type[BaseModel]) -> set[str]:
 def _table(path: str, model: type[BaseModel], level: str, shared: Sequence[Models]) -> Iterator[str]:
     inner: list[tuple[str, Models]] = []
     rows: list[str] = []
+    meaning = meanings(model)
     for alias, field in fields_by_alias(model).items():
         models = models_within(field.annotation)
         if alias == "kind" and kind_of(model) is not None and len(_literals(model)) == 1:
@@ -169,9 +171,7 @@ def _table(path: str, model: type[BaseModel], level: str, shared: Sequence[Model
         type_text = (
             (f"{_holder(field.annotation)}, each: {link}" if is_item else link) if models else accepted(field)
         )
-        rows.append(
-            f"| `{alias}` | {_cell(type_text)} | {_cell(default(field))} | {_cell(field.description or '')} |"
-        )
+        rows.append(f"| `{alias}` | {_cell(type_text)} | {_cell(default(field))} | {_cell(meaning[alias])} |")
     if rows:
         yield "| Setting | Accepted | Default | Meaning |\n| --- | --- | --- | --- |"
         yield from rows
@@ -220,8 +220,20 @@ def _cell(text: str) -> str:
     return "`".join(part if index % 2 else part.replace("<", "\\<") for index, part in enumerate(prose))
 
 
+def meanings(model: type[BaseModel]) -> dict[str, str]:
+    """What each setting of a model means, by its key; empty for one without a docstring.
+
+    Read here and not by pydantic: there it takes half of the time in which the settings are imported.
+    """
+    bases = [
+        base for base in reversed(model.__mro__) if issubclass(base, BaseModel) and base is not BaseModel
+    ]
+    docs = {name: text for base in bases for name, text in _attribute_docs(base).items()}
+    return {field.alias or name: docs.get(name, "") for name, field in model.model_fields.items()}
+
+
 def _attribute_docs(model: type[Any]) -> dict[str, str]:
-    """The docstrings under the attributes of `Settings`, by section."""
+    """The docstrings under the attributes of a class."""
     (node,) = ast.parse(inspect.getsource(model)).body
     if not isinstance(node, ast.ClassDef):
         raise TypeError(f"{model} is no class")
@@ -229,8 +241,7 @@ def _attribute_docs(model: type[Any]) -> dict[str, str]:
     for one, following in zip(node.body, node.body[1:], strict=False):
         match one, following:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                first, *rest = name.split("_")
-                found[first + "".join(part.capitalize() for part in rest)] = text
+                found[name] = inspect.cleandoc(text)
             case _:
                 pass
     return found

@@ -14,6 +14,7 @@ from components.monitoring import exporters, metrics_role, prometheus, scrapes
 from components.monitoring import setup as monitoring_setup
 from components.monitoring.alerts import rule_body, rule_file
 from components.monitoring.dashboards import dashboards
+from components.monitoring.exporters import NETWORK
 from components.monitoring.watch import ScrapeTarget, Watch
 from components.platform.base import Platform
 from components.platform.specs import PublishedSecret
@@ -201,14 +202,13 @@ class Monitoring(pulumi.ComponentResource):
             parent=self,
             fingerprints=args.secrets.fingerprints(keys) if keys else None,
         )
-        names = {(one.workload, one.port): self._reached_by(one) for one in targets}
+        read = (*targets, *((prober,) if prober is not None else ()))
+        names = {(one.workload, one.port): self._reached_by(one) for one in read}
         configs = prometheus.scrape_configs(
             targets,
             scrapes.probes(settings),
             prober,
-            lambda one: (
-                f"{names.get((one.workload, one.port)) or platform.address(one.workload)}:{one.port.number}"
-            ),
+            lambda one: f"{names[one.workload, one.port]}:{one.port.number}",
             jobs=plan.jobs,
             stack=args.stack,
             interval=scrapes.duration(given.interval),
@@ -216,10 +216,9 @@ class Monitoring(pulumi.ComponentResource):
         files = prometheus.prometheus_files(
             configs,
             rule_file(plan),
-            platform.address(prometheus.ALERTMANAGER),
+            platform.address(prometheus.ALERTMANAGER, NETWORK),
             scrapes.duration(given.interval),
         )
-        read = (*targets, *((prober,) if prober is not None else ()))
         reading = platform.workload(
             prometheus.prometheus_workload(given, files, read), parent=self, after=[alertmanager]
         )
@@ -230,8 +229,8 @@ class Monitoring(pulumi.ComponentResource):
         """Host name of every copy of a workload at once, where it has several."""
         platform = self._args.platform
         if target.copies == 1:
-            return platform.address(target.workload)
-        return platform.copies(target.workload, target.port, parent=self)
+            return platform.address(target.workload, NETWORK)
+        return platform.copies(target.workload, target.port, parent=self, at=NETWORK)
 
     def _grafana(self, given: BundledMonitoring, files: Mapping[str, str], reading: pulumi.Resource) -> None:
         args, platform = self._args, self._args.platform
@@ -244,8 +243,8 @@ class Monitoring(pulumi.ComponentResource):
         platform.workload(
             prometheus.grafana_workload(
                 given,
-                prometheus.grafana_files(platform.address(prometheus.PROMETHEUS), files),
-                published=args.settings.docker is not None,
+                prometheus.grafana_files(platform.address(prometheus.PROMETHEUS, NETWORK), files),
+                scrapes.published_ports(args.settings, prometheus.GRAFANA),
             ),
             parent=self,
             after=[reading],

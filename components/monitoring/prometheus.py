@@ -271,9 +271,9 @@ def grafana_files(prometheus: str, dashboards: Mapping[str, str]) -> dict[str, d
 
 
 def grafana_workload(
-    given: BundledMonitoring, files: Mapping[str, Mapping[str, str]], *, published: bool
+    given: BundledMonitoring, files: Mapping[str, Mapping[str, str]], ways: tuple[PublishedPortSpec, ...]
 ) -> Workload:
-    """Grafana: dashboards come from files and are the same after every start. `published`: at a port of the host.
+    """Grafana: dashboards come from files and are the same after every start.
 
     Raises `ValueError` for settings without Grafana.
     """
@@ -281,15 +281,6 @@ def grafana_workload(
     if settings is None:
         raise ValueError("these settings have no Grafana")
     folder = "/etc/grafana/provisioning"
-    ways = (
-        (
-            PublishedPortSpec(
-                name=GRAFANA, to=GRAFANA, port=3000, address=str(settings.address), listen=settings.port
-            ),
-        )
-        if published
-        else ()
-    )
     return Workload(
         name=GRAFANA,
         image=image("grafana", given),

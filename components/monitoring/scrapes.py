@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from components import access_log
-from components.monitoring import exporters
+from components.monitoring import exporters, prometheus
 from components.monitoring.exporters import Watching
 from components.monitoring.plan import Job
 from components.monitoring.watch import Probe, ScrapeTarget, Seen
@@ -22,6 +22,7 @@ from components.settings.database import BundledDatabase, CloudNativePg
 from components.settings.machine_learning import BundledMachineLearning, ExternalMachineLearning
 from components.settings.model import Settings
 from components.settings.monitoring import (
+    BundledMonitoring,
     NoMonitoring,
     OperatorMonitoring,
     Published,
@@ -300,14 +301,29 @@ def own_certificate(settings: Settings) -> bool:
 
 
 def published_ports(settings: Settings, workload: str) -> tuple[PublishedPortSpec, ...]:
-    """On one host: ports of the host that lead to the numbers of a workload."""
-    address = published_at(settings)
+    """On one host: ports of the host that lead to the numbers of a workload, or to Grafana."""
+    return tuple(one for one in every_published_port(settings) if one.to == workload)
+
+
+def every_published_port(settings: Settings) -> tuple[PublishedPortSpec, ...]:
+    """On one host: ports of the host that lead to numbers, and to Grafana."""
+    given, address = watched(settings), published_at(settings)
+    if isinstance(given, BundledMonitoring) and given.grafana is not None and settings.docker is not None:
+        return (
+            PublishedPortSpec(
+                name=prometheus.GRAFANA,
+                to=prometheus.GRAFANA,
+                port=prometheus.PORTS[prometheus.GRAFANA],
+                address=str(given.grafana.address),
+                listen=given.grafana.port,
+            ),
+        )
     if address is None:
         return ()
     asker = prober(settings)
     every = (*targets(settings), *((asker,) if asker is not None else ()))
-    ports = {one.port: one.listen for one in every if one.workload == workload and one.listen is not None}
+    ports = {(one.workload, one.port): one.listen for one in every if one.listen is not None}
     return tuple(
         PublishedPortSpec(name=port.name, to=workload, port=port.number, address=address, listen=listen)
-        for port, listen in ports.items()
+        for (workload, port), listen in ports.items()
     )

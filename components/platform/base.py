@@ -38,8 +38,8 @@ class Platform(Protocol):
         """Addresses that programs of the host itself have, as a `workload` with a published port sees them."""
         ...
 
-    def address(self, workload: str) -> str:
-        """Host name of a workload inside the deployment."""
+    def address(self, workload: str, at: str | None = None) -> str:
+        """Host name of a workload inside the deployment; `at` is, on one host, the network in which both meet."""
         ...
 
     def volume(self, request: VolumeRequest, *, parent: pulumi.Resource) -> None:
@@ -80,8 +80,8 @@ class Platform(Protocol):
         """Host name of a database that an operator keeps, whether or not it was made already."""
         ...
 
-    def copies(self, workload: str, port: Port, *, parent: pulumi.Resource) -> str:
-        """Host name that stands for the address of every copy of a workload at once."""
+    def copies(self, workload: str, port: Port, *, parent: pulumi.Resource, at: str | None = None) -> str:
+        """Host name that stands for the address of every copy of a workload at once; `at` as in `address`."""
         ...
 
     def watch(self, watch: Watch, *, parent: pulumi.Resource) -> None:

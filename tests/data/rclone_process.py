@@ -91,6 +91,11 @@ class Rclone:
 
     def start(self, *waited: str) -> None:
         """Start it and wait for the ports of targets, of all where none is named: one that is away opens none."""
+        self.begin()
+        self.wait(*(waited or self.ports))
+
+    def begin(self) -> None:
+        """Start it."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", "sh", str(self.directory / "start.sh")],
@@ -99,7 +104,6 @@ class Rclone:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait(*(waited or self.ports))
 
     def wait(self, *names: str) -> None:
         """Wait until these targets are served."""

@@ -52,7 +52,7 @@ def lock_names(plan: Plan) -> list[str]:
     return [path.name for path in (folder_of(plan) / "locks").iterdir() if len(path.name) == 64]
 
 
-@pytest.mark.parametrize("shell", ["ash", "bash"])
+@pytest.mark.parametrize("shell", ["ash", pytest.param("bash", marks=pytest.mark.deep)])
 def test_a_wrong_password_has_its_verdict_and_changes_nothing(place: Place, shell: str) -> None:
     plan = ready(place)
     before = files(folder_of(plan))
@@ -125,6 +125,7 @@ def test_one_byte_that_differs_is_found_by_the_check_of_the_same_run(place: Plac
     assert place.status("copy-local")["result"] == "success"
 
 
+@pytest.mark.deep
 def test_a_file_that_the_repository_lost_is_found_by_prune_or_by_check(place: Place) -> None:
     plan = ready(place, 100, check_subset="1/255")
     assert place.copy(plan).code == 0
@@ -170,6 +171,7 @@ def test_a_copy_that_is_killed_is_made_by_the_next_run(place: Place) -> None:
     assert "no errors were found" in place.restic("check", "--read-data")
 
 
+@pytest.mark.deep
 def test_a_prune_that_is_killed_is_made_by_the_next_run(place: Place) -> None:
     plan = ready(place, 10, keep=NONE_OLD)
     old = place.folder / "old"
@@ -213,6 +215,7 @@ def test_a_copy_that_is_asked_to_end_takes_its_lock_away(place: Place) -> None:
     assert list((place.folder / "tmp").iterdir()) == []
 
 
+@pytest.mark.deep
 def test_of_two_copies_at_once_one_gives_up_and_the_other_ends_well(place: Place) -> None:
     plan = ready(place, 1500)
     first = place.start(copy_script(replace(plan, upload_limit=300)), "ash")

@@ -18,7 +18,6 @@ case " $* " in
 esac
 exec {programs.BIN}/restic "$@"
 """
-SHELLS = ("ash", "bash")
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def opens(place: Place, file: Path) -> bool:
         place.password_file = before
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", ["ash", pytest.param("bash", marks=pytest.mark.deep)])
 def test_the_new_password_opens_what_is_there_and_the_old_one_does_not(
     changed: tuple[Place, Plan, Path], shell: str
 ) -> None:
@@ -68,6 +67,7 @@ def test_the_new_password_opens_what_is_there_and_the_old_one_does_not(
     assert place.snapshots()[-1]["parent"] == first["id"]
 
 
+@pytest.mark.deep
 def test_running_it_again_changes_nothing(changed: tuple[Place, Plan, Path]) -> None:
     place, plan, old = changed
     assert run(place, plan, old).code == 0
@@ -77,6 +77,7 @@ def test_running_it_again_changes_nothing(changed: tuple[Place, Plan, Path]) -> 
     assert place.status("key-local")["result"] == "success"
 
 
+@pytest.mark.deep
 def test_what_was_killed_between_both_is_finished(changed: tuple[Place, Plan, Path]) -> None:
     place, plan, old = changed
     new = place.password_file
@@ -100,6 +101,7 @@ def test_neither_password_is_a_verdict_and_takes_nothing_away(changed: tuple[Pla
     assert opens(place, right)
 
 
+@pytest.mark.deep
 def test_the_same_password_twice_is_refused_and_still_opens(changed: tuple[Place, Plan, Path]) -> None:
     place, plan, old = changed
     place.password_file.write_text(old.read_text())
@@ -115,6 +117,7 @@ def test_a_target_without_a_repository_has_nothing_to_change(place: Place) -> No
     assert place.status("key-local")["result"] == "skipped"
 
 
+@pytest.mark.deep
 def test_a_target_that_fails_does_not_stop_the_others(changed: tuple[Place, Plan, Path]) -> None:
     place, _, old = changed
     broken = place.local("broken")
@@ -134,6 +137,7 @@ def test_a_missing_old_password_is_a_verdict(changed: tuple[Place, Plan, Path]) 
     assert place.status("key-local")["verdict"] == "missing-password"
 
 
+@pytest.mark.deep
 def test_a_key_that_cannot_be_added_leaves_the_old_password(changed: tuple[Place, Plan, Path]) -> None:
     place, plan, old = changed
     tools = place.folder / "tools"

@@ -6,6 +6,7 @@ S3 is not among them: Debian has no server of it. restic's `rest:` protocol is r
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from components.backups.plan import Plan
 from components.backups.scripts import copy_script
 from tests.data.conftest import need, need_built
-from tests.data.place import Place
+from tests.data.place import Place, wait_for
 from tests.data.rclone_process import Rclone
 from tests.data.sftp_process import SftpServer
 
@@ -68,6 +69,7 @@ def test_repositories_are_made_over_sftp_and_in_a_remote_of_rclone(
         assert snapshot["id"].startswith(place.status(f"copy-{name}")["snapshot"])
 
 
+@pytest.mark.deep
 def test_an_sftp_server_that_is_away_stops_no_other_target_and_is_not_filled_anew(
     place: Place, rclone: Rclone, servers: tuple[SftpServer, SftpServer]
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_first_run_makes_no_repository_on_a_server_that_is_away(
     assert list(near.files.iterdir()) == []
 
 
+@pytest.mark.deep
 def test_a_server_that_is_away_when_rclone_starts_takes_no_other_target_with_it_and_is_asked_again(
     place: Place, rclone: Rclone, servers: tuple[SftpServer, SftpServer]
 ) -> None:
@@ -134,7 +137,9 @@ def test_a_server_with_another_key_is_not_talked_to(
     (near.directory / "host-key.pub").write_text((far.directory / "host-key.pub").read_text())
     running = Rclone(tmp_path / "rclone", sftp={"near": near})
     try:
-        with pytest.raises(AssertionError, match="knownhosts: key mismatch"):
-            running.start()
+        running.begin()
+        wait_for("the refusal", lambda: "knownhosts: key mismatch" in running.log.read_text())
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", running.ports["near"]))
     finally:
         running.stop()

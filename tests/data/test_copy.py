@@ -43,7 +43,7 @@ def forge(place: Place, days: int, host: str = "immich-test") -> None:
     place.restic("backup", "--host", host, "--time", f"{moment:%Y-%m-%d %H:%M:%S}", str(file))
 
 
-@pytest.mark.parametrize("shell", ["ash", "bash"])
+@pytest.mark.parametrize("shell", ["ash", pytest.param("bash", marks=pytest.mark.deep)])
 def test_a_copy_has_every_byte_and_a_second_one_adds_nearly_nothing(place: Place, shell: str) -> None:
     place.has_run()
     fill_media(place)

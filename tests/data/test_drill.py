@@ -174,6 +174,7 @@ def test_a_drill_fails_when_one_byte_of_one_file_differs(backed_up: Deployment) 
     assert live.scratch_is_empty()
 
 
+@pytest.mark.deep
 def test_a_drill_fails_when_one_file_is_missing(backed_up: Deployment) -> None:
     live = backed_up
     path = next(asset for asset in live.assets if asset.path.name == "with space.jpg").path
@@ -245,6 +246,7 @@ def test_a_password_that_opens_nothing_no_space_an_old_snapshot_and_none_have_a_
         assert live.scratch_is_empty()
 
 
+@pytest.mark.deep
 def test_a_drill_finds_a_repository_of_which_a_pack_is_damaged_and_a_step_that_comes_too_early(
     backed_up: Deployment,
 ) -> None:

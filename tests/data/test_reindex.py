@@ -211,6 +211,7 @@ def test_an_update_of_the_extension_that_fails_says_so(
     assert "9.9.9" in status["message"]
 
 
+@pytest.mark.deep
 def test_an_index_in_use_is_waited_for_and_then_given_up(place: Place, immich: Database) -> None:
     held = threading.Thread(
         target=immich.psql,
@@ -257,6 +258,7 @@ def test_a_failure_keeps_when_it_last_succeeded(
     assert place.gauges("reindex")["immich_backup_success"] == 0
 
 
+@pytest.mark.deep
 def test_killed_in_the_middle_it_is_right_the_next_time(place: Place, immich: Database) -> None:
     immich.psql("INSERT INTO face_search SELECT n, md5(n::text) FROM generate_series(1, 300000) n")
     started = place.start(reindex_script(place.plan(immich), answer=3, lock=20), "bash")

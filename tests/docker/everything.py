@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.docker import host, watched
 from tests.docker.kept_stack import Kept, backup_settings
 from tests.docker.sftp_host import SftpHost
@@ -25,14 +23,6 @@ from tests.docker.verifying import LIBRARY, Verified, sign_up, target_of
 from tests.docker.watched import Watched
 
 PHOTOS: Final = 40
-BELIEVED: Final = pytest.mark.xfail(
-    reason="with the bundled monitoring nginx reaches the server in the network of numbers, where it is not believed",
-    strict=True,
-)
-GRAFANA: Final = pytest.mark.xfail(
-    reason="`make verify` takes the bundled Grafana's port for one that is open beside the settings",
-    strict=True,
-)
 
 
 @dataclass(frozen=True)

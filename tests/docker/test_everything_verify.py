@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.docker import host
-from tests.docker.everything import BELIEVED, GRAFANA, Everything
+from tests.docker.everything import Everything
 from tests.docker.stacks import make_certificate
 from tests.docker.transfer import Door
 from tests.docker.verifying import (
@@ -56,8 +56,6 @@ def door(verified: Verified) -> Door:
     return verified.stack.door(verified.stack.place.network.clients[0])
 
 
-@BELIEVED
-@GRAFANA
 def test_a_stack_that_is_well_passes_everything(verified: Verified) -> None:
     before = door(verified).get("/api/standin/assets").json()
     began = time.monotonic()
@@ -152,7 +150,6 @@ def test_plain_http_that_no_longer_leads_to_https(verified: Verified) -> None:
         assert verified.failures("redirect") == [(DOOR, "redirect")]
 
 
-@GRAFANA
 def test_a_port_that_another_container_of_the_stack_publishes(verified: Verified) -> None:
     place, stack = verified.stack.place, verified.stack
     container = place.client.containers.run(
@@ -195,7 +192,6 @@ def test_whoever_was_let_into_a_network_is_no_stranger_in_it_alone(verified: Ver
             host.remove_quietly(container)
 
 
-@BELIEVED
 def test_a_forged_header_that_is_believed(verified: Verified) -> None:
     believes = "server_name _;\n        set_real_ip_from 0.0.0.0/0;\n        real_ip_header X-Forwarded-For;"
     with verified.nginx("nginx.conf", "server_name _;", believes, count=1):  # the listener of this door
@@ -204,7 +200,6 @@ def test_a_forged_header_that_is_believed(verified: Verified) -> None:
     assert "X-Forwarded-For" in found.found
 
 
-@BELIEVED
 def test_an_address_of_the_proxy_in_the_servers_log(verified: Verified) -> None:
     assert verified.failures("clients") == []
     with verified.nginx(

@@ -14,8 +14,7 @@ from docker.models.containers import Container
 from components.host_networks import subnets
 from components.settings.docker import Docker
 from tests.docker import host
-from tests.docker.everything import BELIEVED
-from tests.docker.stacks import EVERYTHING, HostStack
+from tests.docker.stacks import HostStack
 from tests.docker.standing import Peak, Standing
 from tests.docker.transfer import Door
 
@@ -85,12 +84,8 @@ def seen(door: Door, headers: Mapping[str, str]) -> dict[str, str]:
     return answer.json()
 
 
-def test_the_server_logs_the_true_address_of_a_client_whatever_it_says(
-    standing: Standing, request: pytest.FixtureRequest
-) -> None:
+def test_the_server_logs_the_true_address_of_a_client_whatever_it_says(standing: Standing) -> None:
     stack = standing.stack
-    if stack.system == EVERYTHING:
-        request.applymarker(BELIEVED)
     asked: list[tuple[Door, dict[str, str], str]] = []
     own = subnets(stack.name, Docker())["proxy-outside"]
     # What comes from the host itself has the engine's address in nginx's network.
@@ -128,12 +123,8 @@ def logged(server: Container, client: str) -> bool:
     return any("/api/standin/client" in line and line.endswith(f" {client}") for line in lines)
 
 
-def test_links_say_the_scheme_that_the_client_used(
-    standing: Standing, request: pytest.FixtureRequest
-) -> None:
+def test_links_say_the_scheme_that_the_client_used(standing: Standing) -> None:
     stack = standing.stack
-    if stack.system == EVERYTHING:
-        request.applymarker(BELIEVED)
     by_proxy = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
     wanted = "http" if stack.system == "home" else "https"
     assert seen(stack.door(), by_proxy)["protocol"] == wanted

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.harness.engine import LANGUAGE_HOST, LOCAL_BIN, OFFLINE_PLUGINS, ROOT
+from tests.harness.engine import LANGUAGE_HOST, LOCAL_BIN, OFFLINE_PLUGINS, ROOT, keep_no_log
 
 _OWN_VARIABLES = ("PULUMI_", "KUBECONFIG", "CLOUDFLARE_", "IMMICH_")
 
@@ -54,6 +54,7 @@ class Clone:
             script.chmod(0o755)
         home = directory / "home"
         home.mkdir()
+        keep_no_log(home)
         env = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)}
         made = cls(
             root,

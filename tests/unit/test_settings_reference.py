@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from components.settings.annotations import fields_by_alias, kind_of, models_of
+from components.settings.annotations import kind_of, models_of
 from components.settings.model import SECRET_KEYS, SECTIONS
 from components.settings.resources import DEFAULTS
 from components.settings.rules import RULES
@@ -57,11 +57,11 @@ def test_check_tells_a_file_that_is_out_of_date_and_writes_nothing(
 @pytest.mark.parametrize("model", list(models()), ids=lambda model: model.__name__)
 def test_every_setting_has_a_row_with_its_meaning(model: type[BaseModel]) -> None:
     rows = [row for row in TEXT.splitlines() if row.startswith("| `")]
-    for alias, field in fields_by_alias(model).items():
+    for alias, text in settings_reference.meanings(model).items():
         if alias == "kind" and f"kind: {kind_of(model)}" in TEXT:
             continue
-        assert field.description, f"{model.__name__}.{alias} has no docstring"
-        meaning = " ".join(field.description.split())[:40].split("|")[0].split("<")[0]
+        assert text, f"{model.__name__}.{alias} has no docstring"
+        meaning = " ".join(text.split())[:40].split("|")[0].split("<")[0]
         assert [row for row in rows if row.startswith(f"| `{alias}` |") and meaning in row], alias
     assert model.__doc__
     assert " ".join(model.__doc__.split()) in TEXT

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from components.naming import object_name
 from components.platform.docker import traefik
-from components.platform.docker.networks import foreign, published
+from components.platform.docker.networks import published
 from components.platform.docker.objects import Inputs, labelled
 from components.platform.docker.options import DockerOptions
 from components.ways import TraefikSpec
@@ -62,8 +61,9 @@ class ContainerContext:
     options: DockerOptions
     image: Any
     """Id of its image; an output."""
-    networks: tuple[Any, ...]
-    """Names of its networks; outputs for those of this stack."""
+    networks: tuple[tuple[Any, str | None], ...]
+    """Names of its networks, outputs for those of this stack, each with the name that others call the container by
+    there; None where other stacks are as well."""
     folders: Mapping[str, Folder]
     """Volumes by their short name."""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -82,7 +82,10 @@ def container(workload: Workload, context: ContainerContext, copy: int = 0) -> I
         "hostname": container_name(workload.name, options, copy)[:_HOSTNAME],
         "user": f"{workload.user}:{workload.group}",
         "envs": [f"{name}={value}" for name, value in sorted(workload.env.items())],
-        "networksAdvanced": [_joined(name, workload) for name in context.networks],
+        "networksAdvanced": [
+            {"name": name} if alias is None else {"name": name, "aliases": [alias]}
+            for name, alias in context.networks
+        ],
         "stopTimeout": workload.termination_grace,
         "destroyGraceSeconds": workload.termination_grace,
         **_common(options, workload.resources, workload.priority.niceness),
@@ -208,13 +211,6 @@ def _rights(workload: Workload) -> Inputs:
         "capabilities": {"drops": ["ALL"]},
         "securityOpts": options,
     }
-
-
-def _joined(network: Any, workload: Workload) -> Inputs:
-    """A network of the container, with the name that others call it by; none where other stacks are as well."""
-    if network in foreign(workload):
-        return {"name": network}
-    return {"name": network, "aliases": [object_name(workload.name)]}
 
 
 def _mounts(workload: Workload, context: ContainerContext) -> Inputs:

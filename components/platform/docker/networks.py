@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from components.naming import object_name
 from components.platform.docker.objects import Inputs, labelled
 from components.platform.docker.options import DockerOptions
 from components.ways import PublishedPortSpec, TraefikSpec
@@ -24,6 +25,20 @@ def joined_by(workload: Workload, options: DockerOptions, way_out: str | None = 
     if workload.egress or published(workload):
         found.append(way_out or workload.way_out or f"{workload.name}{OUTSIDE}")
     return list(dict.fromkeys(found))
+
+
+def alias(workload: str, at: str | None = None) -> str:
+    """What others call a workload by in its own network, or in one where several meet.
+
+    There it is another name: whoever shares both networks with it, as nginx does with the server where numbers are
+    read, would come from either, and is believed in one.
+    """
+    return object_name(workload) if at is None else f"{object_name(workload)}.{at}"
+
+
+def alias_in(network: str, workload: Workload) -> str:
+    """What a workload is called by in one of its networks."""
+    return alias(workload.name, network if network in workload.meets else None)
 
 
 def foreign(workload: Workload) -> list[str]:

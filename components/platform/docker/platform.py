@@ -9,7 +9,6 @@ from typing import Any
 import pulumi
 
 from components.monitoring.watch import Watch
-from components.naming import object_name
 from components.platform.base import Values
 from components.platform.docker import containers, files, networks, tasks, volumes
 from components.platform.docker.containers import ContainerContext, Folder
@@ -63,9 +62,9 @@ class DockerPlatform(pulumi.ComponentResource):
         """The engine's address on the workload's way out: what comes from the host itself comes from there."""
         return (networks.gateway(networks.subnet_of(f"{workload}{networks.OUTSIDE}", self._options)),)
 
-    def address(self, workload: str) -> str:
-        """Host name of a workload in the networks that it shares with others."""
-        return object_name(workload)
+    def address(self, workload: str, at: str | None = None) -> str:
+        """Host name of a workload in its own network, or in one where several meet."""
+        return networks.alias(workload, at)
 
     def volume(self, request: VolumeRequest, *, parent: pulumi.Resource) -> None:
         """Make a volume for data, or adopt a folder or a volume that exists."""
@@ -183,10 +182,10 @@ class DockerPlatform(pulumi.ComponentResource):
         del namespace
         raise ValueError(f"{name}: a host has no operator that keeps database clusters")
 
-    def copies(self, workload: str, port: Port, *, parent: pulumi.Resource) -> str:
+    def copies(self, workload: str, port: Port, *, parent: pulumi.Resource, at: str | None = None) -> str:
         """The name that all copies have: the engine gives the address of each."""
         del port, parent
-        return self.address(workload)
+        return self.address(workload, at)
 
     def watch(self, watch: Watch, *, parent: pulumi.Resource) -> None:
         """Not on one host: no operator is there."""
@@ -243,7 +242,10 @@ class DockerPlatform(pulumi.ComponentResource):
         context = ContainerContext(
             options=options,
             image=self._image(workload.image),
-            networks=(*(self._network(name) for name in joined), *networks.foreign(workload)),
+            networks=(
+                *((self._network(name), networks.alias_in(name, workload)) for name in joined),
+                *((name, None) for name in networks.foreign(workload)),
+            ),
             folders=self._folders,
             files={one.path: one.volume for one in file_sets},
             labels=labels,

@@ -105,8 +105,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
         del workload
         return ()
 
-    def address(self, workload: str) -> str:
-        """Host name of a workload inside the deployment."""
+    def address(self, workload: str, at: str | None = None) -> str:
+        """Host name of a workload inside the deployment, the same to all."""
+        del at
         return object_name(workload)
 
     def volume(self, request: VolumeRequest, *, parent: pulumi.Resource) -> None:
@@ -234,8 +235,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
             return f"{name}-rw"
         return f"{name}-rw.{namespace}.svc.{self._options.cluster_domain}"
 
-    def copies(self, workload: str, port: Port, *, parent: pulumi.Resource) -> str:
+    def copies(self, workload: str, port: Port, *, parent: pulumi.Resource, at: str | None = None) -> str:
         """A Service without an address of its own: its name stands for every pod, ready or not."""
+        del at
         name = f"{object_name(workload)}-{port.name}"
         self._register(monitoring.headless(workload, port), name, workload, parent)
         return name

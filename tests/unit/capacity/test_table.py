@@ -8,7 +8,6 @@ from components.losses.capacity import Row
 from components.losses.capacity_layout import capacity, kept_dumps, layout
 from components.losses.outputs import capacity_warnings, recovery_outputs
 from components.losses.places import places
-from components.settings.annotations import fields_by_alias
 from components.settings.backup import Keep
 from components.settings.capacity import Capacity
 from components.settings.model import SECTIONS
@@ -123,8 +122,3 @@ def test_snapshots_share_the_dumps_of_the_same_days() -> None:
     assert kept_dumps(week, 1, 1.0) == 7
     assert kept_dumps(Keep(daily=1, weekly=0, monthly=0, yearly=2), 14, 1.0) == 28
     assert kept_dumps(Keep(), 14, 1.0) >= kept_dumps(week, 14, 1.0)
-
-
-def test_every_setting_of_the_section_has_a_meaning() -> None:
-    for alias, field in fields_by_alias(Capacity).items():
-        assert field.description, alias

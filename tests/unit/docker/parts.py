@@ -48,7 +48,7 @@ def inputs(
     one: Workload = PLAIN,
     *,
     of: DockerOptions = OPTIONS,
-    networks: Sequence[str] = ("immich-home-server",),
+    networks: Sequence[tuple[str, str | None]] = (("immich-home-server", "immich-server"),),
     files: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     copy: int = 0,

@@ -154,7 +154,7 @@ def test_logs_and_restarts_are_the_stacks() -> None:
 
 
 def _context(of: Any) -> ContainerContext:
-    return ContainerContext(options=of, image="sha256:1", networks=("n",), folders=FOLDERS)
+    return ContainerContext(options=of, image="sha256:1", networks=(("n", None),), folders=FOLDERS)
 
 
 # What runs
@@ -192,10 +192,15 @@ def test_a_long_name_of_a_stack_makes_no_host_name_that_the_kernel_refuses() -> 
 
 
 def test_others_call_it_by_its_name_in_the_stacks_networks() -> None:
-    found = inputs(networks=("immich-home-server", "immich-home-database"))
+    found = inputs(
+        networks=(
+            ("immich-home-server", "immich-server"),
+            ("immich-home-monitoring", "immich-server.monitoring"),
+        )
+    )
     assert found["networksAdvanced"] == [
         {"name": "immich-home-server", "aliases": ["immich-server"]},
-        {"name": "immich-home-database", "aliases": ["immich-server"]},
+        {"name": "immich-home-monitoring", "aliases": ["immich-server.monitoring"]},
     ]
     assert "networkMode" not in found
 

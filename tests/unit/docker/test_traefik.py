@@ -121,7 +121,8 @@ def test_two_stacks_behind_one_traefik_share_no_name() -> None:
 
 
 def test_in_traefiks_network_a_container_has_no_name_that_another_stack_has_as_well() -> None:
-    made: dict[str, Any] = inputs(workload(ways=(PLAIN,)), networks=("immich-home-server", "reverse_proxy"))
+    joined = (("immich-home-server", "immich-server"), ("reverse_proxy", None))
+    made: dict[str, Any] = inputs(workload(ways=(PLAIN,)), networks=joined)
     assert made["networksAdvanced"] == [
         {"name": "immich-home-server", "aliases": ["immich-server"]},
         {"name": "reverse_proxy"},

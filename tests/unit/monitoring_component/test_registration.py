@@ -87,6 +87,20 @@ def test_whoever_reads_and_whoever_is_read_meet_in_a_network_of_their_own() -> N
     assert networks(found["metrics-role"]) == {"database"}
 
 
+def test_where_numbers_are_read_nobody_is_called_by_the_name_that_clients_are_led_to() -> None:
+    # nginx shares both networks with the server, which believes it in one.
+    found = containers(BUNDLED)
+    aliases = {
+        (name, joined["name"].removeprefix("immich-test-")): joined.get("aliases")
+        for name, props in found.items()
+        for joined in props.get("networksAdvanced", ())
+    }
+    assert aliases["server", "server"] == ["immich-server"]
+    assert {
+        (name, *names) for (name, network), names in aliases.items() if network == "monitoring" and names
+    } == {(name, f"immich-{name}.monitoring") for name, network in aliases if network == "monitoring"}
+
+
 def test_only_grafana_is_published_and_only_where_the_settings_say() -> None:
     own = {
         name: props["ports"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -241,6 +242,26 @@ PUBLISHED = Opening(owner="immich-unit-proxy", kind="port", address="", port=228
 def test_what_is_open_is_what_the_settings_open(found: list[Opening], outcome: str) -> None:
     (check,) = exposure.openings(target(Recorded(open=found)))
     assert check.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("monitoring", "opened"),
+    [
+        ({"kind": "bundled", "grafana": {"port": 3001}}, ("grafana", "127.0.0.1", 3001)),
+        ({"kind": "scrape-only", "address": "10.0.0.5"}, ("server", "10.0.0.5", 8081)),
+    ],
+)
+def test_grafana_and_published_numbers_are_what_the_settings_open(
+    monitoring: dict[str, Any], opened: tuple[str, str, int]
+) -> None:
+    workload, address, port = opened
+    asked = target(monitoring=monitoring)
+    wanted = exposure.published(asked)
+    assert Opening(owner=f"immich-unit-{workload}", kind="port", address=address, port=port) in wanted
+    (check,) = exposure.openings(replace(asked, running=Recorded(open=wanted)))
+    assert check.outcome == "pass"
+    (missing,) = exposure.openings(replace(asked, running=Recorded(open=[PUBLISHED])))
+    assert missing.outcome == "fail"
 
 
 def test_services_of_a_cluster_are_those_of_the_settings() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from components.monitoring import scrapes
 from components.naming import object_name
 from components.settings.proxy import LoadBalancer, PublishedPort
 from toolchain.verify.model import Check, failed, passed
@@ -67,8 +68,11 @@ def published(target: Target) -> list[Opening]:
             ports = [way.listen(tls=tls)]
             if tls and not way.trusted_sources and way.redirect_from is not None:
                 ports.append(way.redirect_from)
-            address = "" if str(way.address) in {"0.0.0.0", "::"} else str(way.address)  # noqa: S104  read, not bound
+            address = _any(str(way.address))
             found += [Opening(owner=owner, kind="port", address=address, port=port) for port in ports]
+        for one in scrapes.every_published_port(target.settings):
+            owner = f"immich-{target.stack}-{one.to}"
+            found.append(Opening(owner=owner, kind="port", address=_any(one.address), port=one.listen))
         return found
     for way in proxy.expose:
         if isinstance(way, LoadBalancer):
@@ -77,6 +81,11 @@ def published(target: Target) -> list[Opening]:
             owner = object_name("proxy")
             found += [Opening(owner=owner, kind="LoadBalancer", address="", port=port) for port in ports]
     return found
+
+
+def _any(address: str) -> str:
+    """As openings have it: empty for every address."""
+    return "" if address in {"0.0.0.0", "::"} else address  # noqa: S104  read, not bound
 
 
 def _is_wanted(one: Opening, wanted: Sequence[Opening]) -> bool:
