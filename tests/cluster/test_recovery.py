@@ -174,6 +174,7 @@ def test_a_kept_cluster_that_is_lost_is_never_made_anew(lab: Lab) -> None:
     assert "recovery" in bootstrap(lab.cluster(f"{BASE}-g2"))
 
 
+@pytest.mark.deep
 def test_a_kept_cluster_that_the_state_forgot_is_taken_as_it_is(lab: Lab) -> None:
     lab.up("")
     before = lab.cluster(BASE)

@@ -26,7 +26,7 @@ PROVIDED: dict[str, Collection[str]] = {
 """What each stack finds on its cluster."""
 
 
-IN_EVERY_RUN = ("prod", "vanillax", "operated")
+IN_EVERY_RUN = ("prod", "vanillax")
 """The others are for `make test-all`."""
 
 

@@ -154,6 +154,7 @@ def test_a_scheduled_task_waits_for_its_time_and_runs_at_once_when_asked(lab: La
     assert changed(lab.up(body)) == {}
 
 
+@pytest.mark.deep
 def test_the_clock_starts_runs_on_the_servers_node(lab: Lab) -> None:
     lab.up(SERVER + BACKUP.format(schedule="* * * * *"))
     deadline = time.monotonic() + 90

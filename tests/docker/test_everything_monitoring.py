@@ -62,7 +62,9 @@ def test_grafana_has_the_source_and_the_dashboards(watched: Watched) -> None:
     password = watched.stack.secrets()["grafana-password"]
     assert watched.grafana("/api/search", "a guess").status == 401
     sources = watched.grafana("/api/datasources", password).json()
-    assert [(one["uid"], one["url"]) for one in sources] == [("prometheus", "http://immich-prometheus:9090")]
+    assert [(one["uid"], one["url"]) for one in sources] == [
+        ("prometheus", "http://immich-prometheus.monitoring:9090")
+    ]
     found = {one["file"]: one["panels"] for one in watched.grafana("/api/search", password).json()}
     assert {"overview.json", "database.json", "cache.json"} <= found.keys()
     assert all(found.values())
@@ -81,7 +83,7 @@ def test_nobody_outside_reaches_a_number(watched: Watched) -> None:
         if name.startswith("immich-cloudflared "):
             ports.append((where, int(number)))  # each of several copies by its address
         else:
-            ports.append((address(where.removeprefix("immich-")), int(number)))
+            ports.append((address(where.removeprefix("immich-").removesuffix(".monitoring")), int(number)))
     assert len(ports) == 9
     ports += [
         (address(name), number)

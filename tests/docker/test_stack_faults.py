@@ -145,6 +145,7 @@ def test_an_upload_amid_which_the_server_is_killed_leaves_nothing_half(host: One
     wait_restarted(server, pid[0])
 
 
+@pytest.mark.deep
 def test_containers_that_were_stopped_or_removed_by_hand_come_back_with_their_data(host: OneHost) -> None:
     gone = {"server", "cache"}
     before = host.ids()

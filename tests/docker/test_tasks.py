@@ -116,7 +116,8 @@ def test_asking_for_what_is_not_there_says_what_is(make: Callable[[str], TaskSta
         tasks_docker.run(stack.name, settings(stack), "backup", {}, print)
 
 
-@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.deep), 2])
+@pytest.mark.deep
+@pytest.mark.parametrize("number", [1, 2])
 def test_a_kill_in_the_middle_is_that_runs_failure_and_the_next_is_whole(
     make: Callable[[str], TaskStack], number: int
 ) -> None:
@@ -187,6 +188,7 @@ def test_a_stuck_schedule_is_unhealthy(make: Callable[[str], TaskStack]) -> None
 # Once
 
 
+@pytest.mark.deep
 def test_what_waits_for_a_step_that_fails_is_not_made_until_it_succeeded(
     make: Callable[[str], TaskStack],
 ) -> None:

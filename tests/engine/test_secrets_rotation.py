@@ -74,6 +74,7 @@ def test_the_old_value_is_nowhere_afterwards(deployed: Deployed) -> None:
     assert NEW not in printed
 
 
+@pytest.mark.deep
 def test_a_new_tunnel_token_restarts_the_connector_alone(cli: Path, tmp_path: Path) -> None:
     config = {
         "kubernetes": {"target": "render"},

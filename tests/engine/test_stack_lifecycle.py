@@ -20,20 +20,23 @@ every_stack = pytest.mark.parametrize(
 
 
 @every_stack
-def test_a_second_up_does_nothing_and_writes_no_file(deployed: Deployed, name: str) -> None:
+def test_a_second_up_does_nothing_also_after_a_refresh_and_writes_no_file(
+    deployed: Deployed, name: str
+) -> None:
     stack = deployed(name)
     before = stack.files()
     second = stack.up("--expect-no-changes")
     assert (steps(second), changes(second)) == ([], {})
+    assert changes(stack.do("refresh", "--expect-no-changes")) == {}
     assert stack.files() == before
 
 
+@pytest.mark.deep
 @every_stack
-def test_preview_and_refresh_after_an_up_find_nothing_to_do(deployed: Deployed, name: str) -> None:
+def test_a_preview_and_an_up_with_refresh_find_nothing_to_do(deployed: Deployed, name: str) -> None:
     stack = deployed(name)
     before = stack.files()
     assert changes(stack.do("preview", "--expect-no-changes")) == {}
-    assert changes(stack.do("refresh", "--expect-no-changes")) == {}
     assert changes(stack.do("up", "--refresh", "--expect-no-changes")) == {}
     assert stack.files() == before
 
@@ -129,6 +132,7 @@ def test_rendered_secrets_are_closed_to_other_users(deployed: Deployed, name: st
     assert bool(of_kind(stack.manifests(), "Secret")) == has_secrets
 
 
+@pytest.mark.deep
 def test_one_stack_is_one_state_and_one_directory(deployed: Deployed, cli: Path, tmp_path: Path) -> None:
     stack = deployed("dev")
     before = stack.files()

@@ -108,7 +108,9 @@ PolicyPack("pack", enforcement_level=EnforcementLevel.MANDATORY, policies=[
 """
 
 
-@pytest.mark.parametrize(("taken", "passes"), [("immich", False), ("elsewhere", True)])
+@pytest.mark.parametrize(
+    ("taken", "passes"), [("immich", False), pytest.param("elsewhere", True, marks=pytest.mark.deep)]
+)
 def test_a_policy_pack_judges_the_stack(clone: Clone, tmp_path: Path, taken: str, passes: bool) -> None:
     pack = tmp_path / "pack"
     pack.mkdir()

@@ -84,6 +84,7 @@ def _promtool(*arguments: object) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.deep
 def test_every_panel_of_the_overview_is_drawn(url: str, tmp_path: Path) -> None:
     picture = tmp_path / "overview.png"
     counted = overview_picture(DOCKER, url, picture, seconds=3600)

@@ -18,7 +18,7 @@ OF_CNPG = "cnpg_"
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
-@pytest.mark.parametrize(("at", "step"), [("90m", "1m"), ("4d", "30m")])
+@pytest.mark.parametrize(("at", "step"), [("90m", "1m"), pytest.param("4d", "30m", marks=pytest.mark.deep)])
 def test_nothing_rings_when_all_is_well(plan: MonitoringPlan, at: str, step: str, tmp_path: Path) -> None:
     assert ringing(plan, healthy(plan), tmp_path, at=at, step=step) == []
 
