@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
@@ -232,6 +233,7 @@ def meanings(model: type[BaseModel]) -> dict[str, str]:
     return {field.alias or name: docs.get(name, "") for name, field in model.model_fields.items()}
 
 
+@functools.cache
 def _attribute_docs(model: type[Any]) -> dict[str, str]:
     """The docstrings under the attributes of a class."""
     (node,) = ast.parse(inspect.getsource(model)).body

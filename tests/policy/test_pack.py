@@ -15,6 +15,7 @@ from immich_policy.model import UNKNOWN, Finding, Judgement, Level, Rule, Severi
 from immich_policy.pack import PACK, REPORT, policies
 from immich_policy.rules import ALL
 from immich_policy.text import duration, human, nginx_size, shown, size
+from tests.harness.sources import parsed
 from tests.policy.servicer import ADVISORY, DISABLED, MANDATORY, Servicer, secret
 
 BOX = {"type": "test:index:Box", "name": "box", "props": {"color": "red", "sizes": [1, 2.5]}}
@@ -221,7 +222,7 @@ def test_the_pack_imports_nothing_of_the_program() -> None:
     root = Path(__file__).parents[2] / "policy"
     own = {"immich_policy", "pulumi_policy", "crossplane", "yaml"}
     for path in root.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             for module in modules:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import json
-from pathlib import Path
 from typing import cast
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from components.settings import app as app_module
 from components.settings.app import (
     AppConfig,
 )
@@ -31,15 +28,6 @@ def test_every_section_has_a_description() -> None:
 def test_the_models_make_a_json_schema() -> None:
     properties = AppConfig.model_json_schema()["properties"]
     assert set(properties) == set(every_key())
-
-
-def test_the_section_needs_no_pulumi() -> None:
-    folder = Path(app_module.__file__).parent
-    for source in folder.glob("app*.py"):
-        for node in ast.walk(ast.parse(source.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not [name for name in names if name.startswith("pulumi")], source.name
 
 
 # Any input

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.program import ROOT
-from toolchain.doors import columns, report, settings_without_secrets, stack_texts, text
+from toolchain.doors import columns, main, report, settings_without_secrets, stack_texts, text
 from toolchain.failure import ToolchainError
 
 DOORS = """
@@ -99,28 +100,28 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
     assert columns([{"a": "1", "b": "22"}, {"a": "333", "b": ""}]) == "a    b\n1    22\n333"
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "toolchain.doors", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-
-
 @pytest.mark.parametrize("stack", sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml")))
-def test_every_stack_of_the_repository_has_doors(stack: str) -> None:
-    answer = run(stack, "--json")
-    assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout)["doors"]
+def test_every_stack_of_the_repository_has_doors(
+    stack: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["doors", stack, "--json"])
+    assert main() == 0
+    assert json.loads(capsys.readouterr().out)["doors"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("a", "b"), ("--yaml",)])
-def test_wrong_arguments_show_the_right_ones(arguments: tuple[str, ...]) -> None:
-    answer = run(*arguments)
-    assert answer.returncode == 1
-    assert "python -m toolchain.doors STACK [--json]" in answer.stderr
-    assert "Traceback" not in answer.stderr
+def test_wrong_arguments_show_the_right_ones(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["doors", *arguments])
+    with pytest.raises(ToolchainError, match=re.escape("python -m toolchain.doors STACK [--json]")):
+        main()
 
 
 def test_an_unknown_stack_is_told_which_there_are() -> None:
-    answer = run("nowhere")
+    command = [sys.executable, "-m", "toolchain.doors", "nowhere"]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert answer.returncode == 1
     assert "no stack 'nowhere'" in answer.stderr
     assert "dev" in answer.stderr
+    assert "Traceback" not in answer.stderr

@@ -20,6 +20,7 @@ from components.monitoring.dashboards import dashboards
 from components.settings.model import SECRET_KEYS, Settings
 from components.settings.monitoring import BundledMonitoring, NoMonitoring, OperatorMonitoring
 from tests.harness.program import ROOT
+from tests.harness.sources import parsed
 from toolchain.baseline.measure import QUERIES
 from toolchain.status.report import Report
 
@@ -110,7 +111,7 @@ def verify_checks() -> set[str]:
     names: set[str] = set()
     for file in (ROOT / "toolchain" / "verify" / "checks").glob("*.py"):
         names |= _first_words(file, {"passed", "failed", "unchecked"})
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.Assign):
                 for target, value in _assigned(node):
                     if isinstance(target, ast.Name) and target.id in {"name", "names", "check"}:
@@ -127,7 +128,7 @@ def _assigned(node: ast.Assign) -> Iterator[tuple[ast.expr, ast.expr]]:
 
 
 def _first_words(file: Path, functions: Collection[str]) -> set[str]:
-    calls = [one for one in ast.walk(ast.parse(file.read_text())) if isinstance(one, ast.Call)]
+    calls = [one for one in ast.walk(parsed(file)) if isinstance(one, ast.Call)]
     return {
         word
         for call in calls
