@@ -42,7 +42,7 @@ def load_rendered(directory: Path) -> list[Manifest]:
     found: list[Manifest] = []
     for file in (file for folder in FOLDERS for file in sorted((directory / folder).glob("*.y*ml"))):
         try:
-            documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+            documents = list(yaml.load_all(file.read_text(encoding="utf-8"), yaml.CSafeLoader))
         except yaml.YAMLError as error:
             raise ValueError(f"{file} is not YAML: {error}") from error
         for document in documents:

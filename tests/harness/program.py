@@ -74,7 +74,7 @@ def host_stack(name: str, sections: Mapping[str, Any]) -> Stack:
 
 def from_file(path: Path) -> Stack:
     """A stack of the repository; encrypted values are replaced by stand-ins, also those that it leaves to the user."""
-    config = cast("dict[str, Any]", yaml.safe_load(path.read_text())["config"])
+    config = cast("dict[str, Any]", yaml.load(path.read_text(), yaml.CSafeLoader)["config"])
     own = {key.removeprefix("immich:"): value for key, value in config.items()}
     sections = {key: value for key, value in own.items() if key not in SECRET_KEYS}
     if "docker" in sections:

@@ -202,7 +202,7 @@ class Deployment:
     def settings(self) -> dict[str, Any]:
         """Sections as they are in the file."""
         text = self.settings_file.read_text(encoding="utf-8")
-        config = cast("dict[str, Any]", yaml.safe_load(text)).get("config") or {}
+        config = cast("dict[str, Any]", yaml.load(text, yaml.CSafeLoader)).get("config") or {}
         return {
             key.removeprefix("immich:"): value
             for key, value in config.items()

@@ -52,7 +52,7 @@ def refusals(sections: Mapping[str, Any]) -> list[str]:
 
 
 def _read() -> dict[str, Variant]:
-    found = cast("dict[str, dict[str, Any]]", yaml.safe_load(_FILE.read_text(encoding="utf-8")))
+    found = cast("dict[str, dict[str, Any]]", yaml.load(_FILE.read_text(encoding="utf-8"), yaml.CSafeLoader))
     variants: dict[str, Variant] = {}
     for name, content in found.items():
         sections: dict[str, Any] = content["sections"]
