@@ -43,6 +43,8 @@ SLOWEST: Final = 10
 _NO_TESTS: Final = 5  # pytest's exit code when it collected nothing
 _WORKERS: Final = {"cluster": "2", "docker": "2", "edge": "2", "data": "2", "monitoring": "2"}
 """xdist workers of tiers whose tests start servers; the others take one a core."""
+_BY_FILE: Final = {"unit", "policy", "data"}
+"""Tiers whose tests go to workers by their file: what a file computes once, one worker computes once."""
 _POSTGRESQL: Final = ("/usr/lib/postgresql/*/bin/initdb", "postgresql")
 _PACKAGES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "edge": (("nginx", "nginx"),),
@@ -182,6 +184,8 @@ def run(tier: str, env: Mapping[str, str], options: Sequence[str]) -> Result:
         started = time.monotonic()
         print(f"\n##### {tier}", flush=True)
         command = [str(VENV_PYTHON), "-m", "pytest", f"tests/{tier}", "-n", _WORKERS.get(tier, "auto"), "-q"]
+        if tier in _BY_FILE:
+            command += ["--dist", "loadfile"]
         finished = subprocess.run(
             [*command, f"--junit-xml={report}", *options], cwd=ROOT, env=dict(env), check=False
         )

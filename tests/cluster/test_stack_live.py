@@ -77,7 +77,7 @@ def uids(kube: Kube, documents: dict[str, dict[str, Any]]) -> dict[str, str | No
 
 @pytest.mark.parametrize(
     "name",
-    [name if name == "prod" else pytest.param(name, marks=pytest.mark.deep) for name in REPOSITORY_STACKS],
+    [name if name == "dev" else pytest.param(name, marks=pytest.mark.deep) for name in REPOSITORY_STACKS],
 )
 def test_a_stack_lives_on_a_cluster(kube: Kube, tmp_path: Path, name: str, where: str) -> None:
     stack = made(kube, tmp_path, name, where)

@@ -130,6 +130,8 @@ def test_a_scheduled_task_waits_for_its_time_and_runs_at_once_when_asked(lab: La
     lab.engine.refresh()
     assert changed(lab.up(body)) == {}
     assert tasks_kubernetes.read_status(lab.cluster) == {}, "it never ran"
+    with pytest.raises(ToolchainError, match=rf"no task drill in the namespace {lab.namespace} .*: backup\."):
+        tasks_kubernetes.run(lab.cluster, "drill")
 
     said: list[str] = []
     assert tasks_kubernetes.run(lab.cluster, "backup", pause=0.2, tell=said.append) == 0
@@ -167,12 +169,6 @@ def test_the_clock_starts_runs_on_the_servers_node(lab: Lab) -> None:
     assert tasks_kubernetes.read_status(lab.cluster)["run-backup"]["result"] == "success"
     assert at(found[0], "metadata", "labels", "app.kubernetes.io/instance") == "test"
     assert lab.node_of("backup") == lab.node_of("server")
-
-
-def test_a_task_that_does_not_exist_is_told_with_those_that_do(lab: Lab) -> None:
-    lab.up(BACKUP.format(schedule="0 2 * * *"))
-    with pytest.raises(ToolchainError, match=rf"no task drill in the namespace {lab.namespace} .*: backup\."):
-        tasks_kubernetes.run(lab.cluster, "drill")
 
 
 def test_a_run_that_must_succeed_stops_the_up_and_is_made_anew_by_the_next(lab: Lab) -> None:

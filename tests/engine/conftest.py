@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,3 +44,13 @@ def deployed(
         return copy
 
     return get
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of stacks that are up go to one worker, those of variants to another: else each would bring them up."""
+    if config.getoption("dist") != "load":
+        return None
+    from tests.engine.scheduling import ByStacks
+
+    return ByStacks(config, log)
