@@ -91,6 +91,29 @@ def test_the_server_starts_after_a_cluster_of_cloudnative_pg_is_ready(
 
 
 @pytest.mark.deep
+def test_an_upgrade_takes_its_backup_and_leaves_the_files_of_backups_where_they_are(
+    kube_with_nodes: Kube, tmp_path: Path
+) -> None:
+    where = f"ready-{free_text()}"
+    targets = [{"name": "shelf", "kind": "local", "source": {"kind": "volume", "size": "1Gi"}}]
+    sections = {
+        "kubernetes": {"namespace": where},
+        "machineLearning": {"kind": "off"},
+        "server": {"version": "3.3.0"},
+        "backup": {"targets": targets},
+    }
+    stack = made(kube_with_nodes, tmp_path, sections)
+    stack.up()
+    path = f"/api/v1/namespaces/{where}/configmaps/immich-backup-stack"
+    uid = at(get(kube_with_nodes, path), "metadata", "uid")
+    for version in ("3.3.1", "3.4.0"):
+        stack.change("server", version=version)
+        stack.up()
+        assert at(get(kube_with_nodes, path), "metadata", "uid") == uid
+        assert changes(stack.up("--expect-no-changes")) == {}
+
+
+@pytest.mark.deep
 def test_a_cluster_that_never_gets_ready_ends_the_up_with_its_name(
     kube_with_nodes: Kube, tmp_path: Path
 ) -> None:

@@ -29,7 +29,9 @@ SETUP = "exposure-setup"
 
 
 def _table(name: str) -> list[dict[str, Any]]:
-    return cast("list[dict[str, Any]]", yaml.load((HERE / name).read_text(encoding="utf-8"), yaml.CSafeLoader))
+    return cast(
+        "list[dict[str, Any]]", yaml.load((HERE / name).read_text(encoding="utf-8"), yaml.CSafeLoader)
+    )
 
 
 TABLE = [*_table("mutations.yaml"), *_table("mutations-docker.yaml")]

@@ -31,12 +31,14 @@ def register(
     timeout: int | None = None,
     ignore: Sequence[str] = (),
     must_exist: bool = False,
+    aliases: Sequence[pulumi.Alias] = (),
 ) -> pulumi.CustomResource:
     """Register `manifest` under a literal name.
 
     `holds_data` protects the object from deletion and replacement, and keeps it when it leaves the program all the
     same. `timeout` is how many seconds the engine may wait for it. `ignore` are properties that matter when it is made
     and stay as they are afterwards. With `must_exist` it is never made: the update fails where it is not there.
+    `aliases` are where earlier releases had it.
     """
     metadata: Manifest = {"name": name, **manifest.get("metadata", {})}
     if namespace is not None:
@@ -55,6 +57,7 @@ def register(
             retain_on_delete=holds_data or None,
             additional_secret_outputs=["data", "stringData"] if kind == "Secret" else None,
             ignore_changes=list(ignore) or None,
+            aliases=list(aliases) or None,
             import_=(name if namespace is None else f"{namespace}/{name}") if must_exist else None,
             custom_timeouts=pulumi.CustomTimeouts(create=waits, update=waits, delete=waits)
             if waits

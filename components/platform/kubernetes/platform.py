@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -168,7 +169,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         """
         self._workloads.append(workload)
         files = [mount for mount in workload.mounts if isinstance(mount, ConfigFiles)]
-        needed = [*after, *self._needed(workload.mounts, workload.name, parent)]
+        needed = [*after, *self._needed(workload.mounts, parent)]
         annotations: dict[str, pulumi.Input[str]] = {}
         revision = {**workload.revision, **{mount.name: _digest(mount.files) for mount in files}}
         annotations |= {f"immich/revision-{name}": value for name, value in sorted(revision.items())}
@@ -224,7 +225,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
             object_name(task.name),
             task.name,
             parent,
-            after=[*after, *self._needed(mounts, task.name, parent)],
+            after=[*after, *self._needed(mounts, parent)],
             timeout=task.deadline + 120 if task.schedule is None else None,
             ignore=() if task.repeats else ("spec",),
         )
@@ -330,18 +331,14 @@ class KubernetesPlatform(pulumi.ComponentResource):
     def _members(self) -> list[network_policies.Connected]:
         return [*self._workloads, *(tasks.member(task) for task in self._tasks)]
 
-    def _needed(
-        self, mounts: Sequence[Mount], component: str, parent: pulumi.Resource
-    ) -> list[pulumi.Resource]:
+    def _needed(self, mounts: Sequence[Mount], parent: pulumi.Resource) -> list[pulumi.Resource]:
         """What pods with these mounts cannot start without."""
         secrets_there = [
             self._published[mount.secret]
             for mount in mounts
             if isinstance(mount, SecretFiles) and mount.secret in self._published
         ]
-        files = [
-            self._config_files(mount, component, parent) for mount in mounts if isinstance(mount, ConfigFiles)
-        ]
+        files = [self._config_files(mount, parent) for mount in mounts if isinstance(mount, ConfigFiles)]
         return [self._account, *secrets_there, *files]
 
     def _isolate_cluster(self, spec: DatabaseCluster) -> None:
@@ -362,11 +359,19 @@ class KubernetesPlatform(pulumi.ComponentResource):
             )
             self._register(manifest, name, "database", self, namespace=spec.namespace)
 
-    def _config_files(self, files: ConfigFiles, component: str, parent: pulumi.Resource) -> pulumi.Resource:
-        """The ConfigMap of some files; workloads that mount the same ones, such as both workers, share it."""
+    def _config_files(self, files: ConfigFiles, parent: pulumi.Resource) -> pulumi.Resource:
+        """The ConfigMap of some files; workloads that mount the same ones, such as both workers, share it.
+
+        It belongs to the platform: whoever mounts it first may be another one in the next update, and the engine would
+        make it anew under a name that is taken.
+        """
         if files.name not in self._files:
             self._files[files.name] = self._register(
-                workloads.config_map(files), object_name(files.name), component, parent
+                workloads.config_map(files),
+                object_name(files.name),
+                "platform",
+                self,
+                aliases=[pulumi.Alias(parent=parent), *_below_components(parent)],
             )
         return self._files[files.name]
 
@@ -401,6 +406,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         timeout: int | None = None,
         ignore: Sequence[str] = (),
         must_exist: bool = False,
+        aliases: Sequence[pulumi.Alias] = (),
     ) -> pulumi.CustomResource:
         return register(
             manifest,
@@ -413,7 +419,19 @@ class KubernetesPlatform(pulumi.ComponentResource):
             timeout=timeout,
             ignore=ignore,
             must_exist=must_exist,
+            aliases=aliases,
         )
+
+
+def _below_components(mounts: pulumi.Resource) -> list[pulumi.Alias]:
+    """Where earlier releases had files that a backup, the server and an upgrade (`mounts`) share."""
+
+    def alias(component: str) -> pulumi.Alias:
+        return pulumi.Alias(
+            parent=mounts.urn.apply(lambda urn: re.sub(r"immich:index:\w+::[^:]+$", component, urn))
+        )
+
+    return [alias("immich:index:Backup::backup"), alias("immich:index:Server::server")]
 
 
 def _digest(files: Mapping[str, str]) -> str:
