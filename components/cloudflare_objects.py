@@ -105,6 +105,10 @@ def allowed_people(access: Access) -> list[Inputs]:
     ]
 
 
+LIMITED = ("/api/auth/login", "/api/shared-links/login")
+"""Where passwords are tried, as far as one rule of the smallest plan can say it (fields: the path alone)."""
+
+
 def login_ruleset(zone: str, limit: RateLimit) -> Inputs:
     """The zone's rate limiting rules: one, of what every plan has."""
     return {
@@ -118,7 +122,7 @@ def login_ruleset(zone: str, limit: RateLimit) -> Inputs:
                 # The reference keeps the rule's identity when it is changed.
                 "ref": "immich_login",
                 "description": "attempts to sign in",
-                "expression": '(http.request.uri.path eq "/api/auth/login")',
+                "expression": f"(http.request.uri.path in {{{' '.join(json.dumps(path) for path in LIMITED)}}})",
                 "action": "block",
                 "enabled": True,
                 "ratelimit": {

@@ -12,8 +12,10 @@ from typing import Any
 from components.ways import BouncerSpec, SignInPageSpec, TraefikSpec
 
 Body = dict[str, Any]
-SIGN_IN = "Path(`/api/auth/login`) || Path(`/api/auth/admin-sign-up`) || PathPrefix(`/api/oauth/`)"
-"""Where passwords and codes are tried. Nothing else is limited: a page of thumbnails is hundreds of requests."""
+SIGN_IN = "PathRegexp(`(?i)^/api/(auth/(login|admin-sign-up)/*$|shared-links/login/*$|oauth(/|$))`)"
+"""Where passwords and codes are tried, in any spelling that Express accepts. Nothing else is limited: a page of
+thumbnails is hundreds of requests.
+"""
 
 
 def middlewares(spec: TraefikSpec) -> Iterator[tuple[str, Body]]:

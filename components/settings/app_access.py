@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from components.settings.app_secrets import refuse
 from components.settings.app_values import (
+    AtLeastZero,
     Flag,
     IdentifierText,
     Milliseconds,
@@ -72,8 +73,9 @@ class AppOAuth(Section):
     """Algorithm that signs the user information, or none."""
     allow_insecure_requests: Flag = False
     """Whether the provider may be reached by http. Newer than Immich 2.5, which ignores it with a warning."""
-    default_storage_quota: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
-    """Storage of a new user in GiB where the provider names none; null for no limit."""
+    default_storage_quota: AtLeastZero | None = None
+    """Storage of a new user in GiB where the provider names none, a whole number: with a fraction Immich does not start
+    (seen on v3.0.3); null for no limit."""
     storage_label_claim: str = "preferred_username"
     """Claim whose value becomes the new user's storage label."""
     storage_quota_claim: str = "immich_quota"

@@ -119,7 +119,7 @@ def notes(cloudflare: Cloudflare, host: Host, service: str) -> Iterator[str]:
     if cloudflare.rate_limit is not None:
         yield (
             f"cloudflare.rateLimit is the only list of rate limiting rules of {cloudflare.zone} and counts "
-            "/api/auth/login of all its proxied names"
+            "/api/auth/login and /api/shared-links/login of all its proxied names"
         )
     tunnel = cloudflare.tunnel
     if tunnel is not None and tunnel.keeps_rules_elsewhere:

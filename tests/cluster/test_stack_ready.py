@@ -99,14 +99,14 @@ def test_an_upgrade_takes_its_backup_and_leaves_the_files_of_backups_where_they_
     sections = {
         "kubernetes": {"namespace": where},
         "machineLearning": {"kind": "off"},
-        "server": {"version": "3.3.0"},
+        "server": {"version": "3.2.4"},
         "backup": {"targets": targets},
     }
     stack = made(kube_with_nodes, tmp_path, sections)
     stack.up()
     path = f"/api/v1/namespaces/{where}/configmaps/immich-backup-stack"
     uid = at(get(kube_with_nodes, path), "metadata", "uid")
-    for version in ("3.3.1", "3.4.0"):
+    for version in ("3.3.0", "3.3.1"):
         stack.change("server", version=version)
         stack.up()
         assert at(get(kube_with_nodes, path), "metadata", "uid") == uid

@@ -48,6 +48,8 @@ def test_the_number_of_attempts_is_a_setting(rate: int, start: Start) -> None:
         "/api/oauth/callback",
         "/api/oauth/mobile-redirect?code=x",
         "/api/auth/login?x=1",
+        "/api/shared-links/login?key=x",
+        "/API/shared-links/login/?key=x",
         # Express answers these as well.
         "/API/Auth/LOGIN",
         "/api/auth/login/",

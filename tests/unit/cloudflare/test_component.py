@@ -201,7 +201,7 @@ def test_the_rate_limit_has_only_what_the_free_plan_has() -> None:
     ruleset = only(full(), "Ruleset").props
     assert (ruleset["kind"], ruleset["phase"]) == ("zone", "http_ratelimit")
     (rule,) = ruleset["rules"]
-    assert rule["expression"] == '(http.request.uri.path eq "/api/auth/login")'
+    assert rule["expression"] == '(http.request.uri.path in {"/api/auth/login" "/api/shared-links/login"})'
     assert rule["ratelimit"] == {
         "characteristics": ["cf.colo.id", "ip.src"],
         "period": 10,
