@@ -69,8 +69,8 @@ _RCLONE: Final = "[proton]\ntype = memory\n"
 
 _ASKED_OFTEN: Final = """
 import dataclasses
-from components.platform.docker import DockerPlatform
-_workload = DockerPlatform.workload
+from components.platform.docker import DockerPlatform, tasks
+_workload, _step = DockerPlatform.workload, tasks.step
 def _asked(one):
     probes = {name: getattr(one, name) for name in ("liveness", "readiness")}
     most = 2 if one.name in {"database", "cache", "server", "proxy"} else 5
@@ -80,8 +80,10 @@ def _asked(one):
     }
     return dataclasses.replace(one, **often)
 DockerPlatform.workload = lambda self, one, **more: _workload(self, _asked(one), **more)
+tasks.step = lambda task, number: _step(task, number, pause=1)
 """
-"""Before the program: the engine asks more often whether containers are well, mostly those that others wait for.
+"""Before the program: the engine asks more often whether containers are well, mostly those that others wait for, and
+steps of tasks look each second whether it is their turn.
 
 Not each second: a question is a process that the engine puts into the container, a tenth of a second of a core. On a
 machine that is busy the answer may take its time."""
