@@ -27,6 +27,10 @@ _WITHOUT: Final = 20.0
 WAIT: Final = 300.0
 """Seconds after which jobs are given up."""
 _PAUSE: Final = 0.25
+_SETTLED: Final = 10.0
+"""Seconds without a job of machine learning, after which none is on its way from the thumbnails any more."""
+_LEARNING: Final = ("smartSearch", "faceDetection", "facialRecognition", "ocr")
+"""Queues of machine learning."""
 _ANSWER: Final = 60.0
 
 
@@ -58,9 +62,11 @@ class Session:
     key: str = field(repr=False)
     made: list[str] = field(default_factory=list[str])
 
-    def call(self, method: str, path: str, body: object = None) -> Answer:
+    def call(
+        self, method: str, path: str, body: object = None, *, accept: str = "application/json"
+    ) -> Answer:
         """One request with the key. NotMeasured when nobody answers."""
-        headers = {"x-api-key": self.key, "Accept": "application/json"}
+        headers = {"x-api-key": self.key, "Accept": accept}
         content = None
         if body is not None:
             headers["Content-Type"], content = "application/json", json.dumps(body).encode()
@@ -144,8 +150,10 @@ def measure(
     def thumbnails() -> float:
         return _until(lambda: all(_has_thumbnail(opened, one) for one in ids), began, wait)
 
+    learned = _Learned(opened, ids)
+
     def machine_learning() -> float:
-        return _until(lambda: _idle(opened), began, wait)
+        return _until(learned.ask, began, wait)
 
     since = "from the first upload on"
     aim = (_WITH_GPU if gpu else _WITHOUT) * pictures / PICTURES
@@ -214,20 +222,59 @@ def _thumbnail(opened: Session, ids: list[str]) -> float:
     return statistics.median(times)
 
 
+@dataclass
+class _Learned:
+    """Whether machine learning is done with the pictures: its queues are empty, and smart search knows each.
+
+    Immich catches what fails in a job (services/job.service.ts of 3.0.3), so that its queues are empty and its count of
+    failures is 0 also where nothing was learned.
+    """
+
+    opened: Session
+    ids: list[str]
+    idle_since: float | None = None
+
+    def ask(self) -> bool:
+        """NotMeasured where a queue is paused, or has been empty for a while and pictures are unknown."""
+        if not _idle(self.opened):
+            self.idle_since = None
+            return False
+        unknown = [asset for asset in self.ids if not _has_embedding(self.opened, asset)]
+        if not unknown:
+            return True
+        now = time.monotonic()
+        self.idle_since = now if self.idle_since is None else self.idle_since
+        if now - self.idle_since > _SETTLED:
+            raise NotMeasured(
+                f"machine learning has no job left, and smart search does not know {len(unknown)} of {len(self.ids)} "
+                "pictures: its jobs failed (is the service up? see the server's log), or smart search is switched off"
+            )
+        return False
+
+
 def _idle(opened: Session) -> bool:
     """Whether nothing waits in the queues of machine learning. Needs a key of an administrator."""
     answer = opened.call("GET", "/api/jobs")
     if answer.status != 200:
         raise NotMeasured(f"GET /api/jobs: {answer.status}: a key of an administrator with job.read tells it")
     queues = cast("Mapping[str, Mapping[str, Mapping[str, int]]]", json.loads(answer.body))
-    counts = [
-        queues[name]["jobCounts"]
-        for name in ("smartSearch", "faceDetection", "facialRecognition")
-        if name in queues
-    ]
+    counts = {name: queues[name]["jobCounts"] for name in _LEARNING if name in queues}
     if not counts:
         raise NotMeasured("GET /api/jobs names no queue of machine learning")
-    return all(one.get("waiting", 0) + one.get("active", 0) + one.get("delayed", 0) == 0 for one in counts)
+    paused = [name for name, one in counts.items() if one.get("paused", 0)]
+    if paused:
+        raise NotMeasured(f"paused, with jobs in it: {', '.join(paused)}; resume it in Administration, Jobs")
+    return all(
+        one.get("waiting", 0) + one.get("active", 0) + one.get("delayed", 0) == 0 for one in counts.values()
+    )
+
+
+def _has_embedding(opened: Session, asset: str) -> bool:
+    """Whether smart search knows a picture: asked for its like, which needs no machine learning (search.service.ts)."""
+    answer = opened.call("POST", "/api/search/smart", {"queryAssetId": asset, "size": 1})
+    if answer.status in {200, 400}:
+        return answer.status == 200
+    raise NotMeasured(f"search: {answer.status} {answer.text}")
 
 
 def _search(opened: Session, query: str) -> Callable[[], float]:
@@ -244,7 +291,8 @@ def _search(opened: Session, query: str) -> Callable[[], float]:
 
 def _page(opened: Session) -> float:
     began = time.monotonic()
-    answer = opened.call("GET", "/")
+    # As JSON it is 406.
+    answer = opened.call("GET", "/", accept="text/html")
     if answer.status != 200:
         raise NotMeasured(f"GET /: {answer.status}")
     return time.monotonic() - began

