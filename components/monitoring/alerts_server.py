@@ -163,7 +163,9 @@ def queues(plan: MonitoringPlan) -> list[Alert]:
     paused = plan.recorded('state="paused"')
     seconds = thresholds.machine_learning_hours * 3600
     slow = "|".join(queue.name for queue in QUEUES if queue.slow)
-    quick, slowly = plan.recorded(f'queue!~"{slow}|search"'), plan.recorded(f'queue=~"{slow}"')
+    uncounted = "|".join(queue.name for queue in QUEUES if not queue.counted)
+    quick = plan.recorded(f'queue!~"{slow}|{uncounted}|search"')
+    slowly, blind = plan.recorded(f'queue=~"{slow}"'), plan.recorded(f'queue=~"{uncounted}"')
     return [
         Alert(
             name="ImmichMachineLearningBacklog",
@@ -213,12 +215,16 @@ def queues(plan: MonitoringPlan) -> list[Alert]:
             name="ImmichJobsFail",
             group="queues",
             expr=f"increase(immich:queue_failed:sum{plan.recorded()}[1h]) > {thresholds.failed_jobs} "
-            f"and on (queue) increase(immich:queue_failed:sum{plan.recorded()}[1h]) "
-            f"> 0.1 * increase(immich:queue_finished:sum{plan.recorded()}[1h])",
+            f"and on (queue) (increase(immich:queue_failed:sum{plan.recorded()}[1h]) "
+            f"> 0.1 * increase(immich:queue_finished:sum{plan.recorded()}[1h]) "
+            # Of these only failures are counted, so that a share would always be all.
+            f"unless on (queue) immich:queue_failed:sum{blind} "
+            f"or increase(immich:queue_failed:sum{blind}[1h]) > {10 * thresholds.failed_jobs})",
             for_="10m",
             severity="warning",
             summary="{{ $value | humanize }} jobs of {{ $labels.queue }} failed within an hour",
-            description="More than a tenth of this queue's jobs. The log of the microservices names each with its "
+            description="More than a tenth of this queue's jobs, or, where Immich counts only what fails, ten times as "
+            "many as would be told otherwise. The log of the microservices names each with its "
             "reason: a file that cannot be read, machine learning away, a full volume, hardware that refuses to "
             "transcode. What failed is done again with `Missing` in Administration, Jobs.",
             needs=needs("immich"),

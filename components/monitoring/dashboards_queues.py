@@ -37,13 +37,6 @@ def cache(plan: MonitoringPlan) -> Dashboard:
             ("Jobs at work", "active", stuck, 1000, "By queue; more than its concurrency cannot be."),
             ("Jobs in paused queues", "paused", "ImmichQueuePaused", 1, "Until somebody resumes them."),
             ("Jobs for later", "delayed", stuck, 100_000, "That wait for their time."),
-            (
-                "Failed jobs that are kept",
-                "failed",
-                "ImmichCacheMemory",
-                10_000,
-                "Until somebody clears them.",
-            ),
         )
     )
     return Dashboard(

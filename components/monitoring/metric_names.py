@@ -56,6 +56,9 @@ class Queue:
     """RE2 for its jobs, as counters have them: `immich_jobs_<job>_<status>_total`."""
     slow: bool = False
     """One job may take hours."""
+    counted: bool = True
+    """Whether Immich counts its jobs as done: a handler that returns no status is never counted, and what it throws is
+    (job.service.ts of 3.0.3)."""
 
     @property
     def metric(self) -> str:
@@ -65,7 +68,7 @@ class Queue:
 
 QUEUES: Final = (
     Queue(name="thumbnailGeneration", jobs="asset_generate_thumbnails.*|person_generate_thumbnail"),
-    Queue(name="metadataExtraction", jobs="asset_extract_metadata.*"),
+    Queue(name="metadataExtraction", jobs="asset_extract_metadata.*", counted=False),
     Queue(name="videoConversion", jobs="asset_encode_video.*", slow=True),
     Queue(name="faceDetection", jobs="asset_detect_faces.*"),
     Queue(name="facialRecognition", jobs="facial_recognition.*"),
@@ -74,7 +77,7 @@ QUEUES: Final = (
     Queue(name="ocr", jobs="ocr.*"),
     Queue(
         name="backgroundTask",
-        jobs="asset_delete.*|asset_empty_trash|audit_.+|file_delete|memory_.+|notifications_cleanup|"
+        jobs="asset_delete.*|asset_empty_trash|audit_.+|file_delete|hls_session_cleanup|memory_.+|notifications_cleanup|"
         "person_cleanup|session_cleanup|tag_cleanup|user_.+|version_check",
         slow=True,
     ),
@@ -84,7 +87,7 @@ QUEUES: Final = (
     Queue(name="library", jobs="library_.+", slow=True),
     Queue(name="notifications", jobs="notify_.+|send_mail"),
     Queue(name="backupDatabase", jobs="database_backup", slow=True),
-    Queue(name="workflow", jobs="workflow_.+"),
+    Queue(name="workflow", jobs="workflow_.+", counted=False),
     Queue(name="integrityCheck", jobs="integrity_.+", slow=True),
     Queue(name="editor", jobs="asset_edit_.+"),
 )
@@ -99,11 +102,11 @@ STATES: Final[Mapping[str, str]] = {
     "paused": "list",
     "prioritized": "zset",
     "delayed": "zset",
-    "failed": "zset",
 }
 """State of a job -> Redis type of the key `immich_bull:<queue>:<state>` (BullMQ 5). A key without jobs is not there.
 
-Finished jobs are removed (`removeOnComplete`), failed ones stay (`removeOnFail: false`)."""
+Finished jobs are removed (`removeOnComplete`). None is in BullMQ's `failed`: Immich catches what a job throws
+(job.service.ts of 3.0.3), and counts it in `immich_jobs_<job>_failed_total` alone."""
 
 PREFIX: Final = "immich_bull"
 """Of BullMQ's keys (server/src/repositories/config.repository.ts)."""

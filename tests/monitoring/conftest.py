@@ -44,7 +44,7 @@ def scraped(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> dic
         port = stack.enter_context(processes.redis(folder))
         for word, key in (("RPUSH", "wait"), ("RPUSH", "active"), ("RPUSH", "paused")):
             processes.redis_cli(port, word, f"immich_bull:smartSearch:{key}", "1", "2", "3")
-        for key in ("prioritized", "delayed", "failed"):
+        for key in ("prioritized", "delayed"):
             processes.redis_cli(port, "ZADD", f"immich_bull:smartSearch:{key}", "1", "4", "2", "5")
         page = processes.samples(stack.enter_context(processes.postgres_exporter(postgres, folder)))
         found["postgres"] = [sample for sample in page if not sample.name.startswith("immich_")]

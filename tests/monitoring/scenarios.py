@@ -46,6 +46,10 @@ class Scenario:
         return world
 
 
+_FAILED_METADATA = (
+    "immich_jobs_asset_extract_metadata_failed_total"
+    '{job="immich-microservices",instance="microservices:9000"}'
+)
 _OLD = 'target_info{namespace="immich",job="immich-api",service_name="immich",service_version="3.3.0"}'
 
 SERVER = (
@@ -178,7 +182,12 @@ QUEUES = (
         alert="ImmichQueueStuck",
         plan=DOCKER,
         fires={"wait-smartSearch": "50x{n}", "done-smart_search": "700x{n}"},
-        quiet={"wait-smartSearch": "50x{n}", "done-smart_search": "0+1x{n}"},
+        quiet={
+            "wait-smartSearch": "50x{n}",
+            "done-smart_search": "0+1x{n}",
+            # A first import: nothing of this queue is ever counted as done.
+            "wait-metadataExtraction": "50000-10x{n}",
+        },
         at="75m",
         says="50 jobs wait in smartSearch",
     ),
@@ -216,8 +225,20 @@ QUEUES = (
         alert="ImmichJobsFail",
         plan=DOCKER,
         fires={"failed-asset_encode_video": "0+1x{n}"},
-        quiet={"failed-asset_encode_video": "0+0.1x{n}", "failed-smart_search": "0x30 5x{n}"},
+        quiet={
+            "failed-asset_encode_video": "0+0.1x{n}",
+            "failed-smart_search": "0x30 5x{n}",
+            "failed-metadata": (_FAILED_METADATA, "0+1x{n}"),
+        },
         says="jobs of videoConversion failed",
+    ),
+    Scenario(
+        alert="ImmichJobsFail",
+        plan=DOCKER,
+        fires={"failed-metadata": (_FAILED_METADATA, "0+5x{n}")},
+        quiet={"failed-metadata": (_FAILED_METADATA, "0+1x{n}")},
+        at="90m",
+        says="jobs of metadataExtraction failed",
     ),
 )
 

@@ -167,8 +167,8 @@ def _cnpg(plan: MonitoringPlan, series: _Series) -> None:
 def _valkey(plan: MonitoringPlan, series: _Series) -> None:
     series("up-valkey", "up", "1x{n}", job="valkey")
     series("redis-up", "redis_up", "1x{n}", job="valkey")
-    for queue in ("smartSearch", "videoConversion", "thumbnailGeneration", "search"):
-        for state in ("wait", "active", "paused", "prioritized", "delayed", "failed"):
+    for queue in ("smartSearch", "videoConversion", "thumbnailGeneration", "metadataExtraction", "search"):
+        for state in ("wait", "active", "paused", "prioritized", "delayed"):
             key = f"immich_bull:{queue}:{state}"
             series(f"{state}-{queue}", "redis_key_size", "0x{n}", job="valkey", db="db0", key=key)
     series("memory", "redis_memory_used_bytes", "1e8x{n}", job="valkey")

@@ -1,7 +1,8 @@
 """The backlog of Immich's job queues, read where it is: in the lists of BullMQ in Valkey.
 
 Immich itself counts what is being worked on, and not what waits. In BullMQ 5 `wait`, `active` and `paused` are lists,
-`prioritized`, `delayed` and `failed` sorted sets (its scripts/getCounts-1.lua).
+`prioritized` and `delayed` sorted sets (its scripts/getCounts-1.lua). Its `failed` stays empty: Immich catches what a
+job throws (job.service.ts of 3.0.3).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ QUEUES: Final = (
 )  # fmt: skip
 """Names of queues as keys have them (QueueName of immich-app/immich)."""
 LISTS: Final = ("wait", "active", "paused")
-SETS: Final = ("prioritized", "delayed", "failed")
+SETS: Final = ("prioritized", "delayed")
 _PREFIX: Final = "immich_bull"
 _SCRIPT: Final = """
 REDISCLI_AUTH="$(cat /run/secrets/cache/password)" || exit 1

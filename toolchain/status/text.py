@@ -76,7 +76,6 @@ def _queues(queues: Mapping[str, Mapping[str, int]] | None) -> str:
                 "queue": name,
                 "waiting": str(waiting(busy[name])),
                 "active": str(busy[name]["active"]),
-                "failed": str(busy[name]["failed"]),
                 "": "paused" if busy[name]["paused"] else "",
             }
             for name in ordered

@@ -29,13 +29,13 @@ def commands(workload: str, command: Sequence[str]) -> tuple[int, str]:
     if command[0] == "df":
         return 0, DF
     assert workload == "cache"
-    return 0, answers(smartSearch={"wait": 120, "active": 2, "prioritized": 3}, library={"failed": 4})
+    return 0, answers(smartSearch={"wait": 120, "active": 2, "prioritized": 3}, library={"delayed": 4})
 
 
 def test_lists_and_sorted_sets_are_counted_each_in_its_way() -> None:
     running = Recorded(commands=commands)
     found = backlog(running, unit("cache"))
-    assert (waiting(found["smartSearch"]), found["smartSearch"]["active"], found["library"]["failed"]) == (
+    assert (waiting(found["smartSearch"]), found["smartSearch"]["active"], found["library"]["delayed"]) == (
         123,
         2,
         4,
@@ -43,7 +43,7 @@ def test_lists_and_sorted_sets_are_counted_each_in_its_way() -> None:
     ((_, command),) = running.ran
     script = command[2]
     assert script.index("LLEN") < script.index("$1") or "LLEN" in script
-    assert (command[4], command[6]) == ("wait active paused", "prioritized delayed failed")
+    assert (command[4], command[6]) == ("wait active paused", "prioritized delayed")
 
 
 def test_the_password_is_on_no_command_line() -> None:
