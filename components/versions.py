@@ -192,18 +192,17 @@ def postgres_range(version: str) -> str:
     return f"Immich {version} accepts PostgreSQL 14 to 18"
 
 
-def vectorchord_range(version: str) -> str:
-    """VectorChord versions that Immich accepts. Read for 2.7.5 and later; before that only what was in use with it."""
-    return ">=0.3 <2" if parse(version) >= (2, 7, 5) else ">=0.3 <1"
+VECTORCHORD_RANGE: Final = ">=0.3 <2"
+"""VectorChord versions that every supported Immich accepts (its source, 2.5.0 to 3.0.3)."""
 
 
-def vectorchord_accepted(version: str, vectorchord: str) -> bool:
+def vectorchord_accepted(vectorchord: str) -> bool:
     """Whether Immich starts on this VectorChord; anything that is no version is not accepted."""
     try:
         numbers = tuple(int(part) for part in vectorchord.split("."))
     except ValueError:
         return False
-    return (0, 3) <= numbers < ((2,) if parse(version) >= (2, 7, 5) else (1,))
+    return (0, 3) <= numbers < (2,)
 
 
 def machine_learning_writes_home(version: str) -> bool:

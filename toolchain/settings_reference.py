@@ -257,9 +257,8 @@ def _tables() -> Iterator[str]:
         amounts = (one.requests.cpu, one.limits.cpu, one.requests.memory, one.limits.memory)
         yield f"| {container} | {' | '.join(str(amount) for amount in amounts)} |"
     yield "\n## PostgreSQL and VectorChord\n"
-    newest, older = (versions.vectorchord_range(version) for version in (versions.NEWEST, "2.7.4"))
     yield (
-        f"Immich accepts PostgreSQL 14 to 18 and VectorChord {newest}, before 2.7.5 VectorChord {older}. "
+        f"Immich accepts PostgreSQL 14 to 18 and VectorChord {versions.VECTORCHORD_RANGE}. "
         "There are images for these pairs, each pinned by its digest:\n"
     )
     yield "| `database.kind` | `postgres` | `vectorchord` |\n| --- | --- | --- |"

@@ -163,13 +163,11 @@ def database_is_compatible(server: Server, database: Database) -> Iterator[Findi
                 reason=f"no {flavour} image is known for that pair; known are PostgreSQL {listed}",
                 hint="choose a pair of the list, or give database.image",
             )
-    if database.vectorchord is not None and not versions.vectorchord_accepted(
-        server.version, database.vectorchord
-    ):
+    if database.vectorchord is not None and not versions.vectorchord_accepted(database.vectorchord):
         yield Finding(
             key="database.vectorchord",
             given=database.vectorchord,
-            reason=f"Immich {server.version} accepts VectorChord {versions.vectorchord_range(server.version)}",
+            reason=f"Immich {server.version} accepts VectorChord {versions.VECTORCHORD_RANGE}",
             hint="upgrade the extension in that database first (ALTER EXTENSION vchord UPDATE)"
             if isinstance(database, ExternalDatabase)
             else "leave it out, or choose one of the table in docs/settings.md",

@@ -240,11 +240,11 @@ def _database(before: Deployed, after: Deployed, *, restored: bool, moved: bool)
         )
     if after.vectorchord is None:
         return
-    if not versions.vectorchord_accepted(after.immich, after.vectorchord):
+    if not versions.vectorchord_accepted(after.vectorchord):
         yield Problem(
             key="immich:database.vectorchord",
             given=after.vectorchord,
-            reason=f"Immich {after.immich} accepts VectorChord {versions.vectorchord_range(after.immich)}",
+            reason=f"Immich {after.immich} accepts VectorChord {versions.VECTORCHORD_RANGE}",
         )
     elif not restored and before.vectorchord is not None and _older(after.vectorchord, before.vectorchord):
         yield Problem(

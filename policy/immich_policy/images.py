@@ -1,6 +1,6 @@
 """Image references as text, and what the tags of the images of an Immich say.
 
-Pure. Facts: PostgreSQL, VectorChord and pgvector ranges are those of Immich's `server/src/constants.ts` (2.7.5 and
+Pure. Facts: PostgreSQL, VectorChord and pgvector ranges are those of Immich's `server/src/constants.ts` (2.5.0 and
 later) and of its built-in dump (`database-backup.service.ts`, PostgreSQL 14 to 18).
 """
 

@@ -33,8 +33,8 @@ from immich_policy.model import (
 from immich_policy.text import shown
 
 _DIGEST_LENGTH = 19
-_WITH_ONE_VECTORCHORD = (2, 7, 5)
-"""The first release that accepts VectorChord 1 (server/src/constants.ts)."""
+_WITH_ONE_VECTORCHORD = (2, 5, 0)
+"""The first release of which it was read that it accepts VectorChord 1 (server/src/constants.ts)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ RULES = (
         family="workloads",
         severity=Severity.CRITICAL,
         title="The database is a PostgreSQL with a vector extension that Immich starts on.",
-        why="Immich ends at once outside of PostgreSQL 14 to 18, VectorChord 0.3 to 1.x (1.x since 2.7.5) "
+        why="Immich ends at once outside of PostgreSQL 14 to 18, VectorChord 0.3 to 1.x (1.x since 2.5.0) "
         "and pgvector 0.5 "
         "to 0.x; the way back from a newer one is a restore.",
         remediation="Use an image with VectorChord, such as `ghcr.io/immich-app/postgres:18-vectorchord1.1.1`, or "

@@ -256,6 +256,9 @@ def matching(spec: TraefikSpec, path: str, host: str = "photos.example.com") -> 
     rules = sorted(traefik.ingress_route(spec)["spec"]["routes"], key=lambda rule: -len(rule["match"]))
     for rule in rules:
         text = re.sub(r"Host\(`([^`]*)`\)", lambda found: str(found[1] == host), rule["match"])
+        text = re.sub(
+            r"PathRegexp\(`([^`]*)`\)", lambda found: str(re.search(found[1], path) is not None), text
+        )
         text = re.sub(r"PathPrefix\(`([^`]*)`\)", lambda found: str(path.startswith(found[1])), text)
         text = re.sub(r"Path\(`([^`]*)`\)", lambda found: str(path == found[1]), text)
         assert re.fullmatch(r"(?:True|False|\|\||&&|[() ])+", text), text
@@ -264,7 +267,16 @@ def matching(spec: TraefikSpec, path: str, host: str = "photos.example.com") -> 
     return ["nothing matches"]
 
 
-GUESSES = ["/api/auth/login", "/api/auth/admin-sign-up", "/api/oauth/authorize", "/api/oauth/callback"]
+GUESSES = [
+    "/api/auth/login",
+    "/api/auth/admin-sign-up",
+    "/api/shared-links/login",
+    "/api/oauth/authorize",
+    "/api/oauth/callback",
+    # Express answers these as well.
+    "/API/Auth/Login/",
+    "/Api/OAuth/Callback/",
+]
 BROWSING = [
     "/",
     "/api/assets",
@@ -273,6 +285,8 @@ BROWSING = [
     "/api/socket.io",
     "/_app/immutable/x.js",
     "/api/auth/logout",
+    "/api/shared-links/me",
+    "/api/oauthx",
     "/auth/login",
 ]
 
