@@ -140,8 +140,10 @@ def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
     objects = [found for entry in pending if (found := adoptable(entry, files)) is not None]
     adopted = [found for found in objects if found.urn not in known]
     # An update or a deletion is of a resource that the state has; reading it back ends the matter.
-    others = [entry for entry in pending if entry.get("type") != _CREATING]
-    unclear = [entry for entry in pending if entry not in others and not clear(entry)]
+    changing = [entry for entry in pending if entry.get("type") != _CREATING]
+    # Files of a rendering are not read back: the next update writes them as they should be.
+    others = [entry for entry in changing if Resource(mapping(entry.get("resource"))).provider not in files]
+    unclear = [entry for entry in pending if entry not in changing and not clear(entry)]
     repaired = {
         **deployment,
         "resources": [*items(deployment.get("resources")), *(found.state for found in adopted)],

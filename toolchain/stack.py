@@ -191,7 +191,14 @@ def main() -> int:
     command, stack, *options = sys.argv[1:]
     env = environment.full(os.environ)
     settings = settings_file(stack)
-    stack_file.read(settings)
+    if mapping(stack_file.read(settings).values.get("kubernetes")).get("target") == "render":
+        # The official plugin asks a cluster first, and then advises to drop everything from the state.
+        options = [option for option in options if option not in {"--refresh", "-r"}]
+        if command == "refresh":
+            raise ToolchainError(
+                f"The stack {stack} renders files (immich:kubernetes.target): there is no cluster to read back. "
+                f"Nothing was done; `make render STACK={stack}` writes every file again"
+            )
     if (reason := silent_engine(settings.read_bytes(), env)) is not None:
         raise ToolchainError(f"{reason}. Nothing was planned or changed")
     with tidy_settings(settings, env):

@@ -89,7 +89,8 @@ class AppOAuth(Section):
     end_session_endpoint: OptionalUrl = OptionalUrl("")
     """Where signing out leads, if the provider does not say; or ""."""
     account_management_url: OptionalUrl = OptionalUrl("")
-    """Where users change their account at the provider; or ""."""
+    """Where users change their account at the provider; or "". Newer than Immich 3.1, which ignores it with a
+    warning."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

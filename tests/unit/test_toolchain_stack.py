@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,42 @@ def test_a_stack_on_a_host_is_looked_at_before_it_is_compared(command: str) -> N
     assert stack.looks_first(command, b"config:\n  immich:docker: {}\n") == ("--refresh", "--run-program")
     assert stack.looks_first(command, b"config:\n  immich:kubernetes: {}\n# immich:docker: {}\n") == ()
     assert stack.looks_first("refresh", b"config:\n  immich:docker: {}\n") == ()
+
+
+@pytest.fixture
+def rendering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """A stack that renders, and what the CLI is given."""
+    settings = tmp_path / "Pulumi.files.yaml"
+    settings.write_text("config:\n  immich:kubernetes: {target: render}\n", encoding="utf-8")
+    given: list[list[str]] = []
+
+    def run(arguments: list[str], env: Mapping[str, str]) -> int:
+        given.append(arguments)
+        return 0
+
+    monkeypatch.setattr(stack, "settings_file", lambda _: settings)
+    monkeypatch.setattr(stack, "ensure", lambda *_: None)
+    monkeypatch.setattr(stack, "run", run)
+    monkeypatch.setattr("toolchain.policies.options", lambda *_: nullcontext([]))
+    return given
+
+
+def test_a_stack_that_renders_is_not_read_back(
+    rendering: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["stack", "refresh", "files"])
+    with pytest.raises(ToolchainError, match="make render STACK=files"):
+        stack.main()
+    assert rendering == []
+
+
+def test_a_stack_that_renders_is_compared_without_reading_it_back(
+    rendering: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As drift.yml asks for it.
+    monkeypatch.setattr("sys.argv", ["stack", "preview", "files", "--expect-no-changes", "--refresh"])
+    assert stack.main() == 0
+    assert rendering == [["preview", "--stack", "files", "--expect-no-changes"]]
 
 
 def test_white_space_that_the_cli_changed_is_put_back() -> None:
