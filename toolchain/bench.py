@@ -25,7 +25,7 @@ from toolchain import environment, policies
 from toolchain.deployment import items, mapping
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT, VENV
-from toolchain.render import DIRECTORY_VARIABLE
+from toolchain.rendered import DIRECTORY_VARIABLE
 from toolchain.stack import settings_file, without_salt
 
 _SAMPLE: Final = 0.02  # seconds

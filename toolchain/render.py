@@ -21,9 +21,9 @@ from toolchain import environment, rendered
 from toolchain.deployment import Json, Resource, export, items, mapping, resources, restore, without
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import BIN, RENDER_STATE, RENDERED, ROOT
+from toolchain.rendered import DIRECTORY_VARIABLE
 from toolchain.stack import ensure, run, settings_file, tidy_settings
 
-DIRECTORY_VARIABLE: Final = "IMMICH_RENDER_DIRECTORY"
 _PROVIDER: Final = "pulumi:providers:kubernetes"
 _RENDERS: Final = "renderYamlToDirectory"
 _HARMLESS: Final = ("kubernetes:", "random:", "pulumi:")

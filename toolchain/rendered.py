@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+DIRECTORY_VARIABLE: Final = "IMMICH_RENDER_DIRECTORY"
+"""Has the program of a stack that talks to a cluster write its manifests there instead."""
 _FOLDERS: Final = ("0-crd", "1-manifest")  # what the kubernetes plugin writes into
 _SECRET: Final = re.compile(r"""^\s*"?kind"?:\s*["']?Secret["']?,?\s*$""", re.MULTILINE)
 

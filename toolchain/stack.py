@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from toolchain import environment, interrupted
+from toolchain import api_server, environment, interrupted
 from toolchain.deployment import items, mapping
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT
@@ -34,6 +34,9 @@ _COMMANDS: Final = {
     "preview": ("preview",),
     "refresh": ("refresh", "--yes"),
 }
+
+_UNASKED: Final = "--offline"
+"""Of a preview: the API server is not asked whether it answers."""
 
 _OTHER_SALT: Final = (
     "\nPulumi.{stack}.yaml holds the salt of another passphrase than this shell's: name that one with "
@@ -191,7 +194,8 @@ def main() -> int:
     command, stack, *options = sys.argv[1:]
     env = environment.full(os.environ)
     settings = settings_file(stack)
-    if mapping(stack_file.read(settings).values.get("kubernetes")).get("target") == "render":
+    values = stack_file.read(settings).values
+    if mapping(values.get("kubernetes")).get("target") == "render":
         # The official plugin asks a cluster first, and then advises to drop everything from the state.
         options = [option for option in options if option not in {"--refresh", "-r"}]
         if command == "refresh":
@@ -201,6 +205,13 @@ def main() -> int:
             )
     if (reason := silent_engine(settings.read_bytes(), env)) is not None:
         raise ToolchainError(f"{reason}. Nothing was planned or changed")
+    planned = command == "preview" and _UNASKED in options
+    if not planned and (reason := api_server.silence(values, env)) is not None:
+        raise ToolchainError(
+            f"{reason}. Nothing was planned or changed. `make render STACK={stack}` writes what the cluster would get, "
+            f"and `make preview STACK={stack} ARGS={_UNASKED}` plans as if nothing were there"
+        )
+    options = [option for option in options if option != _UNASKED]
     with tidy_settings(settings, env):
         ensure(stack, env)
         if command != "preview":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -34,8 +35,13 @@ def test_a_stack_on_a_host_is_looked_at_before_it_is_compared(command: str) -> N
 @pytest.fixture
 def rendering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """A stack that renders, and what the CLI is given."""
+    return cli_of(tmp_path, monkeypatch, "config:\n  immich:kubernetes: {target: render}\n")
+
+
+def cli_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> list[list[str]]:
+    """What the CLI is given for a stack with these settings."""
     settings = tmp_path / "Pulumi.files.yaml"
-    settings.write_text("config:\n  immich:kubernetes: {target: render}\n", encoding="utf-8")
+    settings.write_text(text, encoding="utf-8")
     given: list[list[str]] = []
 
     def run(arguments: list[str], env: Mapping[str, str]) -> int:
@@ -65,6 +71,38 @@ def test_a_stack_that_renders_is_compared_without_reading_it_back(
     monkeypatch.setattr("sys.argv", ["stack", "preview", "files", "--expect-no-changes", "--refresh"])
     assert stack.main() == 0
     assert rendering == [["preview", "--stack", "files", "--expect-no-changes"]]
+
+
+@pytest.mark.parametrize("command", ["preview", "up", "refresh"])
+def test_a_cluster_that_does_not_answer_is_told_before_anything_is_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    given = cli_of(tmp_path, monkeypatch, "config:\n  immich:kubernetes: {namespace: photos}\n")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        port = nobody.getsockname()[1]
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(KUBECONFIG.format(port=port), encoding="utf-8")
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        monkeypatch.setattr("sys.argv", ["stack", command, "files"])
+        with pytest.raises(ToolchainError) as told:
+            stack.main()
+        assert given == []
+        assert f"http://127.0.0.1:{port} cannot be reached (connection refused)" in str(told.value)
+        assert "make render STACK=files" in str(told.value)
+        monkeypatch.setattr("sys.argv", ["stack", "preview", "files", "--offline"])
+        assert stack.main() == 0
+        assert given == [["preview", "--stack", "files"]]
+
+
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+clusters: [{{name: c, cluster: {{server: "http://127.0.0.1:{port}"}}}}]
+users: [{{name: u, user: {{}}}}]
+contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
+current-context: c
+"""
 
 
 def test_white_space_that_the_cli_changed_is_put_back() -> None:

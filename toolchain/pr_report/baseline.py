@@ -19,7 +19,7 @@ from typing import Final
 
 from toolchain.failure import ToolchainError
 from toolchain.pr_report import doors, markdown
-from toolchain.render import DIRECTORY_VARIABLE
+from toolchain.rendered import DIRECTORY_VARIABLE
 from toolchain.stack import ensure, settings_file
 
 _CLUSTER: Final = ("KUBECONFIG",)
