@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.harness.engine import LANGUAGE_HOST, LOCAL_BIN, OFFLINE_PLUGINS, ROOT, keep_no_log
+from tests.harness.engine import LANGUAGE_HOST, LOCAL_BIN, OFFLINE_PLUGINS, ROOT, WRITES_ONCE, keep_no_log
 
 _OWN_VARIABLES = ("PULUMI_", "KUBECONFIG", "CLOUDFLARE_", "IMMICH_")
 
@@ -60,6 +60,7 @@ class Clone:
             root,
             {
                 **env,
+                **WRITES_ONCE,
                 "HOME": str(home),
                 "PYTHONPATH": str(root),
                 "PULUMI_HOME": str(home),

@@ -15,12 +15,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_BIN = ROOT / ".toolchain" / "bin"
 LANGUAGE_HOST = "pulumi-language-python"
 OFFLINE_PLUGINS = ("kubernetes", "random", "cloudflare")
+
+WRITES_ONCE: Final = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
+"""The state is written when an operation has ended, not after each resource: half of the time of an update. Runs that are
+interrupted do without (`writes_as_users`)."""
 
 _OWN_VARIABLES = ("PULUMI_", "KUBECONFIG", "CLOUDFLARE_")
 
@@ -31,6 +35,11 @@ def keep_no_log(home: Path) -> None:
     pkg/v3/logging/encrypted.go of v3.259.0: it keeps none where the folder cannot be made.
     """
     (home / "logs").touch()
+
+
+def writes_as_users(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a run that is interrupted: it leaves what it would leave a person."""
+    return {name: value for name, value in env.items() if name not in WRITES_ONCE}
 
 
 @dataclass(frozen=True)
@@ -123,17 +132,21 @@ class Engine:
             shim.chmod(0o755)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OWN_VARIABLES)}
         search = [shims, LOCAL_BIN, cli.parent, Path(sys.executable).parent]
-        engine.env = inherited | {
-            "PATH": os.pathsep.join([*map(str, search), os.environ.get("PATH", "")]),
-            "PYTHONPATH": str(ROOT),
-            "PULUMI_HOME": str(home),
-            "PULUMI_BACKEND_URL": f"file://{state}",
-            "PULUMI_CONFIG_PASSPHRASE": "correct horse battery staple",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            "PULUMI_DEBUG_COMMANDS": "true",
-            "HOME": str(home),
-        }
+        engine.env = (
+            inherited
+            | WRITES_ONCE
+            | {
+                "PATH": os.pathsep.join([*map(str, search), os.environ.get("PATH", "")]),
+                "PYTHONPATH": str(ROOT),
+                "PULUMI_HOME": str(home),
+                "PULUMI_BACKEND_URL": f"file://{state}",
+                "PULUMI_CONFIG_PASSPHRASE": "correct horse battery staple",
+                "PULUMI_SKIP_UPDATE_CHECK": "true",
+                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+                "PULUMI_DEBUG_COMMANDS": "true",
+                "HOME": str(home),
+            }
+        )
         (engine.directory / "Pulumi.yaml").write_text("name: harness\nruntime: python\n")
         engine.program("")
         engine.run("stack", "init", engine.stack)
@@ -166,7 +179,7 @@ class Engine:
         return subprocess.Popen(
             [str(self.cli), *arguments, "--non-interactive", "--stack", self.stack],
             cwd=self.directory,
-            env=self.env,
+            env=writes_as_users(self.env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

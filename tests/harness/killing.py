@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.harness.engine import writes_as_users
+
 
 def run_and_kill(
     command: Sequence[str], cwd: Path, env: dict[str, str], when: Callable[[str], bool], seconds: float = 120
@@ -21,7 +23,7 @@ def run_and_kill(
     process = subprocess.Popen(
         list(command),
         cwd=cwd,
-        env=env,
+        env=writes_as_users(env),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
