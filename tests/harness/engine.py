@@ -23,8 +23,8 @@ LANGUAGE_HOST = "pulumi-language-python"
 OFFLINE_PLUGINS = ("kubernetes", "random", "cloudflare")
 
 WRITES_ONCE: Final = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
-"""The state is written when an operation has ended, not after each resource: half of the time of an update. Runs that are
-interrupted do without (`writes_as_users`)."""
+"""The state is written when an operation has ended, not after each resource: half of the time of an update. Runs that
+are interrupted do without (`writes_as_users`)."""
 
 _OWN_VARIABLES = ("PULUMI_", "KUBECONFIG", "CLOUDFLARE_")
 
