@@ -41,7 +41,7 @@ SLOWEST: Final = 10
 """How many of the slowest tests are listed."""
 
 _NO_TESTS: Final = 5  # pytest's exit code when it collected nothing
-_WORKERS: Final = {"cluster": "2", "docker": "2", "edge": "2", "data": "4", "monitoring": "2"}
+_WORKERS: Final = {"cluster": "3", "docker": "2", "edge": "2", "data": "4", "monitoring": "2"}
 """xdist workers of tiers whose tests start servers, more where they mostly wait; the others take one a core."""
 _BY_FILE: Final = {"unit", "policy", "data"}
 """Tiers whose tests go to workers by their file: what a file computes once, one worker computes once."""
