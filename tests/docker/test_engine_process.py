@@ -19,7 +19,9 @@ from tests.docker.yard import Yard
 from tests.harness.killing import left_after
 from toolchain.paths import ROOT
 
-pytestmark = pytest.mark.deep
+pytestmark = pytest.mark.deep(
+    unless_changed=("tests/docker/engine_process.py", "tests/docker/host_network.py")
+)
 
 
 def test_an_engine_that_is_removed_leaves_no_process_mount_network_or_file(engine: Engine):

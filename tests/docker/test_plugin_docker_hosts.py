@@ -19,7 +19,7 @@ import pytest
 from toolchain.plugins.docker.connection import CancelledError, Engine, UnreachableError
 from toolchain.plugins.docker.settings import Settings
 
-pytestmark = [pytest.mark.engine, pytest.mark.deep]
+pytestmark = [pytest.mark.engine, pytest.mark.deep(unless_changed=("toolchain/plugins",))]
 
 
 def version_of(engine: Engine) -> object:

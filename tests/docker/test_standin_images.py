@@ -20,7 +20,7 @@ ALL = "0.0.0.0"  # noqa: S104  in the container
 
 pytestmark = [
     pytest.mark.skipif(real_images(), reason="IMMICH_REAL_IMAGES=1: the stand-ins are not used"),
-    pytest.mark.deep,
+    pytest.mark.deep(unless_changed=("tests/docker/images",)),
 ]
 
 

@@ -23,7 +23,7 @@ from tests.docker.yard import Yard
 
 pytestmark = [
     pytest.mark.skipif(real_images(), reason="IMMICH_REAL_IMAGES=1: the stand-ins are not used"),
-    pytest.mark.deep,
+    pytest.mark.deep(unless_changed=("tests/docker/images",)),
 ]
 
 PORT = 12283
