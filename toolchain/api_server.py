@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from toolchain.deployment import mapping
-from toolchain.rendered import DIRECTORY_VARIABLE
+from toolchain.rendered import DIRECTORY_VARIABLE, target_of
 
 
 def silence(values: Mapping[str, object], env: Mapping[str, str]) -> str | None:
     """Why it does not answer, in a sentence; None where it does, or where the stack (settings by section) has none."""
-    cluster = mapping(values.get("kubernetes"))
-    if "docker" in values or cluster.get("target") == "render" or env.get(DIRECTORY_VARIABLE):
+    if "docker" in values or target_of(values) == "render" or env.get(DIRECTORY_VARIABLE):
         return None
     from toolchain.plugins.kubernetes.client import ApiError, Client
     from toolchain.plugins.kubernetes.settings import Settings
     from toolchain.plugins.provider import ProviderError
 
-    context = cluster.get("context")
+    context = mapping(values.get("kubernetes")).get("context")
     try:
         Client(Settings(context=context if isinstance(context, str) else "")).request("GET", "/version")
     except ApiError:

@@ -21,7 +21,7 @@ from toolchain import environment, rendered
 from toolchain.deployment import Json, Resource, export, items, mapping, resources, restore, without
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import BIN, RENDER_STATE, RENDERED, ROOT
-from toolchain.rendered import DIRECTORY_VARIABLE
+from toolchain.rendered import DIRECTORY_VARIABLE, target_of
 from toolchain.stack import ensure, run, settings_file, tidy_settings
 
 _PROVIDER: Final = "pulumi:providers:kubernetes"
@@ -47,12 +47,6 @@ def of_kubernetes(state: Json | None) -> frozenset[str]:
     return frozenset(
         item.urn for item in resources(state) if item.type == _PROVIDER or item.type.startswith("kubernetes:")
     )
-
-
-def target_of(values: Mapping[str, object]) -> str:
-    """`render` or `cluster`: what the stack's own settings, by section, say."""
-    target = mapping(values.get("kubernetes")).get("target")
-    return target if isinstance(target, str) else "cluster"
 
 
 def unwanted(preview: Json, offline: frozenset[str]) -> list[str]:

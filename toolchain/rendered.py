@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from toolchain.deployment import mapping
 
 DIRECTORY_VARIABLE: Final = "IMMICH_RENDER_DIRECTORY"
 """Has the program of a stack that talks to a cluster write its manifests there instead."""
 _FOLDERS: Final = ("0-crd", "1-manifest")  # what the kubernetes plugin writes into
 _SECRET: Final = re.compile(r"""^\s*"?kind"?:\s*["']?Secret["']?,?\s*$""", re.MULTILINE)
+
+
+def target_of(values: Mapping[str, object]) -> str:
+    """`render` or `cluster`: what the stack's own settings, by section, say."""
+    target = mapping(values.get("kubernetes")).get("target")
+    return target if isinstance(target, str) else "cluster"
 
 
 def manifests(directory: Path) -> list[Path]:

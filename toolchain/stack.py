@@ -22,6 +22,7 @@ from toolchain import api_server, environment, interrupted
 from toolchain.deployment import items, mapping
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT
+from toolchain.rendered import target_of
 
 if TYPE_CHECKING:
     from components.settings.docker import Docker
@@ -195,7 +196,7 @@ def main() -> int:
     env = environment.full(os.environ)
     settings = settings_file(stack)
     values = stack_file.read(settings).values
-    if mapping(values.get("kubernetes")).get("target") == "render":
+    if target_of(values) == "render":
         # The official plugin asks a cluster first, and then advises to drop everything from the state.
         options = [option for option in options if option not in {"--refresh", "-r"}]
         if command == "refresh":

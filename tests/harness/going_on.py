@@ -24,7 +24,7 @@ def settings_of(sections: Mapping[str, Any]) -> Settings:
 
 def goes_on(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether a deployment that is up with the first settings may get the second ones."""
-    there = _wanted(settings_of(before))
+    there = deployed_by(settings_of(before))
     return _may(Last(finished=there, reached=there), settings_of(after))
 
 
@@ -34,10 +34,11 @@ def starts(sections: Mapping[str, Any]) -> bool:
 
 
 def _may(last: Last, after: Settings) -> bool:
-    return not judge(last, _wanted(after), after.upgrade, backed_up=backed_up(after)).problems
+    return not judge(last, deployed_by(after), after.upgrade, backed_up=backed_up(after)).problems
 
 
-def _wanted(settings: Settings) -> Deployed:
+def deployed_by(settings: Settings) -> Deployed:
+    """What an update with these settings leaves."""
     database = settings.database
     generation = database.lineage.generation if isinstance(database, CloudNativePg) else None
     return wanted(settings, settings.upgrade, lineage=generation)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.harness.program import ROOT
-from toolchain import policies, render, stack
+from toolchain import policies, rendered, stack
 from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError
 from toolchain.paths import BIN
@@ -97,7 +97,7 @@ def test_every_command_gives_one_answer_for_keys_without_a_namespace(tmp_path: P
     assert settings.host.name == "photos.example.com"
     assert policies.configuration("some", path)["immich-pack"] == {"uploadSize": "2 GB"}
     assert stack.looks_first("up", path.read_bytes()) == ("--refresh", "--run-program")
-    assert render.target_of({"kubernetes": {"target": "render"}}) == "render"
+    assert rendered.target_of({"kubernetes": {"target": "render"}}) == "render"
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.stem)

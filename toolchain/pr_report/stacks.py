@@ -22,7 +22,7 @@ from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT
 from toolchain.pr_report import doors
-from toolchain.render import target_of
+from toolchain.rendered import target_of
 from toolchain.stack import settings_file
 
 FOR_FORKS: Final = "dev"

@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 from unittest import mock
 
 import pytest
 
-from components.settings.lineage import Lineage
-from components.settings.model import Settings
 from components.upgrades.before_database import backed_up
-from components.upgrades.deployed import Deployed, Last, wanted
-from tests.harness.going_on import settings_of
+from components.upgrades.deployed import Last
+from tests.harness.going_on import deployed_by, settings_of
 from tests.harness.mocks import Run
-from tests.harness.program import ROOT, Stack, from_file, host_stack, run_stack
+from tests.harness.program import Stack, host_stack, run_stack
 from tests.harness.stacks import needed_secrets
 from tests.harness.variants import EVERY_VARIANT
-
-STACKS: dict[str, Stack] = {
-    **{path.stem.removeprefix("Pulumi."): from_file(path) for path in sorted(ROOT.glob("Pulumi.*.yaml"))},
-    **{
-        f"variant {name}": host_stack("test", variant.sections)
-        if variant.platform == "docker"
-        else Stack("test", variant.sections, needed_secrets(variant.sections))
-        for name, variant in EVERY_VARIANT.items()
-    },
-}
-"""Every stack of the repository, and those that tests vary."""
+from tests.unit.program.stacks import REPOSITORY
 
 
-def past(stack: Stack, **older: Any) -> Last:
-    """What is known of an update of the same stack, with other versions."""
-    settings: Settings = settings_of(stack.sections)
-    now = wanted(settings, settings.upgrade, lineage=_generation(settings))
-    before: Deployed = replace(now, **older)
-    return Last(finished=before, reached=before)
-
-
-def _generation(settings: Settings) -> int | None:
-    lineage = getattr(settings.database, "lineage", None)
-    return lineage.generation if isinstance(lineage, Lineage) else None
+def stack_of(name: str) -> Stack:
+    """A stack of the repository, or a variant of the tests."""
+    if name in REPOSITORY:
+        return REPOSITORY[name]
+    variant = EVERY_VARIANT[name]
+    if variant.platform == "docker":
+        return host_stack("test", variant.sections)
+    return Stack("test", variant.sections, needed_secrets(variant.sections))
 
 
 def release_before(version: str) -> str:
@@ -56,10 +40,10 @@ def urns(run: Run) -> dict[tuple[str, str], str]:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.deep if name.startswith("variant") else ()) for name in STACKS],
+    [*REPOSITORY, *(pytest.param(name, marks=pytest.mark.deep) for name in EVERY_VARIANT)],
 )
 def test_an_upgrade_registers_every_object_where_it_was(name: str) -> None:
-    stack = STACKS[name]
+    stack = stack_of(name)
     settings = settings_of(stack.sections)
     if not backed_up(settings):
         given = {**stack.sections.get("upgrade", {}), "withoutBackup": settings.server.version}
@@ -67,7 +51,8 @@ def test_an_upgrade_registers_every_object_where_it_was(name: str) -> None:
     versions = {"immich": release_before(settings.server.version)}
     if settings.database.vectorchord is not None:
         versions["vectorchord"] = "0.4.3"
-    with mock.patch("components.upgrades.gate.read_last", return_value=past(stack, **versions)):
+    before = replace(deployed_by(settings), **versions)
+    with mock.patch("components.upgrades.gate.read_last", return_value=Last(finished=before, reached=before)):
         upgraded = urns(run_stack(stack))
     usual = urns(run_stack(stack))
     assert {one: upgraded.get(one) for one in usual} == usual
