@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pulumi
 
-from components.configuration import load_settings, stack_file
-from components.immich import Immich, ImmichArgs
-from components.outputs import outputs
-from components.providers import platform, providers, render_directory
-from components.upgrades.gate import judged_update
+from components.stack.configuration import load_settings, stack_file
+from components.stack.immich import Immich, ImmichArgs
+from components.stack.outputs import outputs
+from components.stack.providers import platform, providers, render_directory
+from components.upgrade.gate import judged_update
 
 stack = pulumi.get_stack()
 settings = load_settings()

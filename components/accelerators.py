@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from components.settings.placement import GpuAccess
-from components.workload import Device, Gpu, Relaxation
+from components.fields.placement import GpuAccess
+from components.model.workload import Device, Gpu, Relaxation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from components.settings.health import Health
-from components.settings.placement import Placement as PlacementSettings
-from components.settings.resources import DEFAULTS
-from components.settings.resources import Resources as ResourceSettings
-from components.values import Quantity
-from components.workload import Placement, Probe, Resources, Toleration
+from components.fields.health import Health
+from components.fields.placement import Placement as PlacementSettings
+from components.fields.resources import DEFAULTS
+from components.fields.resources import Resources as ResourceSettings
+from components.model.values import Quantity
+from components.model.workload import Placement, Probe, Resources, Toleration
 
 _MIB = 2**20
 

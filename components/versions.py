@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from components.image_digests import DIGESTS
-from components.values import ImageRef
+from components.model.values import ImageRef
 
 # renovate: datasource=docker depName=ghcr.io/immich-app/immich-server
 NEWEST: Final = "3.3.1"

@@ -97,7 +97,7 @@ class Bench:
             self._restic(repository, "check", "--read-data-subset", "5%")
 
         def ours() -> None:
-            from components.backups.scripts import copy_script, dump_script
+            from components.backup.scripts import copy_script, dump_script
 
             self._ended(place.start(dump_script(plan), "bash"))
             self._ended(place.start(copy_script(plan), "ash"))

@@ -30,10 +30,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from components.listeners import Listener
-from components.nginx import Surroundings, configuration, nginx_version
-from components.settings.proxy import LoadBalancer, Proxy
-from components.values import ImageRef
+from components.model.values import ImageRef
+from components.proxy.listeners import Listener
+from components.proxy.nginx import Surroundings, configuration, nginx_version
+from components.proxy.settings import LoadBalancer, Proxy
 from toolchain.failure import ToolchainError, exit_with
 
 _CHUNK: Final = 1 << 20

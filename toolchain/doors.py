@@ -13,10 +13,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from components.door_advice import mobile_app, preconditions, split_horizon
+from components.proxy.door_advice import mobile_app, preconditions, split_horizon
+from components.proxy.doors import data, doors, table
 from components.settings.model import SECRET_KEYS
 from components.settings.reader import SettingsError, read_settings
-from components.upload_path import data, doors, table
 from toolchain import stack_file
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.stack import settings_file

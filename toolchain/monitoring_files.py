@@ -22,7 +22,7 @@ def files(stack: str) -> dict[str, str]:
     from components.monitoring import scrapes, setup
     from components.monitoring.alerts import rule_file
     from components.monitoring.component import plan_dashboards
-    from components.outputs_monitoring import scrape_file
+    from components.stack.outputs_monitoring import scrape_file
 
     given, _ = settings_without_secrets(stack, *stack_texts(ROOT / f"Pulumi.{stack}.yaml"))
     settings = scrapes.with_numbers(given)

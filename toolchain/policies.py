@@ -55,7 +55,7 @@ def configuration(stack: str, settings: Path, pack: Path = PACK) -> dict[str, ob
 
 def declared(settings: Settings) -> dict[str, object]:
     """What the pack cannot see in what is registered."""
-    from components.upload_path import readable
+    from components.proxy.doors import readable
 
     told: dict[str, object] = {"uploadSize": readable(int(settings.proxy.max_upload.amount))}
     if settings.cloudflare is not None:

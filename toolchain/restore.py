@@ -2,7 +2,7 @@
 
 The step that copies has all that it takes: the script, the password, the way to the targets, the media, only read-only.
 So what runs is that step once more, with the media writable and the script for one file as its command
-(components/backups/recovery_scripts.py). It is removed afterwards.
+(components/backup/restore_scripts.py). It is removed afterwards.
 
 Exit code 0 when it was restored, 1 when no copy has it or it failed, 2 for a wrong call, 3 when several paths match:
 they are listed then, and nothing is restored. What is there is never overwritten.

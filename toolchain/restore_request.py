@@ -60,7 +60,7 @@ def moment(text: str) -> str:
 
 def request(stack: str, settings: Settings, file: str, when: str, target: str | None) -> Request:
     """What is wanted of a stack. ToolchainError where its settings say that there is nothing to restore from."""
-    from components.storage import server_mounts
+    from components.storage.component import server_mounts
 
     targets = [str(one.name) for one in settings.backup.targets] if settings.backup is not None else []
     if not targets:

@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from components import versions
-from components.losses.runbooks import pages
-from components.settings.machine_learning import BundledMachineLearning
-from components.upgrades.deployed import MARK, MARK_TYPE, Deployed, Last, last_of
-from components.upgrades.judging import Judged
-from components.upgrades.order import backup_name
+from components.machine_learning.settings import BundledMachineLearning
+from components.recovery.runbooks import pages
+from components.upgrade.assessment import Judged
+from components.upgrade.deployed import MARK, MARK_TYPE, Deployed, Last, last_of
+from components.upgrade.order import backup_name
 from toolchain import environment
 from toolchain.deployment import Resource, export, mapping, resources
 from toolchain.doors import settings_without_secrets, stack_texts
@@ -27,8 +27,8 @@ from toolchain.failure import ToolchainError, exit_with
 from toolchain.stack import settings_file
 
 if TYPE_CHECKING:
+    from components.model.values import ImageRef
     from components.settings.model import Settings
-    from components.values import ImageRef
 
 _USAGE: Final = "usage: python -m toolchain.rollback_plan STACK [--json]"
 _PAGE: Final = "upgrade-went-wrong.md"

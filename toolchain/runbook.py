@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from components.losses.runbooks import pages
+from components.recovery.runbooks import pages
 from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import RENDERED, ROOT

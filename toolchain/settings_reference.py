@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from components import versions
+from components.fields.resources import DEFAULTS
 from components.settings.annotations import fields_by_alias, kind_of, members, models_of
 from components.settings.model import SECRET_KEYS, SECTIONS, Settings
-from components.settings.resources import DEFAULTS
 from components.settings.rules import RULES
 from toolchain.settings_types import accepted, default
 
@@ -44,7 +44,7 @@ SECRETS_WANTED: Final = {
     "cloudflareTunnelCredentials": "`cloudflare.tunnel.existing` with `credentials: file`",
     "cloudflareTunnelToken": "`cloudflare.tunnel.existing` with `credentials: token`",
 }
-"""When each secret of `SECRET_KEYS` is needed (components/settings/wanted.py)."""
+"""When each secret of `SECRET_KEYS` is needed (components/settings/required_secrets.py)."""
 
 INTRODUCTION: Final = """\
 # Settings

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from components.settings.base import AUTO
-from components.values import ParsedStr
+from components.fields.base import AUTO
+from components.model.values import ParsedStr
 
 
 def accepted(field: FieldInfo) -> str:

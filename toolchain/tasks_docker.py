@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from components.model.task import BACKUP_FOLDER
 from components.platform.docker.tasks import ONCE_LABEL, RUNS, STEP_LABEL, TASK_LABEL
-from components.task import BACKUP_FOLDER
 from toolchain.failure import ToolchainError
 
 if TYPE_CHECKING:

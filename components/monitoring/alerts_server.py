@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from components.model.watch import Job
 from components.monitoring.alerts_rule import Alert, Severity, needs
 from components.monitoring.metric_names import MACHINE_LEARNING_QUEUES, QUEUES
-from components.monitoring.plan import EXPORTERS, Job, MonitoringPlan, Source
+from components.monitoring.plan import EXPORTERS, MonitoringPlan, Source
 
 
 def server(plan: MonitoringPlan) -> list[Alert]:

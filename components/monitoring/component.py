@@ -7,25 +7,25 @@ from dataclasses import dataclass, replace
 
 import pulumi
 
-from components.backups.database_client import database_client
-from components.cache import PASSWORD as CACHE_PASSWORD
-from components.connection import Connection
+from components.cache.component import PASSWORD as CACHE_PASSWORD
+from components.cache.settings import BundledCache
+from components.database.client import database_client
+from components.database.settings import BundledDatabase, CloudNativePg
+from components.model.connection import Connection
+from components.model.secret_text import SecretText
+from components.model.specs import PublishedSecret
+from components.model.watch import ScrapeTarget, Watch
+from components.model.workload import Link, VolumeRequest, Workload, scrapers
 from components.monitoring import exporters, metrics_role, prometheus, scrapes
 from components.monitoring import setup as monitoring_setup
 from components.monitoring.alerts import rule_body, rule_file
 from components.monitoring.dashboards import dashboards
 from components.monitoring.exporters import NETWORK
-from components.monitoring.watch import ScrapeTarget, Watch
+from components.monitoring.settings import BundledMonitoring, OperatorMonitoring
 from components.platform.base import Platform
-from components.platform.specs import PublishedSecret
-from components.secret_text import SecretText
-from components.secrets import Secrets
-from components.settings.cache import BundledCache
-from components.settings.database import BundledDatabase, CloudNativePg
+from components.secrets.component import Secrets
 from components.settings.model import Settings
-from components.settings.monitoring import BundledMonitoring, OperatorMonitoring
 from components.sizing import placement
-from components.workload import Link, VolumeRequest, Workload, scrapers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,18 +9,12 @@ from dataclasses import dataclass, replace
 import yaml
 
 from components import versions
-from components.backups.database_client import DatabaseClient
-from components.backups.plan import DatabaseAccess
-from components.monitoring.metric_names import single_keys
-from components.monitoring.queries import ROLE, queries
-from components.monitoring.watch import ScrapeTarget
-from components.secret_text import SecretPart, SecretText
-from components.settings.cache import BundledCache, ExternalCache
-from components.settings.monitoring import Watched
-from components.settings.monitoring_rules import PORTS
-from components.sizing import resources
-from components.values import ImageRef, Quantity
-from components.workload import (
+from components.cache.settings import BundledCache, ExternalCache
+from components.database.client import DatabaseAccess, DatabaseClient
+from components.model.secret_text import SecretPart, SecretText
+from components.model.values import ImageRef, Quantity
+from components.model.watch import ScrapeTarget
+from components.model.workload import (
     ConfigFiles,
     Egress,
     Gpu,
@@ -33,7 +27,11 @@ from components.workload import (
     SecretFiles,
     Workload,
 )
-from components.workload import Storage as Mounted
+from components.model.workload import Storage as Mounted
+from components.monitoring.metric_names import single_keys
+from components.monitoring.queries import ROLE, queries
+from components.monitoring.settings import PORTS, Watched
+from components.sizing import resources
 
 NETWORK = "monitoring"
 """On one host: where whoever reads and whoever is read meet."""

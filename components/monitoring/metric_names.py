@@ -201,7 +201,7 @@ FAMILIES: Final[Mapping[Source, Family]] = {
     ),
     "access-log": Family(
         read_in="prometheus-nginxlog-exporter 1.11.0 (pkg/metrics/collection_init.go), run with the file of "
-        "components/access_log.py: a combination of labels is not there before its first request",
+        "components/proxy/access_log.py: a combination of labels is not there before its first request",
         names=_names("immich_proxy_http_response_count_total"),
         scraped=True,
     ),

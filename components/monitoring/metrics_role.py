@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
-from components.backups.database_client import DatabaseClient
+from components.database.client import DatabaseClient
+from components.fields.resources import Resources
+from components.model.task import BACKUP_FOLDER, Task
+from components.model.values import Quantity
+from components.model.workload import ConfigFiles, Mount, Placement, Scratch, SecretFiles, Workload
 from components.monitoring.exporters import PASSWORD, SECRET
 from components.monitoring.queries import FUNCTIONS, role
-from components.settings.resources import Resources
 from components.sizing import resources
-from components.task import BACKUP_FOLDER, Task
 from components.templates import render
-from components.values import Quantity
-from components.workload import ConfigFiles, Mount, Placement, Scratch, SecretFiles, Workload
 
 NAME: Final = "metrics-role"
 _SCRIPTS: Final = "/etc/immich-metrics"

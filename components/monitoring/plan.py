@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from components.model.watch import Job
+
 Source = Literal[
     "immich",
     "library",
@@ -28,23 +30,6 @@ Source = Literal[
 ]
 """Where series come from; `metric_names.FAMILIES` says what each gives and where that was read."""
 SOURCES: Final = frozenset[Source](get_args(Source))
-
-Job = Literal[
-    "api",
-    "microservices",
-    "postgres",
-    "valkey",
-    "nginx",
-    "access-log",
-    "traefik",
-    "cloudflared",
-    "gpu",
-    "node",
-    "backup",
-    "doors",
-    "machine-learning",
-]
-"""A scrape job of ours."""
 
 JOBS: Final[Mapping[Job, str]] = {job: f"immich-{job}" for job in get_args(Job)}
 """Scrape job -> its label `job`: `immich-api`, `immich-doors`, ..."""

@@ -8,15 +8,11 @@ from typing import Any
 
 import yaml
 
-from components.monitoring.exporters import NETWORK, NOBODY, WAY_OUT, image, reader, wget
-from components.monitoring.plan import Job
-from components.monitoring.watch import Probe, ScrapeTarget
-from components.secret_text import SecretPart, SecretText
-from components.settings.monitoring import BundledMonitoring, Notify
-from components.sizing import resources
-from components.values import Quantity
-from components.ways import PublishedPortSpec
-from components.workload import (
+from components.model.exposure import PublishedPortSpec
+from components.model.secret_text import SecretPart, SecretText
+from components.model.values import Quantity
+from components.model.watch import Job, Probe, ScrapeTarget
+from components.model.workload import (
     ConfigFiles,
     Egress,
     HttpCheck,
@@ -26,8 +22,11 @@ from components.workload import (
     SecretFiles,
     Workload,
 )
-from components.workload import Probe as Health
-from components.workload import Storage as Mounted
+from components.model.workload import Probe as Health
+from components.model.workload import Storage as Mounted
+from components.monitoring.exporters import NETWORK, NOBODY, WAY_OUT, image, reader, wget
+from components.monitoring.settings import BundledMonitoring, Notify
+from components.sizing import resources
 
 PROMETHEUS = "prometheus"
 ALERTMANAGER = "alertmanager"

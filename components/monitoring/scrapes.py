@@ -7,21 +7,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from components import access_log
+from components.cache.settings import BundledCache
+from components.database.settings import BundledDatabase, CloudNativePg
+from components.machine_learning.settings import BundledMachineLearning, ExternalMachineLearning
+from components.model.exposure import PublishedPortSpec
+from components.model.naming import object_name
+from components.model.task import BACKUP_VOLUME
+from components.model.values import Duration
+from components.model.watch import Job, Probe, ScrapeTarget, Seen
+from components.model.workload import Port
 from components.monitoring import exporters, prometheus
 from components.monitoring.exporters import Watching
-from components.monitoring.plan import Job
-from components.monitoring.watch import Probe, ScrapeTarget, Seen
-from components.naming import object_name
-from components.nginx import EXPORTER_PORT
-from components.server import MICROSERVICES
-from components.server import NAME as SERVER
-from components.settings.backup_rules import takes_dumps
-from components.settings.cache import BundledCache
-from components.settings.database import BundledDatabase, CloudNativePg
-from components.settings.machine_learning import BundledMachineLearning, ExternalMachineLearning
-from components.settings.model import Settings
-from components.settings.monitoring import (
+from components.monitoring.settings import (
+    PORTS,
     BundledMonitoring,
     NoMonitoring,
     OperatorMonitoring,
@@ -29,15 +27,16 @@ from components.settings.monitoring import (
     ScrapeOnly,
     Watched,
 )
-from components.settings.monitoring_rules import PORTS
-from components.settings.server import SplitWorkers
-from components.settings.storage import shared_by_nodes
-from components.settings.tls import TlsSelfSigned
-from components.task import BACKUP_VOLUME
-from components.upload_path import Door, doors
-from components.values import Duration
-from components.ways import PublishedPortSpec
-from components.workload import Port
+from components.proxy import access_log
+from components.proxy.doors import Door, doors
+from components.proxy.nginx import EXPORTER_PORT
+from components.proxy.tls_settings import TlsSelfSigned
+from components.server.component import MICROSERVICES
+from components.server.component import NAME as SERVER
+from components.server.settings import SplitWorkers
+from components.settings.backup_rules import takes_dumps
+from components.settings.model import Settings
+from components.storage.settings import shared_by_nodes
 
 PROXY = "proxy"
 CLOUDFLARED = "cloudflared"

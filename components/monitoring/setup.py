@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 
-from components.database import ClusterMonitor
-from components.losses.schedules import longest_gap
+from components.database.component import ClusterMonitor
+from components.database.settings import BundledDatabase, CloudNativePg
+from components.model.watch import Job
 from components.monitoring import exporters, scrapes
-from components.monitoring.plan import JOBS, Job, MonitoringPlan, Source, Thresholds
+from components.monitoring.plan import JOBS, MonitoringPlan, Source, Thresholds
 from components.monitoring.queries import queries
+from components.monitoring.settings import BundledMonitoring, OperatorMonitoring, Part, ScrapeOnly, Watched
+from components.recovery.schedules import longest_gap
 from components.settings.backup_rules import takes_dumps
-from components.settings.database import BundledDatabase, CloudNativePg
 from components.settings.model import Settings
-from components.settings.monitoring import BundledMonitoring, OperatorMonitoring, Part, ScrapeOnly, Watched
 
 _LATE = 12 * 3600
 """Seconds that a backup may take, or wait for its turn, before it is missed."""

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import pulumi
 
-from components.monitoring.watch import Watch
-from components.platform.specs import CertificateSpec, DatabaseCluster, PublishedSecret
-from components.task import Task
-from components.ways import Way
-from components.workload import Port, VolumeRequest, Workload
+from components.model.exposure import Way
+from components.model.specs import CertificateSpec, DatabaseCluster, PublishedSecret
+from components.model.task import Task
+from components.model.watch import Watch
+from components.model.workload import Port, VolumeRequest, Workload
 
 Values = Callable[[Sequence[str]], pulumi.Output[dict[str, str]]]
 """Secret values by config key, as one secret output."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from components.ways import BouncerSpec, SignInPageSpec, TraefikSpec
+from components.model.exposure import BouncerSpec, SignInPageSpec, TraefikSpec
 
 Body = dict[str, Any]
 SIGN_IN = "PathRegexp(`(?i)^/api/(auth/(login|admin-sign-up)/*$|shared-links/login/*$|oauth(/|$))`)"

@@ -6,17 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from components.settings.backup_targets import LocalTarget
-from components.settings.database import CloudNativePg, ExternalDatabase
-from components.settings.finding import Finding, Rule
-from components.settings.storage import HostPath, Smb
+from components.backup.target_settings import LocalTarget
+from components.database.settings import CloudNativePg, ExternalDatabase
+from components.fields.finding import Finding, Rule
+from components.storage.settings import HostPath, Smb
 
 if TYPE_CHECKING:
-    from components.settings.backup import Backup, Restore
-    from components.settings.database import Database
+    from components.backup.settings import Backup, Restore
+    from components.database.settings import Database
+    from components.server.settings import Server
     from components.settings.docker import Docker
-    from components.settings.server import Server
-    from components.settings.storage import Storage, VolumeSource
+    from components.storage.settings import Storage, VolumeSource
 
 
 _LONGEST_CLUSTER = 50

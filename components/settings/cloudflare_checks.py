@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from components.settings.cloudflare_values import depth, within
-from components.settings.finding import Finding
-from components.settings.resources import DEFAULTS
+from components.cloudflare.values import depth, within
+from components.fields.finding import Finding
+from components.fields.resources import DEFAULTS
 
 if TYPE_CHECKING:
-    from components.settings.cloudflare import Cloudflare
-    from components.settings.cloudflare_tunnel import Tunnel
-    from components.settings.host import Host
-    from components.settings.proxy import Proxy
-    from components.values import Quantity
+    from components.cloudflare.settings import Cloudflare
+    from components.cloudflare.tunnel_settings import Tunnel
+    from components.model.values import Quantity
+    from components.proxy.host_settings import Host
+    from components.proxy.settings import Proxy
 
 _HTTPS_PORTS = frozenset({443, 2053, 2083, 2087, 2096, 8443})
 """Where Cloudflare's edge speaks https for a proxied record (network ports)."""

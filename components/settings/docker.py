@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from components.settings.base import AUTO, Section, WholeNumber
-from components.values import AbsolutePath, Bytes, Cidr, ImageRef, IpAddress, ParsedStr
+from components.fields.base import AUTO, Section, WholeNumber
+from components.model.values import AbsolutePath, Bytes, Cidr, ImageRef, IpAddress, ParsedStr
 
 NetworkName = Literal[
     "server",

@@ -6,27 +6,27 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from components.settings.database import BundledDatabase, CloudNativePg
-from components.settings.finding import Finding, Rule
-from components.settings.machine_learning import BundledMachineLearning
+from components.database.settings import BundledDatabase, CloudNativePg
+from components.fields.finding import Finding, Rule
+from components.machine_learning.settings import BundledMachineLearning
+from components.proxy.settings import PublishedPort, TraefikLabels
+from components.proxy.tls_settings import TlsAcme, TlsCertManager, TlsFiles, TlsSecret
+from components.server.settings import SplitWorkers
 from components.settings.names import sources
 from components.settings.problems import told
-from components.settings.proxy import PublishedPort, TraefikLabels
 from components.settings.secret_source import ExternalSecrets
-from components.settings.server import SplitWorkers
-from components.settings.storage import Smb, Volume
-from components.settings.tls import TlsAcme, TlsCertManager, TlsFiles, TlsSecret
+from components.storage.settings import Smb, Volume
 
 if TYPE_CHECKING:
-    from components.settings.cloudflare import Cloudflare
-    from components.settings.database import Database
+    from components.cloudflare.settings import Cloudflare
+    from components.database.settings import Database
+    from components.machine_learning.settings import MachineLearning
+    from components.proxy.settings import Proxy
+    from components.server.settings import Server
     from components.settings.docker import Docker
     from components.settings.kubernetes import Kubernetes
-    from components.settings.machine_learning import MachineLearning
-    from components.settings.proxy import Proxy
     from components.settings.secret_source import SecretSource
-    from components.settings.server import Server
-    from components.settings.storage import Storage
+    from components.storage.settings import Storage
 
 
 def one_platform(docker: Docker | None, kubernetes: Kubernetes) -> Iterator[Finding]:

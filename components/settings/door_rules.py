@@ -6,19 +6,19 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from components.settings.finding import Finding
-from components.settings.proxy import ClusterIp, TraefikWay
-from components.values import Bytes
+from components.fields.finding import Finding
+from components.model.values import Bytes
+from components.proxy.settings import ClusterIp, TraefikWay
 
 if TYPE_CHECKING:
-    from components.settings.cloudflare import Cloudflare
-    from components.settings.host import Host
-    from components.settings.proxy import Proxy
+    from components.cloudflare.settings import Cloudflare
+    from components.proxy.host_settings import Host
+    from components.proxy.settings import Proxy
 
 
 def some_door_carries_uploads(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> Iterator[Finding]:
     """Immich sends an asset in one request: what the narrowest hop refuses is never backed up."""
-    from components.upload_path import doors, readable, too_narrow
+    from components.proxy.doors import doors, readable, too_narrow
 
     wanted = int(proxy.max_upload.amount)
     door = too_narrow(doors(host, proxy, cloudflare), wanted)
@@ -39,7 +39,7 @@ def some_door_carries_uploads(host: Host, proxy: Proxy, cloudflare: Cloudflare |
 
 def names_lead_to_doors(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> Iterator[Finding]:
     """A name leads to one place, and somebody must answer there."""
-    from components.upload_path import in_tunnel, names_of
+    from components.proxy.doors import in_tunnel, names_of
 
     if cloudflare is None:
         return
@@ -81,9 +81,9 @@ def proxies_are_judged_by_their_clients(
     host: Host, proxy: Proxy, cloudflare: Cloudflare | None
 ) -> Iterator[Finding]:
     """An exception for a proxy is one for everybody who comes through it."""
-    from components.door_advice import front_proxies
-    from components.settings.traefik import overlapping
-    from components.upload_path import is_proxied, names_of
+    from components.proxy.door_advice import front_proxies
+    from components.proxy.doors import is_proxied, names_of
+    from components.proxy.traefik_settings import overlapping
 
     for index, way in enumerate(proxy.expose):
         if not isinstance(way, TraefikWay) or way.crowd_sec is None or way.front_proxies is not None:

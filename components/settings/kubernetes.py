@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.settings.base import Section, WholeNumber
-from components.values import Cidr, Hostname, ObjectName, ServerAddress
+from components.fields.base import Section, WholeNumber
+from components.model.values import Cidr, Hostname, ObjectName, ServerAddress
 
 
 class LanAllowance(Section):

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from components.settings.app import AppConfig
-    from components.settings.backup import Backup, Restore
-    from components.settings.cache import Cache
-    from components.settings.capacity import Capacity
-    from components.settings.cloudflare import Cloudflare
-    from components.settings.database import Database
+    from components.backup.settings import Backup, Restore
+    from components.cache.settings import Cache
+    from components.cloudflare.settings import Cloudflare
+    from components.database.settings import Database
+    from components.machine_learning.settings import MachineLearning
+    from components.monitoring.settings import Monitoring
+    from components.proxy.host_settings import Host
+    from components.proxy.settings import Proxy
+    from components.recovery.capacity_settings import Capacity
+    from components.server.app.settings import AppConfig
+    from components.server.settings import Server
     from components.settings.docker import Docker
-    from components.settings.host import Host
     from components.settings.kubernetes import Kubernetes
-    from components.settings.machine_learning import MachineLearning
-    from components.settings.monitoring import Monitoring
-    from components.settings.proxy import Proxy
     from components.settings.secret_source import SecretSource
-    from components.settings.server import Server
-    from components.settings.storage import Storage
-    from components.settings.upgrade import Upgrade
+    from components.storage.settings import Storage
+    from components.upgrade.settings import Upgrade
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,27 +78,27 @@ class SectionSpec:
         """The model or union of models."""
         from importlib import import_module
 
-        return getattr(import_module(f"components.settings.{self.module}"), self.model)
+        return getattr(import_module(f"components.{self.module}"), self.model)
 
 
 SECTIONS: Mapping[str, SectionSpec] = {
-    "host": SectionSpec("host", "Host"),
-    "server": SectionSpec("server", "Server"),
-    "machineLearning": SectionSpec("machine_learning", "MachineLearning"),
-    "database": SectionSpec("database", "Database"),
-    "cache": SectionSpec("cache", "Cache"),
-    "storage": SectionSpec("storage", "Storage"),
-    "proxy": SectionSpec("proxy", "Proxy"),
-    "kubernetes": SectionSpec("kubernetes", "Kubernetes"),
-    "docker": SectionSpec("docker", "Docker", optional=True),
-    "secrets": SectionSpec("secret_source", "SecretSource"),
-    "backup": SectionSpec("backup", "Backup", optional=True),
-    "restore": SectionSpec("backup", "Restore", optional=True),
-    "upgrade": SectionSpec("upgrade", "Upgrade"),
-    "monitoring": SectionSpec("monitoring", "Monitoring"),
-    "capacity": SectionSpec("capacity", "Capacity", optional=True),
-    "cloudflare": SectionSpec("cloudflare", "Cloudflare", optional=True),
-    "app": SectionSpec("app", "AppConfig", optional=True),
+    "host": SectionSpec("proxy.host_settings", "Host"),
+    "server": SectionSpec("server.settings", "Server"),
+    "machineLearning": SectionSpec("machine_learning.settings", "MachineLearning"),
+    "database": SectionSpec("database.settings", "Database"),
+    "cache": SectionSpec("cache.settings", "Cache"),
+    "storage": SectionSpec("storage.settings", "Storage"),
+    "proxy": SectionSpec("proxy.settings", "Proxy"),
+    "kubernetes": SectionSpec("settings.kubernetes", "Kubernetes"),
+    "docker": SectionSpec("settings.docker", "Docker", optional=True),
+    "secrets": SectionSpec("settings.secret_source", "SecretSource"),
+    "backup": SectionSpec("backup.settings", "Backup", optional=True),
+    "restore": SectionSpec("backup.settings", "Restore", optional=True),
+    "upgrade": SectionSpec("upgrade.settings", "Upgrade"),
+    "monitoring": SectionSpec("monitoring.settings", "Monitoring"),
+    "capacity": SectionSpec("recovery.capacity_settings", "Capacity", optional=True),
+    "cloudflare": SectionSpec("cloudflare.settings", "Cloudflare", optional=True),
+    "app": SectionSpec("server.app.settings", "AppConfig", optional=True),
 }
 """Config keys of sections, in the order of the reference."""
 
@@ -122,4 +122,4 @@ SECRET_KEYS: Mapping[str, str] = {
     "cloudflareTunnelCredentials": "credentials file (JSON) of a Cloudflare tunnel that exists",
     "cloudflareTunnelToken": "token of a Cloudflare tunnel that exists",
 }
-"""Config keys of secrets: set with `pulumi config set --secret immich:<key>`, read only by components/secrets.py."""
+"""Config keys of secrets: set with `pulumi config set --secret immich:<key>`, read only by `Secrets`."""

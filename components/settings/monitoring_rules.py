@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from components.settings.database import CloudNativePg
-from components.settings.finding import Finding, Rule
-from components.settings.monitoring import (
+from components.database.settings import CloudNativePg
+from components.fields.finding import Finding, Rule
+from components.monitoring.settings import (
+    PORTS,
     BundledMonitoring,
     NoMonitoring,
     OperatorMonitoring,
-    Published,
     ScrapeOnly,
 )
-from components.settings.proxy import PublishedPort, TraefikWay
+from components.proxy.settings import PublishedPort, TraefikWay
 
 if TYPE_CHECKING:
-    from components.settings.database import Database
+    from components.database.settings import Database
+    from components.monitoring.settings import Monitoring
+    from components.proxy.settings import Proxy
+    from components.server.settings import Server
     from components.settings.docker import Docker
     from components.settings.kubernetes import Kubernetes
-    from components.settings.monitoring import Monitoring
-    from components.settings.proxy import Proxy
-    from components.settings.server import Server
-
-
-PORTS: Mapping[Published, int] = {
-    "volumes": 9100,
-    "doors": 9115,
-    "postgres": 9187,
-    "valkey": 9121,
-    "nginx": 9113,
-    "access-log": 4040,
-    "cloudflared": 2000,
-    "gpu": 9400,
-}
-"""Where they listen."""
 
 
 def a_host_has_no_prometheus_operator(monitoring: Monitoring, docker: Docker | None) -> Iterator[Finding]:

@@ -6,26 +6,26 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
-from components.naming import APP, object_name
-from components.settings.backup_targets import LocalTarget
-from components.settings.database import CloudNativePg
+from components.backup.target_settings import LocalTarget
+from components.database.settings import CloudNativePg
+from components.fields.finding import Finding, Rule
+from components.machine_learning.settings import BundledMachineLearning
+from components.model.naming import APP, object_name
+from components.proxy.settings import PlainIngress, TraefikLabels, TraefikRoute
+from components.proxy.tls_settings import TlsSecret
 from components.settings.docker import NETWORKS
-from components.settings.finding import Finding, Rule
-from components.settings.machine_learning import BundledMachineLearning
-from components.settings.proxy import PlainIngress, TraefikLabels, TraefikRoute
 from components.settings.secret_source import ExternalSecrets, PublishedName
-from components.settings.storage import HostPath, Smb
-from components.settings.tls import TlsSecret
+from components.storage.settings import HostPath, Smb
 
 if TYPE_CHECKING:
-    from components.settings.backup import Backup
-    from components.settings.database import Database
+    from components.backup.settings import Backup
+    from components.database.settings import Database
+    from components.machine_learning.settings import MachineLearning
+    from components.proxy.settings import Proxy
     from components.settings.docker import Docker
     from components.settings.kubernetes import Kubernetes
-    from components.settings.machine_learning import MachineLearning
-    from components.settings.proxy import Proxy
     from components.settings.secret_source import SecretSource
-    from components.settings.storage import Storage, VolumeSource
+    from components.storage.settings import Storage, VolumeSource
 
 WORKLOADS = (
     "server", "microservices", "database", "cache", "machine-learning", "proxy", "cloudflared", "certificates",

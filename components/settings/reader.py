@@ -12,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from components.settings.model import SECRET_KEYS, SECTIONS, SectionSpec, Settings
 from components.settings.problems import Problem, closest, key_text, problems_of, shortened, shown
+from components.settings.required_secrets import wanted_secrets
 from components.settings.rules import RULES
 from components.settings.secret_source import PulumiSecrets
-from components.settings.wanted import wanted_secrets
 
 __all__ = ["PROJECT", "Problem", "SettingsError", "read_settings", "unread_key"]
 
@@ -23,7 +23,7 @@ PROJECT = "immich"
 _READ_BY_OTHERS = ("pulumi:",)
 """Namespaces of the engine."""
 _REFUSED_BY_NAME = ("cloudflare:apiKey", "cloudflare:email", "cloudflare:apiUserServiceKey")
-"""Keys that components/cloudflare_api.py refuses with its own words."""
+"""Keys that components/cloudflare/api.py refuses with its own words."""
 
 
 class SettingsError(Exception):

@@ -7,41 +7,41 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from components import versions
-from components.settings.app_overrides import app_overrides
+from components.cache.settings import BundledCache
+from components.database.settings import BundledDatabase, ExternalDatabase
+from components.fields.finding import Finding, Rule
+from components.fields.resources import DEFAULTS
+from components.machine_learning.settings import BundledMachineLearning
+from components.proxy.settings import HttpRoute, PlainIngress, TraefikWay
+from components.server.app.overrides import app_overrides
+from components.server.settings import SplitWorkers
 from components.settings.backup_rules import BACKUP_RULES
-from components.settings.cache import BundledCache
-from components.settings.database import BundledDatabase, ExternalDatabase
 from components.settings.docker_rules import DOCKER_RULES
 from components.settings.door_rules import DOOR_CHECKS
-from components.settings.finding import Finding, Rule
-from components.settings.machine_learning import BundledMachineLearning
+from components.settings.locations import WHEREABOUTS_RULES
 from components.settings.monitoring_rules import MONITORING_RULES
 from components.settings.names import NAME_RULES
-from components.settings.proxy import HttpRoute, PlainIngress, TraefikWay
-from components.settings.resources import DEFAULTS
+from components.settings.required_secrets import wanted_secrets
 from components.settings.secret_source import ExternalSecrets
 from components.settings.sense_rules import SENSE_RULES
-from components.settings.server import SplitWorkers
-from components.settings.storage import HostPath, Nfs, Smb, shared_by_nodes
-from components.settings.wanted import wanted_secrets
-from components.settings.whereabouts import WHEREABOUTS_RULES
+from components.storage.settings import HostPath, Nfs, Smb, shared_by_nodes
 
 if TYPE_CHECKING:
-    from components.settings.app import AppConfig
-    from components.settings.backup import Backup
-    from components.settings.cache import Cache
-    from components.settings.cloudflare import Cloudflare
-    from components.settings.database import Database
+    from components.backup.settings import Backup
+    from components.cache.settings import Cache
+    from components.cloudflare.settings import Cloudflare
+    from components.database.settings import Database
+    from components.machine_learning.settings import MachineLearning
+    from components.model.values import Quantity
+    from components.monitoring.settings import Monitoring
+    from components.proxy.host_settings import Host
+    from components.proxy.settings import Proxy
+    from components.server.app.settings import AppConfig
+    from components.server.settings import Server
     from components.settings.docker import Docker
-    from components.settings.host import Host
     from components.settings.kubernetes import Kubernetes
-    from components.settings.machine_learning import MachineLearning
-    from components.settings.monitoring import Monitoring
-    from components.settings.proxy import Proxy
     from components.settings.secret_source import SecretSource
-    from components.settings.server import Server
-    from components.settings.storage import Storage
-    from components.values import Quantity
+    from components.storage.settings import Storage
 
 
 RULES: list[Rule] = [
@@ -332,7 +332,7 @@ def app_agrees_with_the_program(
     """What other sections decide is not said differently in Immich's own file."""
     if app is None:
         return
-    from components.settings.app import AppConfigConflictError
+    from components.server.app.settings import AppConfigConflictError
 
     try:
         app.render(app_overrides(host, server, machine_learning, backup))

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.settings.base import Section, default_kind
-from components.values import Duration, ObjectName
+from components.fields.base import Section, default_kind
+from components.model.values import Duration, ObjectName
 
 PublishedName = Literal[
     "database", "database-owner", "cache", "backup", "backup-files", "backup-rclone", "app", "cloudflared"

@@ -7,28 +7,28 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from components.settings.archive import is_inside
-from components.settings.cache import ExternalCache
-from components.settings.database import ExternalDatabase
-from components.settings.finding import Finding, Rule
-from components.settings.machine_learning import (
+from components.cache.settings import ExternalCache
+from components.database.archive_settings import is_inside
+from components.database.settings import ExternalDatabase
+from components.fields.finding import Finding, Rule
+from components.machine_learning.settings import (
     ARCHITECTURES,
     BundledMachineLearning,
     ExternalMachineLearning,
 )
-from components.settings.proxy import PublishedPort
-from components.settings.tls import TlsAcme
+from components.proxy.settings import PublishedPort
+from components.proxy.tls_settings import TlsAcme
 
 if TYPE_CHECKING:
-    from components.settings.app import AppConfig
-    from components.settings.cache import Cache
-    from components.settings.database import Database
+    from components.cache.settings import Cache
+    from components.database.settings import Database
+    from components.machine_learning.settings import MachineLearning
+    from components.proxy.host_settings import Host
+    from components.proxy.settings import Proxy
+    from components.server.app.settings import AppConfig
+    from components.server.settings import Server
     from components.settings.docker import Docker
-    from components.settings.host import Host
     from components.settings.kubernetes import Kubernetes
-    from components.settings.machine_learning import MachineLearning
-    from components.settings.proxy import Proxy
-    from components.settings.server import Server
 
 _ARCHITECTURE = "kubernetes.io/arch"
 _SYSTEM = "kubernetes.io/os"

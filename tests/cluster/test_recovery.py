@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from components.model.specs import Lineage
 from components.platform.kubernetes import cloudnative_pg
-from components.platform.specs import Lineage
 from tests.cluster.standins import StandInOperators, at_work
 from tests.harness.engine import Engine, Missing, Result, find_cli
 from tests.harness.examples import examples
@@ -31,8 +31,8 @@ import pulumi
 import pulumi_kubernetes
 
 from components.platform.kubernetes import KubernetesOptions, KubernetesPlatform
-from components.platform.specs import Lineage, PublishedSecret
-from components.secret_text import SecretText
+from components.model.specs import Lineage, PublishedSecret
+from components.model.secret_text import SecretText
 from tests.unit.platform.test_cloudnative_pg import ARCHIVE, SPEC
 
 provider = pulumi_kubernetes.Provider("cluster", kubeconfig={kubeconfig!r})

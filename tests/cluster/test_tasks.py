@@ -24,9 +24,9 @@ import pulumi
 import pulumi_kubernetes
 
 from components.platform.kubernetes import KubernetesOptions, KubernetesPlatform
-from components.task import Task
-from components.values import Quantity
-from components.workload import ConfigFiles, Link, Placement, Scratch, VolumeRequest
+from components.model.task import Task
+from components.model.values import Quantity
+from components.model.workload import ConfigFiles, Link, Placement, Scratch, VolumeRequest
 from tests.unit.platform.test_tasks import BACKUP, MEDIA, step
 
 provider = pulumi_kubernetes.Provider("cluster", kubeconfig={kubeconfig!r})

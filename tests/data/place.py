@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from components.backups.plan import DatabaseAccess, Plan, Repository
-from components.backups.scripts import copy_script, dump_script
+from components.backup.plan import Plan, Repository
+from components.backup.scripts import copy_script, dump_script
+from components.database.client import DatabaseAccess
 from tests.data.immich_library import make_folders
 from tests.data.postgres_process import Database, major, programs
 from tests.data.restic_key import weaken

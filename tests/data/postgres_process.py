@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from components.backups.plan import DatabaseAccess
+from components.database.client import DatabaseAccess
 from tests.edge.running import free_ports
 
 USER: Final = "postgres"

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from components.backups.plan import Repository
-from components.settings.backup_targets import SftpTarget
+from components.backup.plan import Repository
+from components.backup.target_settings import SftpTarget
 from components.templates import render
 from tests.data.sftp_process import SftpServer, wait_for_port
 from tests.edge.running import free_ports

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from components.backups.plan import Plan
-from components.backups.recovery_plan import DrillPlan, RestoreChoice
-from components.backups.recovery_scripts import (
+from components.backup.plan import Plan
+from components.backup.restore_plan import DrillPlan, RestoreChoice
+from components.backup.restore_scripts import (
     drill_database_script,
     drill_fetch_script,
     drill_files_script,

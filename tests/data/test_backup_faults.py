@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from components.backups.plan import Keep, Plan
-from components.backups.scripts import copy_script
+from components.backup.plan import Keep, Plan
+from components.backup.scripts import copy_script
 from tests.data.place import Place, wait_for
 
 NONE_OLD = Keep(daily=1, weekly=0, monthly=0, yearly=0)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.backups.key import key_script
-from components.backups.plan import Plan
+from components.backup.key import key_script
+from components.backup.plan import Plan
 from tests.data.place import Place, Ran
 from toolchain import programs
 

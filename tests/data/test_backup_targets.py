@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from components.backups.plan import Plan
-from components.backups.scripts import copy_script
+from components.backup.plan import Plan
+from components.backup.scripts import copy_script
 from tests.data.conftest import need, need_built
 from tests.data.place import Place, wait_for
 from tests.data.rclone_process import Rclone

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.backups.plan import Keep
+from components.backup.plan import Keep
 from tests.data.immich_library import NAMES, UNKNOWN_NAMES, add_unknown_files
 from tests.data.place import Place
 

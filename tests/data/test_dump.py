@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from components.backups.scripts import dump_script
+from components.backup.scripts import dump_script
 from tests.data.conftest import need
 from tests.data.immich_library import fill, make_tables
 from tests.data.place import Place, wait_for

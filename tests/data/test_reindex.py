@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from components.upgrades.reindex import reindex_script
+from components.upgrade.reindex import reindex_script
 from tests.data.place import Place, Ran, wait_for
 from tests.data.postgres_process import ROLE, Database, Postgres, major, programs
 

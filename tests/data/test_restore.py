@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.backups.recovery_plan import RestoreChoice
+from components.backup.restore_plan import RestoreChoice
 from tests.data.immich_library import add_unknown_files
 from tests.data.place import Place
 from tests.data.postgres_process import Postgres

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from components.backups.recovery_plan import RestoreChoice
-from components.backups.recovery_scripts import restore_database_script
+from components.backup.restore_plan import RestoreChoice
+from components.backup.restore_scripts import restore_database_script
 from tests.data.place import Place, Started, wait_for
 from tests.data.postgres_process import Postgres
 from tests.data.recovery_harness import Deployment, deployment, full_disk, stand_in

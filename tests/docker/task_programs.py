@@ -11,8 +11,8 @@ from typing import Any, Final
 from docker.client import DockerClient
 from docker.models.containers import Container
 
-from components.host_networks import subnets
 from components.settings.docker import Docker
+from components.stack.host_networks import subnets
 from tests.docker.engine_process import Engine
 from tests.docker.host import execute, remove_all, until
 from tests.docker.images.library import Images
@@ -26,9 +26,9 @@ _PROGRAM: Final = """
 import json, pathlib
 import pulumi, pulumi_docker
 from components.platform.docker import DockerOptions, DockerPlatform
-from components.task import Task
-from components.values import ImageRef, Quantity
-from components.workload import ConfigFiles, Egress, Resources, Scratch, Storage, VolumeRequest, Workload
+from components.model.task import Task
+from components.model.values import ImageRef, Quantity
+from components.model.workload import ConfigFiles, Egress, Resources, Scratch, Storage, VolumeRequest, Workload
 
 given = json.loads(pathlib.Path("given.json").read_text())
 amounts = Resources(

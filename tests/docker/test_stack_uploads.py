@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from docker.models.containers import Container
 
-from components.host_networks import subnets
 from components.settings.docker import Docker
+from components.stack.host_networks import subnets
 from tests.docker import host
 from tests.docker.stacks import HostStack
 from tests.docker.standing import Peak, Standing

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from components.settings.proxy import Proxy
+from components.proxy.settings import Proxy
 from tests.edge.running import NGINX, Nginx
 from tests.edge.upstream import Upstream
 

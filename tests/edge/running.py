@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from components.listeners import Listener, listeners
-from components.nginx import Surroundings, configuration
-from components.settings.proxy import Proxy
+from components.proxy.listeners import Listener, listeners
+from components.proxy.nginx import Surroundings, configuration
+from components.proxy.settings import Proxy
 from tests.edge.client import request
 
 NGINX = "nginx"

@@ -17,7 +17,7 @@ from types import TracebackType
 
 import pytest
 
-from components.access_log import TAG
+from components.proxy.access_log import TAG
 from tests.edge.client import request
 from tests.edge.conftest import Start
 from tests.edge.running import GATEWAY, LAN, Nginx, free_ports, proxy

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from components.listeners import CLOUDFLARE_RANGES
+from components.proxy.listeners import CLOUDFLARE_RANGES
 from tests.edge.client import Headers, request
 from tests.edge.proxy_addr import immich_logs
 from tests.edge.running import BALANCER, GATEWAY, LAN, PUBLIC, Nginx, proxy

@@ -11,9 +11,9 @@ from typing import Any, cast
 import crossplane
 import pytest
 
-from components.listeners import listeners
-from components.nginx import Surroundings, configuration
-from components.settings.proxy import Proxy
+from components.proxy.listeners import listeners
+from components.proxy.nginx import Surroundings, configuration
+from components.proxy.settings import Proxy
 from tests.edge.running import BALANCER, GATEWAY, LAN, NGINX, PODS, PUBLIC, proxy, version, write
 
 pytestmark = pytest.mark.edge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.nginx import CONTENT_SECURITY_POLICY, SECURITY_HEADERS
+from components.proxy.nginx import CONTENT_SECURITY_POLICY, SECURITY_HEADERS
 from tests.edge.client import connect, request
 from tests.edge.conftest import Start
 from tests.edge.running import GATEWAY, proxy

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from components.values import Duration
+from components.model.values import Duration
 from tests.edge.client import connect, download, request, upload
 from tests.edge.conftest import Start
 from tests.edge.running import GATEWAY, Watch, proxy

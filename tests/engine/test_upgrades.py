@@ -20,12 +20,12 @@ PROGRAM = '''
 import json, os
 import pulumi
 from pulumi_random import RandomPassword
-from components.upgrades.deployed import Deployed, read_last
-from components.settings.upgrade import Upgrade
-from components.upgrades.order import UpgradeOrder
-from components.upgrades.judging import judge
-from components.values import ImageRef, Quantity
-from components.workload import Resources, Workload
+from components.upgrade.deployed import Deployed, read_last
+from components.upgrade.settings import Upgrade
+from components.upgrade.order import UpgradeOrder
+from components.upgrade.assessment import judge
+from components.model.values import ImageRef, Quantity
+from components.model.workload import Resources, Workload
 
 wanted = json.loads(os.environ["WANTED"])
 fails = os.environ.get("FAILS", "")

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from components.settings.database import CloudNativePg
+from components.database.settings import CloudNativePg
 from components.settings.model import Settings
 from components.settings.reader import read_settings
-from components.upgrades.before_database import backed_up
-from components.upgrades.deployed import Deployed, Last, wanted
-from components.upgrades.judging import judge
+from components.upgrade.assessment import judge
+from components.upgrade.before_database import backed_up
+from components.upgrade.deployed import Deployed, Last, wanted
 from tests.harness.stacks import needed_secrets
 
 

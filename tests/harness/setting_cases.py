@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast, get_args, get_origin
 
-from components.values import Cpu, Quantity
+from components.model.values import Cpu, Quantity
 from tests.harness.setting_leaves import ABSENT, Place, changed
 from tests.harness.variants import refusals
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from components import access_log
 from components.monitoring import metric_names
 from components.monitoring import queries as monitoring_queries
+from components.proxy import access_log
 from tests.edge.running import free_ports
 from toolchain import programs
 

@@ -9,9 +9,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from components.settings.app import (
-    AppConfig,
-)
+from components.server.app.settings import AppConfig
 
 CASES = Path(__file__).parent / "app_cases"
 REFUSED = sorted((CASES / "refused").glob("*.json"))

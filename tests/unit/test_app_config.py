@@ -11,7 +11,9 @@ from typing import cast
 import pytest
 from pydantic import ValidationError
 
-from components.settings.app import (
+from components.fields.schedule import CronExpression
+from components.fields.urls import HttpUrl, Origin
+from components.server.app.settings import (
     SECRET_FIELDS,
     AppConfig,
     AppConfigConflictError,
@@ -19,9 +21,8 @@ from components.settings.app import (
     required_secrets,
     with_secrets,
 )
-from components.settings.app_cron import CronExpression
-from components.settings.app_template import TOKENS, StorageTemplatePath
-from components.settings.app_values import BitRate, HttpUrl, MailAddress, Origin
+from components.server.app.template import TOKENS, StorageTemplatePath
+from components.server.app.values import BitRate, MailAddress
 from tests.unit.app_config import REFUSED, SECRET, accepted, every_key, leaves, model_leaves
 
 # What is accepted

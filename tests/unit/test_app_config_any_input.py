@@ -9,12 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from components.settings.app import (
-    AppConfig,
-)
-from components.settings.app_cron import CronExpression
-from components.settings.app_template import StorageTemplatePath
-from components.values import ParsedStr
+from components.fields.schedule import CronExpression
+from components.model.values import ParsedStr
+from components.server.app.settings import AppConfig
+from components.server.app.template import StorageTemplatePath
 from tests.harness.examples import examples
 from tests.unit.app_config import SECRET, every_key, models
 

@@ -8,7 +8,7 @@ import pulumi
 import pytest
 from pulumi.runtime import config as runtime_config
 
-from components.configuration import load_settings
+from components.stack.configuration import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components import cron
-from components.settings.app_cron import CronExpression
+from components.fields.schedule import CronExpression
+from components.model import cron
 from tests.harness.examples import examples
 
 DAY = datetime.timedelta(days=1)

@@ -62,14 +62,14 @@ def choose(
 
 
 def test_changed_code_concerns_every_stack_that_renders_without_secrets_and_accounts(root: Path) -> None:
-    assert choose(root, ["components/server.py"]) == {"cluster": True, "dev": True}
+    assert choose(root, ["components/server/component.py"]) == {"cluster": True, "dev": True}
 
 
 def test_changed_code_concerns_live_stacks_too_since_the_merge_brings_them_up(root: Path) -> None:
     live = ["home", "cluster", "hidden"]
-    chosen = choose(root, ["components/server.py"], live)
+    chosen = choose(root, ["components/server/component.py"], live)
     assert chosen == {"cluster": False, "dev": True, "hidden": False, "home": False}
-    code = stacks.change_of(["components/server.py"])
+    code = stacks.change_of(["components/server/component.py"])
     assert {one.stack for one in stacks.for_deploy(code, live, root)} <= set(chosen)
 
 
@@ -83,7 +83,12 @@ def test_changed_settings_concern_their_stack_against_what_is_there_where_it_is_
 
 
 def test_a_fork_gets_dev_rendered_and_nothing_else(root: Path) -> None:
-    everything = ["components/server.py", "Pulumi.home.yaml", "Pulumi.cluster.yaml", "Pulumi.dev.yaml"]
+    everything = [
+        "components/server/component.py",
+        "Pulumi.home.yaml",
+        "Pulumi.cluster.yaml",
+        "Pulumi.dev.yaml",
+    ]
     assert choose(root, everything, ["home", "cluster", "dev"], fork=True) == {"dev": True}
     assert choose(root, ["Pulumi.cluster.yaml"], ["cluster"], fork=True) == {}
 

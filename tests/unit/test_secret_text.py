@@ -15,8 +15,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.secret_text import SecretPart, SecretText, json_with_secrets
-from components.settings.app_secrets import SECRET_FIELDS, with_secrets
+from components.model.secret_text import SecretPart, SecretText, json_with_secrets
+from components.server.app.secrets import SECRET_FIELDS, with_secrets
 from tests.harness.examples import examples
 
 FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)

@@ -8,9 +8,9 @@ import pulumi
 import pytest
 from pulumi.runtime import config as runtime_config
 
-from components.secrets import refuse_wrong
+from components.secrets.component import refuse_wrong
+from components.secrets.values import secret_problem
 from components.settings.model import SECRET_KEYS
-from components.settings.secret_values import secret_problem
 
 TUNNEL = {"AccountTag": "a", "TunnelID": "b", "TunnelSecret": "hunter2hunter2"}
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2hunter2\n-----END OPENSSH PRIVATE KEY-----\n"

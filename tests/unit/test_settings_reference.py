@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from components.fields.resources import DEFAULTS
 from components.settings.annotations import kind_of, models_of
 from components.settings.model import SECRET_KEYS, SECTIONS
-from components.settings.resources import DEFAULTS
 from components.settings.rules import RULES
 from toolchain import settings_reference
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components import sizing
-from components.settings.placement import Placement as PlacementSettings
-from components.settings.resources import DEFAULTS, Amounts, Resources
-from components.values import Cpu, Memory, Quantity
+from components.fields.placement import Placement as PlacementSettings
+from components.fields.resources import DEFAULTS, Amounts, Resources
+from components.model.values import Cpu, Memory, Quantity
 from tests.harness.examples import examples
 
 FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from components.values import (
+from components.model.values import (
     FLOATING_TAGS,
     AbsolutePath,
     Bytes,

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components import versions
+from components.database.settings import BundledDatabase, CloudNativePg
 from components.image_digests import DIGESTS
-from components.settings.database import BundledDatabase, CloudNativePg
-from components.settings.machine_learning import ARCHITECTURES
+from components.machine_learning.settings import ARCHITECTURES
+from components.server.settings import Server
 from components.settings.reader import read_settings
-from components.settings.server import Server
 from tests.harness.examples import examples
 
 FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)

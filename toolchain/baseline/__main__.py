@@ -10,8 +10,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from components.settings.machine_learning import BundledMachineLearning
-from components.upload_path import widest
+from components.machine_learning.settings import BundledMachineLearning
+from components.proxy.doors import widest
 from toolchain.baseline import store
 from toolchain.baseline.measure import PICTURES, measure, session
 from toolchain.failure import ToolchainError, exit_with

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.upload_path import doors, table
+from components.proxy.doors import doors, table
 from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError
 from toolchain.pr_report import markdown

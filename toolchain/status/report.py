@@ -17,7 +17,7 @@ from toolchain.verify.running import RunningError, Unit, unit_of
 from toolchain.verify.target import Target
 
 if TYPE_CHECKING:
-    from components.upload_path import Door
+    from components.proxy.doors import Door
 
 Found = TypeVar("Found")
 

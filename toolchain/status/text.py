@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from components.losses.schedules import duration
-from components.upload_path import readable
+from components.proxy.doors import readable
+from components.recovery.schedules import duration
 from toolchain.doors import columns
 from toolchain.status.queues import waiting
 from toolchain.status.report import Report, version

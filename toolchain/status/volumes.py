@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from components.backups.plan import target_folder
-from components.settings.backup_targets import LocalTarget
-from components.settings.database import BundledDatabase
-from components.task import BACKUP_FOLDER
+from components.backup.plan import target_folder
+from components.backup.target_settings import LocalTarget
+from components.database.settings import BundledDatabase
+from components.model.task import BACKUP_FOLDER
 from toolchain.verify.running import Running, RunningError, Unit, unit_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from components.values import Quantity
+from components.model.values import Quantity
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.verify.model import data, exit_code
 from toolchain.verify.opening import open_target

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from components.naming import object_name
+from components.model.naming import object_name
 from toolchain.failure import ToolchainError
 from toolchain.plugins.kubernetes.client import ApiError
 from toolchain.plugins.kubernetes.objects import GroupKind, metadata, name_of

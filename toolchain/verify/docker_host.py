@@ -15,8 +15,8 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.tls import TLSConfig
 from requests import RequestException
 
+from components.model.task import BACKUP_FOLDER
 from components.platform.docker.reach import address
-from components.task import BACKUP_FOLDER
 from toolchain.plugins.docker.ssh import Tunnel
 from toolchain.plugins.provider import ProviderError
 from toolchain.verify.running import Opening, RunningError, Unit

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from components.upload_path import Door
+from components.proxy.doors import Door
 from toolchain.verify.checks import (
     backups,
     clients,

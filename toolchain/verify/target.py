@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from components.settings.cache import BundledCache
-from components.settings.database import BundledDatabase
+from components.cache.settings import BundledCache
+from components.database.settings import BundledDatabase
+from components.machine_learning.settings import BundledMachineLearning
+from components.proxy.doors import Door, doors
+from components.proxy.tls_settings import TlsSelfSigned
+from components.server.settings import SplitWorkers
 from components.settings.docker import Docker
-from components.settings.machine_learning import BundledMachineLearning
-from components.settings.server import SplitWorkers
-from components.settings.tls import TlsSelfSigned
-from components.upload_path import Door, doors
 from toolchain.verify.running import Running
 from toolchain.verify.wire import Wire
 

@@ -10,12 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from components.platform.docker import traefik
-from components.platform.docker.networks import published
-from components.platform.docker.objects import Inputs, labelled
-from components.platform.docker.options import DockerOptions
-from components.ways import TraefikSpec
-from components.workload import (
+from components.model.exposure import TraefikSpec
+from components.model.workload import (
     ConfigFiles,
     Device,
     Gpu,
@@ -28,6 +24,10 @@ from components.workload import (
     Storage,
     Workload,
 )
+from components.platform.docker import traefik
+from components.platform.docker.networks import published
+from components.platform.docker.objects import Inputs, labelled
+from components.platform.docker.options import DockerOptions
 
 _MIB = 2**20
 _SHARES_OF_A_CORE = 1024

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.model.workload import ConfigFiles, SecretFiles, Storage, Workload
 from components.platform.docker.containers import Folder, add_folder, container_name
 from components.platform.docker.objects import Inputs, labelled
 from components.platform.docker.options import DockerOptions
-from components.workload import ConfigFiles, SecretFiles, Storage, Workload
 
 _STAGING = "/staging"
 _TARGET = "/target"

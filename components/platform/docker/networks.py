@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 
-from components.naming import object_name
+from components.model.exposure import PublishedPortSpec, TraefikSpec
+from components.model.naming import object_name
+from components.model.workload import Workload
 from components.platform.docker.objects import Inputs, labelled
 from components.platform.docker.options import DockerOptions
-from components.ways import PublishedPortSpec, TraefikSpec
-from components.workload import Workload
 
 OUTSIDE = "-outside"
 

@@ -8,19 +8,19 @@ from typing import Any
 
 import pulumi
 
-from components.monitoring.watch import Watch
+from components.model.exposure import PublishedPortSpec, TraefikSpec, Way
+from components.model.secret_text import SecretText
+from components.model.specs import CertificateSpec, DatabaseCluster, PublishedSecret
+from components.model.task import Task
+from components.model.values import ImageRef
+from components.model.watch import Watch
+from components.model.workload import ConfigFiles, Port, SecretFiles, Storage, VolumeRequest, Workload
 from components.platform.base import Values
 from components.platform.docker import containers, files, networks, tasks, volumes
 from components.platform.docker.containers import ContainerContext, Folder
 from components.platform.docker.files import FileSet
 from components.platform.docker.objects import exit_code, image_id, register
 from components.platform.docker.options import DockerOptions
-from components.platform.specs import CertificateSpec, DatabaseCluster, PublishedSecret
-from components.secret_text import SecretText
-from components.task import Task
-from components.values import ImageRef
-from components.ways import PublishedPortSpec, TraefikSpec, Way
-from components.workload import ConfigFiles, Port, SecretFiles, Storage, VolumeRequest, Workload
 
 _DOCKER_DNS = "127.0.0.11"
 """The engine's name server as containers reach it; Podman's is at the gateway of each network."""

@@ -13,12 +13,12 @@ from typing import Any
 
 import pulumi
 
-from components import cron
+from components.model import cron
+from components.model.task import BACKUP_FOLDER, Task
+from components.model.values import Quantity
+from components.model.workload import CommandCheck, ConfigFiles, Probe, Scratch, Workload
 from components.platform.docker.objects import Inputs
-from components.task import BACKUP_FOLDER, Task
 from components.templates import render
-from components.values import Quantity
-from components.workload import CommandCheck, ConfigFiles, Probe, Scratch, Workload
 
 RUNS = "runs"
 """Folder of the backup volume with a folder for each task."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from components.model.exposure import TraefikSpec
 from components.platform import traefik
-from components.ways import TraefikSpec
 
 
 def labels(spec: TraefikSpec, prefix: str) -> dict[str, str]:

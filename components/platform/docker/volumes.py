@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from components.model.workload import VolumeRequest
 from components.platform.docker.objects import Inputs, labelled
 from components.platform.docker.options import DockerOptions
-from components.workload import VolumeRequest
 
 
 def volume_name(request: VolumeRequest, options: DockerOptions) -> str:

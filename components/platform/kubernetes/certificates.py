@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from components.model.specs import CertificateSpec
 from components.platform.kubernetes.pods import Manifest
-from components.platform.specs import CertificateSpec
 
 _API = "cert-manager.io/v1"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from components.naming import APP, selector
+from components.model.naming import APP, selector
+from components.model.specs import LanAllowance, Peer
+from components.model.workload import Egress, Ingress, address_range
 from components.platform.kubernetes.network_policies import Connected
 from components.platform.kubernetes.pods import Manifest
-from components.platform.specs import LanAllowance, Peer
-from components.workload import Egress, Ingress, address_range
 
 _DEEPEST = 3
 """Labels below a wildcard; `us.aws.cdn.hf.co` has three."""

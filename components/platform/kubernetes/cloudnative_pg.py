@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from components.model.specs import Archive, DatabaseCluster
 from components.platform.kubernetes.pods import Manifest, placement, resources
-from components.platform.specs import Archive, DatabaseCluster
 
 GROUP = "postgresql.cnpg.io/v1"
 BARMAN = "barman-cloud.cloudnative-pg.io"

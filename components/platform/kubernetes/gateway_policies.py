@@ -7,8 +7,8 @@ timeouts at the entry point, out of reach of objects.
 
 from __future__ import annotations
 
+from components.model.exposure import RouteSpec
 from components.platform.kubernetes.pods import Manifest
-from components.ways import RouteSpec
 
 
 def policies(route: RouteSpec) -> list[Manifest]:

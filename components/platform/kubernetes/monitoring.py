@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from components.monitoring.watch import Probe, ScrapeTarget, Watch
-from components.naming import APP, object_name, selector
+from components.model.naming import APP, object_name, selector
+from components.model.watch import Probe, ScrapeTarget, Watch
+from components.model.workload import Port
 from components.platform.kubernetes.objects import Manifest
-from components.workload import Port
 
 GROUP = "monitoring.coreos.com/v1"
 _PROBE_PATH = "/probe"

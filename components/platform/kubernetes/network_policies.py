@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
-from components.naming import selector
+from components.model.naming import selector
+from components.model.specs import Peer
+from components.model.workload import Egress, Ingress, Link
 from components.platform.kubernetes.pods import Manifest
-from components.platform.specs import Peer
-from components.workload import Egress, Ingress, Link
 
 PRIVATE_IPV4 = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 """Ranges that a name outside never needs: private, carrier-grade NAT, link-local with its metadata service."""

@@ -10,8 +10,19 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.monitoring.watch import Watch
-from components.naming import labels, object_name
+from components.model.exposure import (
+    IngressSpec,
+    LoadBalancerSpec,
+    PublishedPortSpec,
+    RouteSpec,
+    TraefikSpec,
+    Way,
+)
+from components.model.naming import labels, object_name
+from components.model.specs import CertificateSpec, DatabaseCluster, LanAllowance, Peer, PublishedSecret
+from components.model.task import Task
+from components.model.watch import Watch
+from components.model.workload import ConfigFiles, Mount, Port, SecretFiles, VolumeRequest, Workload
 from components.platform.base import Values
 from components.platform.kubernetes import (
     certificates,
@@ -29,10 +40,6 @@ from components.platform.kubernetes import (
 )
 from components.platform.kubernetes.objects import Manifest, register
 from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
-from components.platform.specs import CertificateSpec, DatabaseCluster, LanAllowance, Peer, PublishedSecret
-from components.task import Task
-from components.ways import IngressSpec, LoadBalancerSpec, PublishedPortSpec, RouteSpec, TraefikSpec, Way
-from components.workload import ConfigFiles, Mount, Port, SecretFiles, VolumeRequest, Workload
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

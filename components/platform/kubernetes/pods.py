@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.naming import object_name, selector
-from components.workload import (
+from components.model.naming import object_name, selector
+from components.model.workload import (
     CommandCheck,
     ConfigFiles,
     Device,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.naming import object_name, selector
+from components.model.exposure import IngressSpec, LoadBalancerSpec, RouteSpec
+from components.model.naming import object_name, selector
 from components.platform.kubernetes.pods import Manifest
-from components.ways import IngressSpec, LoadBalancerSpec, RouteSpec
 
 
 def unlimited(controllers: Sequence[str], service: str, timeout: int) -> dict[str, str]:

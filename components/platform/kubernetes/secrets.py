@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from components.model.specs import PublishedSecret
 from components.platform.kubernetes.pods import Manifest
-from components.platform.specs import PublishedSecret
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,20 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from components.cron import FIELDS
-from components.naming import object_name
-from components.platform.kubernetes.pods import (
-    Manifest,
-    PodContext,
-    common,
-    container,
-    placement,
-    template,
-    volume_name,
-    volume_of,
-)
-from components.task import Task
-from components.workload import (
+from components.model.cron import FIELDS
+from components.model.naming import object_name
+from components.model.task import Task
+from components.model.workload import (
     ConfigFiles,
     Egress,
     Ingress,
@@ -30,6 +20,16 @@ from components.workload import (
     Storage,
     Toleration,
     Workload,
+)
+from components.platform.kubernetes.pods import (
+    Manifest,
+    PodContext,
+    common,
+    container,
+    placement,
+    template,
+    volume_name,
+    volume_of,
 )
 
 RUN_ID = "RUN_ID"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from components.naming import object_name
+from components.model.exposure import TraefikSpec
+from components.model.naming import object_name
 from components.platform.kubernetes.pods import Manifest
 from components.platform.traefik import middlewares, rules
-from components.ways import TraefikSpec
 
 API = "traefik.io/v1alpha1"
 _IDLE = "60s"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from components.model.workload import VolumeRequest
 from components.platform.kubernetes.pods import Manifest
-from components.workload import VolumeRequest
 
 
 def claim_name(request: VolumeRequest) -> str:

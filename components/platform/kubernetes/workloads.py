@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.naming import object_name, selector
+from components.model.naming import object_name, selector
+from components.model.workload import ConfigFiles, Workload
 from components.platform.kubernetes.pods import Manifest, PodContext, pod_template
-from components.workload import ConfigFiles, Workload
 
 
 def controller(workload: Workload, context: PodContext, annotations: Mapping[str, Any]) -> Manifest:

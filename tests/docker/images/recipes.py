@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from components import versions
-from components.values import ImageRef
+from components.model.values import ImageRef
 from tests.docker.images.packages import Base
 from toolchain import programs
 

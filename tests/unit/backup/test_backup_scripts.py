@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.backups.plan import DatabaseAccess, Keep, Plan, Repository
-from components.backups.scripts import copy_script, dump_script, shown_url
+from components.backup.plan import Keep, Plan, Repository
+from components.backup.scripts import copy_script, dump_script, shown_url
+from components.database.client import DatabaseAccess
 from tests.harness.examples import examples
 
 PLAN = Plan(

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from components.backups.plan import DatabaseAccess, Plan, Repository
-from components.backups.recovery_plan import DrillPlan, RestoreChoice
-from components.backups.recovery_scripts import (
+from components.backup.plan import Plan, Repository
+from components.backup.restore_plan import DrillPlan, RestoreChoice
+from components.backup.restore_scripts import (
     drill_database_script,
     drill_fetch_script,
     drill_files_script,
@@ -21,6 +21,7 @@ from components.backups.recovery_scripts import (
     restore_files_script,
     restore_one_script,
 )
+from components.database.client import DatabaseAccess
 
 PLAN = Plan(
     stack="prod",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.losses.copies import Copy, copies, notes, verdicts
+from components.recovery.copies import Copy, copies, notes, verdicts
 from components.settings.model import Settings
 from tests.unit.capacity.stacks import AWAY, BUCKET, STACKS, USB, cluster, described, host, of_stack
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from components.losses.capacity import (
+from components.model.values import Bytes, Quantity
+from components.recovery.capacity import (
     GIB,
     HEADROOM,
     Archive,
@@ -24,8 +25,7 @@ from components.losses.capacity import (
     readable,
     whole_gibibytes,
 )
-from components.settings.capacity import Capacity, expected
-from components.values import Bytes, Quantity
+from components.recovery.capacity_settings import Capacity, expected
 from tests.harness.examples import examples
 
 FAST = settings(max_examples=examples(120), deadline=None, derandomize=True)

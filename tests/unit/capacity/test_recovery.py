@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.losses.numbers import LOSSES, Loss, Recovery, recoveries
-from components.losses.outputs import recovery_outputs
-from components.losses.status import Statuses, run, succeeded
-from components.settings.capacity import Capacity
+from components.recovery.capacity_settings import Capacity
+from components.recovery.objectives import LOSSES, Loss, Recovery, recoveries
+from components.recovery.outputs import recovery_outputs
+from components.recovery.status import Statuses, run, succeeded
 from components.settings.model import Settings
 from tests.harness.examples import examples
 from tests.unit.capacity.stacks import AWAY, BUCKET, STACKS, USB, cluster, host, of_stack

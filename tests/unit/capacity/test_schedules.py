@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.losses.schedules import duration, longest_gap, runs_a_day
+from components.recovery.schedules import duration, longest_gap, runs_a_day
 from tests.harness.examples import examples
 
 DAY = 86_400

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from components.losses.capacity import Row
-from components.losses.capacity_layout import capacity, kept_dumps, layout
-from components.losses.outputs import capacity_warnings, recovery_outputs
-from components.losses.places import places
-from components.settings.backup import Keep
-from components.settings.capacity import Capacity
+from components.backup.settings import Keep
+from components.model.values import Quantity
+from components.recovery.capacity import Row
+from components.recovery.capacity_layout import capacity, kept_dumps, layout
+from components.recovery.capacity_settings import Capacity
+from components.recovery.locations import places
+from components.recovery.outputs import capacity_warnings, recovery_outputs
 from components.settings.model import SECTIONS
-from components.values import Quantity
 from tests.unit.capacity.stacks import AWAY, BUCKET, STACKS, USB, cluster, host, of_stack
 
 FAMILY = Capacity(photos=100_000, videos=5_000)

@@ -9,8 +9,8 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.cloudflare_objects import rules
-from components.cloudflare_rules import dangerous, refused_by_cloudflared
+from components.cloudflare.objects import rules
+from components.cloudflare.rules import dangerous, refused_by_cloudflared
 from components.settings.model import Settings
 from tests.harness.examples import examples
 from tests.unit.cloudflare.programs import FULL, sections

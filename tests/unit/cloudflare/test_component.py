@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components.cloudflare_rules import IngressRule, dangerous, first_match, refused_by_cloudflared
+from components.cloudflare.rules import IngressRule, dangerous, first_match, refused_by_cloudflared
 from tests.harness.mocks import Recorded, Run, Secret
 from tests.harness.program import needs, texts, unwrapped
 from tests.unit.cloudflare.programs import (

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from components import cloudflared
-from components.naming import selector
+from components.cloudflare import cloudflared
+from components.cloudflare.tunnel_settings import LONGEST_GRACE, Tunnel
+from components.model.naming import selector
+from components.model.values import ImageRef, Quantity
+from components.model.workload import Egress, HttpCheck, Link, Resources, SecretFiles, Workload
 from components.platform.kubernetes import cilium, network_policies
-from components.settings.cloudflare_tunnel import LONGEST_GRACE, Tunnel
-from components.values import ImageRef, Quantity
-from components.workload import Egress, HttpCheck, Link, Resources, SecretFiles, Workload
 from tests.harness.policy_eval import DNS, Outside, Pod, open_between
 from tests.unit.cloudflare.programs import BASE, EXISTING, run, workload_object
 

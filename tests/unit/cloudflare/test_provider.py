@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.cloudflare_api import INPUTS, plugin_version, register, token_problem
+from components.cloudflare.api import INPUTS, plugin_version, register, token_problem
 from tests.harness.mocks import Run, Secret
 from tests.unit.cloudflare.programs import API_TOKEN, BASE, run
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.cloudflare_rules import (
+from components.cloudflare.rules import (
     NOT_FOUND,
     IngressRule,
     bad_path,

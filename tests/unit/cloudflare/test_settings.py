@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.settings.cloudflare import PERIODS, Cloudflare
+from components.cloudflare.settings import PERIODS, Cloudflare
+from components.model.values import Hostname
+from components.proxy.host_settings import Host
 from components.settings.cloudflare_checks import notes
-from components.settings.host import Host
 from components.settings.model import Settings
 from components.settings.reader import SettingsError, read_settings
-from components.values import Hostname
 
 BASE: dict[str, Any] = {
     "accountId": "0123456789abcdef0123456789abcdef",

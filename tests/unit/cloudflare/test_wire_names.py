@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from components.cloudflare_api import INPUTS
+from components.cloudflare.api import INPUTS
 from tests.harness.mocks import Recorded
 from tests.harness.program import ROOT
 from tests.unit.cloudflare.official import plain
@@ -112,7 +112,7 @@ def test_a_stack_without_the_section_imports_nothing_of_it() -> None:
 
 def test_a_stack_with_the_section_does_not_import_the_large_package() -> None:
     modules = imported("FULL", "None")
-    assert "components.cloudflare" in modules
+    assert "components.cloudflare.component" in modules
     assert not [name for name in modules if name.startswith("pulumi_cloudflare")]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from components.settings.cloudflare import Cloudflare
-from components.settings.host import Host
-from components.settings.proxy import Proxy
-from components.values import Hostname
+from components.cloudflare.settings import Cloudflare
+from components.model.values import Hostname
+from components.proxy.host_settings import Host
+from components.proxy.settings import Proxy
 
 NAME = "photos.example.com"
 PLANS = {"free": 100 * 10**6, "pro": 100 * 10**6, "business": 200 * 10**6, "enterprise": 500 * 10**6}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.accelerators import accelerator
-from components.settings.placement import GpuAccess
+from components.fields.placement import GpuAccess
 
 TRANSCODING = ("nvenc", "qsv", "vaapi", "rkmpp")
 LEARNING = ("cuda", "rocm", "openvino", "armnn", "rknn")

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import cache
-from components.connection import Connection
-from components.secret_text import SecretText
-from components.settings.cache import BundledCache, ExternalCache
-from components.workload import CommandCheck, SecretFiles
-from components.workload import Storage as Mounted
+from components.cache import component as cache
+from components.cache.settings import BundledCache, ExternalCache
+from components.model.connection import Connection
+from components.model.secret_text import SecretText
+from components.model.workload import CommandCheck, SecretFiles
+from components.model.workload import Storage as Mounted
 
 
 def config(**settings: Any) -> dict[str, str]:

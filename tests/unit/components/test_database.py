@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import database
-from components.connection import Connection
-from components.settings.database import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.database import component as database
+from components.database.settings import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.model.connection import Connection
+from components.model.values import Quantity
+from components.model.workload import CommandCheck, ConfigFiles, Scratch, SecretFiles, Workload
+from components.model.workload import Storage as Mounted
 from components.sizing import postgres_parameters
-from components.values import Quantity
-from components.workload import CommandCheck, ConfigFiles, Scratch, SecretFiles, Workload
-from components.workload import Storage as Mounted
 
 GIB = Quantity("1Gi")
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"

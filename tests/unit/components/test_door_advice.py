@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components.door_advice import mobile_app, preconditions, split_horizon
-from components.upload_path import doors
+from components.proxy.door_advice import mobile_app, preconditions, split_horizon
+from components.proxy.doors import doors
 from tests.unit.components.edge import (
     CLUSTER_IP,
     GATEWAY,

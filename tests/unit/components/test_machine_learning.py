@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from components import machine_learning
-from components.settings.machine_learning import BundledMachineLearning
+from components.machine_learning import component as machine_learning
+from components.machine_learning.settings import BundledMachineLearning
+from components.model.values import Quantity
+from components.model.workload import HttpCheck, Scratch, Workload
+from components.model.workload import Storage as Mounted
 from components.sizing import inter_op_threads, intra_op_threads, whole_cores
-from components.values import Quantity
-from components.workload import HttpCheck, Scratch, Workload
-from components.workload import Storage as Mounted
 
 PREFIX = "MACHINE_LEARNING_"
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from components import ways_in
-from components.certificates import certificate
-from components.listeners import listeners
-from components.nginx import CERTIFICATE, nginx_version, workload
+from components.model.values import ImageRef
+from components.model.workload import SecretFiles
 from components.platform.kubernetes.certificates import manifests
-from components.values import ImageRef
-from components.workload import SecretFiles
+from components.proxy import exposure as ways_in
+from components.proxy.certificates import certificate
+from components.proxy.listeners import listeners
+from components.proxy.nginx import CERTIFICATE, nginx_version, workload
 from tests.harness.objects import of_kind
 from tests.harness.program import Stack, run_stack
 from tests.harness.program import manifests as stack_manifests

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from components.outputs import outputs
 from components.settings.reader import read_settings
+from components.stack.outputs import outputs
 
 TRAEFIK = {"kind": "traefik", "controllerNamespace": "traefik", "entryPointReadTimeout": "0s"}
 APP = {"oauth": {"enabled": True, "issuerUrl": "https://id.example.com/", "clientId": "immich"}}

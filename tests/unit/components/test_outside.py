@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from components.outside import MAP_TILES, VERSION_CHECK, server_egress
-from components.settings.app import AppConfig
-from components.workload import Egress, address_range
+from components.model.workload import Egress, address_range
+from components.server.app.settings import AppConfig
+from components.server.egress import MAP_TILES, VERSION_CHECK, server_egress
 
 OAUTH: dict[str, Any] = {
     "enabled": True,

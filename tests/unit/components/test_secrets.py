@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.secrets import Secrets
+from components.secrets.component import Secrets
 from tests.harness import mocks
 from tests.harness.mocks import Recorded, Run, Secret
 from tests.harness.program import RANDOM_PASSWORD, random_text

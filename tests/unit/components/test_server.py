@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from components import cache, server
-from components.connection import Connection
-from components.settings.cache import ExternalCache
-from components.settings.server import Server
-from components.workload import CommandCheck, HttpCheck, Link, SecretFiles, Workload
-from components.workload import Storage as Mounted
+from components.cache import component as cache
+from components.cache.settings import ExternalCache
+from components.model.connection import Connection
+from components.model.workload import CommandCheck, HttpCheck, Link, SecretFiles, Workload
+from components.model.workload import Storage as Mounted
+from components.server import component as server
+from components.server.settings import Server
 
 DATABASE = Connection(
     env={"DB_HOSTNAME": "immich-database", "DB_PASSWORD_FILE": "/run/secrets/database/password"},

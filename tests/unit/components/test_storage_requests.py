@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from components import storage
-from components.settings.storage import Storage
-from components.workload import Storage as Mounted
-from components.workload import VolumeRequest
+from components.model.workload import Storage as Mounted
+from components.model.workload import VolumeRequest
+from components.storage import component as storage
+from components.storage.settings import Storage
 
 NFS = {"kind": "nfs", "server": "10.0.0.9", "path": "/export/photos"}
 SMB = {"kind": "smb", "source": "//nas/photos", "credentialsSecret": "nas"}

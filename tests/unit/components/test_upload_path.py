@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.cloudflare.settings import Cloudflare
+from components.fields.finding import Finding
+from components.proxy.doors import Door, Hop, carries, data, doors, readable, table, too_narrow, widest
+from components.proxy.settings import Proxy
 from components.settings import door_rules
-from components.settings.cloudflare import Cloudflare
-from components.settings.finding import Finding
-from components.settings.proxy import Proxy
-from components.upload_path import Door, Hop, carries, data, doors, readable, table, too_narrow, widest
 from tests.unit.components.edge import (
     CLUSTER_IP,
     GATEWAY,

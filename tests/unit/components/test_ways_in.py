@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from components import ways_in
-from components.listeners import CLOUDFLARE_RANGES, listeners
+from components.model.exposure import BouncerSpec, SignInPageSpec
+from components.proxy import exposure as ways_in
+from components.proxy.listeners import CLOUDFLARE_RANGES, listeners
+from components.proxy.settings import PlainIngress, TraefikRoute
+from components.proxy.traefik_settings import PUBLIC_PATHS
 from components.settings import door_rules, rules
-from components.settings.proxy import PlainIngress, TraefikRoute
-from components.settings.traefik import PUBLIC_PATHS
-from components.ways import BouncerSpec, SignInPageSpec
 from tests.unit.components.edge import (
     CLUSTER_IP,
     GATEWAY,

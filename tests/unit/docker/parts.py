@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from components.host_networks import subnets
+from components.model.values import ImageRef, Quantity
+from components.model.workload import Mount, Resources, Workload
 from components.platform.docker.containers import ContainerContext, Folder, container
 from components.platform.docker.options import DockerOptions
 from components.settings.docker import Docker
-from components.values import ImageRef, Quantity
-from components.workload import Mount, Resources, Workload
+from components.stack.host_networks import subnets
 
 AMOUNTS = Resources(
     cpu_request=Quantity("250m"),

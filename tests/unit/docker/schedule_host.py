@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from components.model.task import Task
 from components.platform.docker import tasks
-from components.task import Task
 from tests.unit.docker.parts import workload
 
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}

@@ -16,10 +16,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from components import versions
-from components.certificate_keeper import Kept, is_kept, script, workload
-from components.settings.proxy import Proxy
-from components.settings.tls import Tls
-from components.workload import ConfigFiles, SecretFiles, Storage
+from components.model.workload import ConfigFiles, SecretFiles, Storage
+from components.proxy.certificate_keeper import Kept, is_kept, script, workload
+from components.proxy.settings import Proxy
+from components.proxy.tls_settings import Tls
 
 NAMES = ("photos.example.com", "192.168.1.5")
 SELF_SIGNED: dict[str, Any] = {"kind": "selfSigned"}

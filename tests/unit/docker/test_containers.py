@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.platform.docker import containers
-from components.platform.docker.containers import ContainerContext, container_name, sidecar
-from components.platform.docker.objects import INPUTS
-from components.values import ImageRef, Quantity
-from components.ways import PublishedPortSpec
-from components.workload import (
+from components.model.exposure import PublishedPortSpec
+from components.model.values import ImageRef, Quantity
+from components.model.workload import (
     CommandCheck,
     ConfigFiles,
     Device,
@@ -28,6 +25,9 @@ from components.workload import (
     Sidecar,
     Storage,
 )
+from components.platform.docker import containers
+from components.platform.docker.containers import ContainerContext, container_name, sidecar
+from components.platform.docker.objects import INPUTS
 from tests.unit.docker.parts import AMOUNTS, FOLDERS, inputs, labels_of, mounted, options, workload
 
 MIB = 2**20

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from components.model.workload import ConfigFiles, SecretFiles, Storage, Workload
 from components.platform.docker import files
 from components.platform.docker.containers import Folder
 from components.platform.docker.files import FileSet, file_volume, owned
-from components.workload import ConfigFiles, SecretFiles, Storage, Workload
 from tests.unit.docker.parts import FOLDERS, OPTIONS, labels_of, options, workload
 
 ME, MINE = os.getuid(), os.getgid()

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.host_networks import own_subnet, subnets
+from components.model.exposure import PublishedPortSpec, TraefikSpec
+from components.model.workload import Egress, Link, Workload
 from components.platform.docker import networks
 from components.settings.docker import NETWORKS, Docker, NetworkName
-from components.ways import PublishedPortSpec, TraefikSpec
-from components.workload import Egress, Link, Workload
+from components.stack.host_networks import own_subnet, subnets
 from tests.harness.examples import examples
 from tests.unit.docker.parts import LINKED, OPTIONS, options, workload
 

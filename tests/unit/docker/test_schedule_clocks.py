@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components import cron
+from components.model import cron
 from tests.harness.examples import examples
 from tests.unit.docker.schedule_host import FIRST, SHELLS, VIENNA, Host, at, until
 

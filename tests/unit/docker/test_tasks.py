@@ -13,13 +13,11 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.platform.docker import DockerPlatform, networks, tasks
-from components.platform.specs import PublishedSecret
-from components.secret_text import SecretText
-from components.settings.docker import NETWORKS
-from components.task import Task
-from components.values import Quantity
-from components.workload import (
+from components.model.secret_text import SecretText
+from components.model.specs import PublishedSecret
+from components.model.task import Task
+from components.model.values import Quantity
+from components.model.workload import (
     CommandCheck,
     ConfigFiles,
     Egress,
@@ -30,6 +28,8 @@ from components.workload import (
     VolumeRequest,
     Workload,
 )
+from components.platform.docker import DockerPlatform, networks, tasks
+from components.settings.docker import NETWORKS
 from tests.harness import mocks
 from tests.unit.docker.parts import OPTIONS, labels_of, options, workload
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from components.model.exposure import BouncerSpec, SignInPageSpec, TraefikSpec
 from components.platform import traefik as shared
 from components.platform.docker.traefik import labels
-from components.ways import BouncerSpec, SignInPageSpec, TraefikSpec
 from tests.unit.docker.parts import inputs, labels_of, options, workload
 
 PLAIN = TraefikSpec(

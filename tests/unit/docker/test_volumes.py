@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from components.model.values import Quantity
+from components.model.workload import NfsTarget, SmbTarget, VolumeRequest
 from components.platform.docker.volumes import is_made, volume, volume_name
-from components.values import Quantity
-from components.workload import NfsTarget, SmbTarget, VolumeRequest
 from tests.unit.docker.parts import OPTIONS, labels_of, options
 
 SIZE = Quantity("1Gi")

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from components import access_log, versions
+from components import versions
 from components.monitoring import scrapes, setup
 from components.monitoring.alerts import alerts
-from components.outputs import outputs
-from components.outputs_monitoring import images, scrape_file
+from components.proxy import access_log
+from components.stack.outputs import outputs
+from components.stack.outputs_monitoring import images, scrape_file
 from tests.harness.program import unwrapped
 from tests.unit.monitoring_component.stacks import (
     CLUSTER,

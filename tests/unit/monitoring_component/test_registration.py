@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from components.backups.database_client import DatabaseClient
+from components.cache.settings import BundledCache, ExternalCache
+from components.database.client import DatabaseClient
+from components.model.values import ImageRef, ServerAddress
+from components.model.workload import Link, Placement
 from components.monitoring import exporters, metrics_role
 from components.monitoring.plan import JOBS
-from components.settings.cache import BundledCache, ExternalCache
-from components.values import ImageRef, ServerAddress
-from components.workload import Link, Placement
 from tests.harness.program import ROOT, needs, unwrapped
 from tests.harness.references import problems
 from tests.unit.monitoring_component.stacks import (
@@ -235,7 +235,7 @@ def test_whoever_reads_from_another_namespace_is_let_in_to_the_numbers_alone() -
 
 
 def client(**more: Any) -> DatabaseClient:
-    from components.backups.plan import DatabaseAccess
+    from components.database.client import DatabaseAccess
 
     access = DatabaseAccess(
         host="immich-database",

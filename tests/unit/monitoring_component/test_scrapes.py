@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from components.model.values import Duration, Hostname
 from components.monitoring import prometheus, scrapes, setup
 from components.monitoring.alerts import alerts, rule_file
 from components.monitoring.plan import JOBS
-from components.outputs_monitoring import outputs, scrape_file
-from components.settings.monitoring import BundledMonitoring, Notify
-from components.values import Duration, Hostname
+from components.monitoring.settings import BundledMonitoring, Notify
+from components.stack.outputs_monitoring import outputs, scrape_file
 from tests.unit.monitoring_component.stacks import (
     BEHIND_TRAEFIK,
     CLUSTER,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.settings.wanted import wanted_secrets
+from components.settings.required_secrets import wanted_secrets
 from tests.unit.monitoring_component.stacks import (
     BEHIND_TRAEFIK,
     CLUSTER,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from components.model.specs import Archive, DatabaseCluster
+from components.model.values import ImageRef, Quantity
+from components.model.workload import Placement, Resources, Toleration
 from components.platform.kubernetes import cloudnative_pg
-from components.platform.specs import Archive, DatabaseCluster
-from components.values import ImageRef, Quantity
-from components.workload import Placement, Resources, Toleration
 
 ARCHIVE = Archive(
     name="immich-backup",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from components.model.secret_text import SecretText
+from components.model.specs import PublishedSecret
 from components.platform.kubernetes import secrets
-from components.platform.specs import PublishedSecret
-from components.secret_text import SecretText
 
 STORE = secrets.ExternalStore(
     name="vault",

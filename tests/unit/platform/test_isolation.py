@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.naming import selector
+from components.model.naming import selector
+from components.model.specs import LanAllowance, Peer
+from components.model.values import ImageRef, Quantity
+from components.model.workload import Egress, Ingress, Link, Resources, Workload
 from components.platform.kubernetes import cilium, network_policies
-from components.platform.specs import LanAllowance, Peer
-from components.values import ImageRef, Quantity
-from components.workload import Egress, Ingress, Link, Resources, Workload
 from tests.harness.examples import examples
 from tests.harness.policy_eval import DNS, Outside, Pod, open_between
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from components.database.recover_settings import Lineage as LineageSettings
+from components.database.recover_settings import Recover
+from components.model.specs import Lineage, Recovery
 from components.platform.kubernetes import cloudnative_pg
-from components.platform.specs import Lineage, Recovery
-from components.settings.lineage import Lineage as LineageSettings
-from components.settings.lineage import Recover
 from tests.unit.platform.test_cloudnative_pg import ARCHIVE, SPEC
 
 BASES = st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z0-9]", fullmatch=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.model.specs import Peer
 from components.platform.kubernetes.network_policies import peer_policy
-from components.platform.specs import Peer
 
 PEER = Peer(namespace="databases", labels={"cnpg.io/cluster": "immich-database"})
 

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.platform.kubernetes.pods import PodContext, pod_template
-from components.platform.kubernetes.workloads import config_map, controller, disruption_budget, service
-from components.values import ImageRef, Quantity
-from components.workload import (
+from components.model.values import ImageRef, Quantity
+from components.model.workload import (
     CommandCheck,
     ConfigFiles,
     Device,
@@ -31,6 +29,8 @@ from components.workload import (
     Toleration,
     Workload,
 )
+from components.platform.kubernetes.pods import PodContext, pod_template
+from components.platform.kubernetes.workloads import config_map, controller, disruption_budget, service
 
 AMOUNTS = Resources(
     cpu_request=Quantity("250m"),

@@ -8,11 +8,18 @@ from typing import Any
 
 import pytest
 
+from components.model.exposure import (
+    BouncerSpec,
+    IngressSpec,
+    LoadBalancerSpec,
+    RouteSpec,
+    SignInPageSpec,
+    TraefikSpec,
+)
+from components.model.values import ImageRef, Quantity
+from components.model.workload import Port, Resources, Workload
 from components.platform.kubernetes import gateway_policies, routes, traefik, workloads
-from components.settings.traefik import PUBLIC_PATHS
-from components.values import ImageRef, Quantity
-from components.ways import BouncerSpec, IngressSpec, LoadBalancerSpec, RouteSpec, SignInPageSpec, TraefikSpec
-from components.workload import Port, Resources, Workload
+from components.proxy.traefik_settings import PUBLIC_PATHS
 
 ROUTE = RouteSpec(
     name="immich-proxy",

@@ -12,20 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.naming import labels, selector
-from components.platform.kubernetes import (
-    KubernetesOptions,
-    KubernetesPlatform,
-    cilium,
-    network_policies,
-    tasks,
-)
-from components.platform.kubernetes.pods import PodContext
-from components.platform.specs import Peer
-from components.settings.app_cron import CronExpression
-from components.task import Task
-from components.values import ImageRef, Quantity
-from components.workload import (
+from components.fields.schedule import CronExpression
+from components.model.naming import labels, selector
+from components.model.specs import Peer
+from components.model.task import Task
+from components.model.values import ImageRef, Quantity
+from components.model.workload import (
     ConfigFiles,
     Egress,
     Ingress,
@@ -42,6 +34,14 @@ from components.workload import (
     VolumeRequest,
     Workload,
 )
+from components.platform.kubernetes import (
+    KubernetesOptions,
+    KubernetesPlatform,
+    cilium,
+    network_policies,
+    tasks,
+)
+from components.platform.kubernetes.pods import PodContext
 from tests.harness import mocks
 from tests.harness.hardening import problems
 from tests.harness.policy_eval import DNS, Outside, Pod, open_between

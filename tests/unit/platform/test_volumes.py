@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from components.model.values import Quantity
+from components.model.workload import NfsTarget, SmbTarget, VolumeRequest
 from components.platform.kubernetes.volumes import claim, claim_name, volume, volume_name
-from components.values import Quantity
-from components.workload import NfsTarget, SmbTarget, VolumeRequest
 
 NFS = NfsTarget(
     server="10.0.0.9", path="/export/photos", mount_options=("ro", "nfsvers=4.1"), csi=True, read_only=True

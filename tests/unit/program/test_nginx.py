@@ -10,7 +10,7 @@ from typing import Any, cast
 import crossplane
 import pytest
 
-from components.values import Quantity
+from components.model.values import Quantity
 from tests.harness.objects import Manifest, of_kind
 from tests.harness.program import Stack, manifests, run_stack
 from tests.unit.program.stacks import RUNS, STACKS

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from components.losses.runbooks import pages
+from components.recovery.runbooks import pages
 from components.settings.model import Settings
 from tests.unit.capacity.stacks import AWAY, BUCKET, STACKS, USB, cluster, host, of_stack
 

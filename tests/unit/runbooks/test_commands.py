@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from pydantic import BaseModel
 
-from components.losses.runbooks import names
+from components.recovery.runbooks import names
 from components.settings.annotations import fields_by_alias, models_of
 from components.settings.model import SECRET_KEYS, SECTIONS
 from tests.harness.program import ROOT

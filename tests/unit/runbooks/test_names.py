@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from components.losses.places import places
-from components.losses.runbooks import PAGES, pages
-from components.naming import object_name
-from components.settings.database import CloudNativePg
+from components.database.settings import CloudNativePg
+from components.model.naming import object_name
+from components.recovery.locations import places
+from components.recovery.runbooks import PAGES, pages
 from tests.harness.program import manifests
 from tests.unit.capacity.stacks import STACKS, host, of_stack
 from tests.unit.program.stacks import RUNS

@@ -12,7 +12,7 @@ import pytest
 
 from components.settings.model import SECRET_KEYS, SECTIONS, Settings
 from components.settings.reader import read_settings
-from components.settings.wanted import wanted_secrets
+from components.settings.required_secrets import wanted_secrets
 from tests.unit.settings.cases import ACCEPTED, load, texts
 
 

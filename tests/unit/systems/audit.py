@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from components.monitoring import scrapes, setup
 from components.monitoring.alerts import alerts
 from components.monitoring.dashboards import dashboards
+from components.monitoring.settings import BundledMonitoring, NoMonitoring, OperatorMonitoring
 from components.settings.model import SECRET_KEYS, Settings
-from components.settings.monitoring import BundledMonitoring, NoMonitoring, OperatorMonitoring
 from tests.harness.program import ROOT
 from tests.harness.sources import parsed
 from toolchain.baseline.measure import QUERIES

@@ -8,11 +8,11 @@ import re
 
 import pytest
 
-from components.upgrades.before_database import backed_up
-from components.upgrades.deployed import Last, wanted
-from components.upgrades.judging import judge
-from components.upgrades.order import backup_name
-from components.values import Quantity
+from components.model.values import Quantity
+from components.upgrade.assessment import judge
+from components.upgrade.before_database import backed_up
+from components.upgrade.deployed import Last, wanted
+from components.upgrade.order import backup_name
 from tests.policy.case_files import RULES, findings, recorded
 from tests.unit.systems.audit import faults
 from tests.unit.systems.backups import (

@@ -8,9 +8,10 @@ from unittest import mock
 import pulumi
 import pytest
 
+from components.cloudflare.values import TOKEN_ENDS
 from components.settings.reader import read_settings
-from components.settings.upgrade import Upgrade
-from components.upgrades.deployed import TOKEN_ENDS, Deployed, Last, from_plain, last_of, read_last, wanted
+from components.upgrade.deployed import Deployed, Last, from_plain, last_of, read_last, wanted
+from components.upgrade.settings import Upgrade
 
 FULL = Deployed(
     immich="3.3.1",
@@ -134,7 +135,7 @@ def test_a_backend_that_is_being_written_is_asked_again() -> None:
     torn = Exception("invoke of pulumi:pulumi:readStackOutputs failed: failed to load checkpoint: EOF")
     answers = mock.Mock(side_effect=[torn, found, torn, torn, state])
     with (
-        mock.patch("components.upgrades.deployed._PAUSES", (0, 0, 0)),
+        mock.patch("components.upgrade.deployed._PAUSES", (0, 0, 0)),
         mock.patch("pulumi.runtime.invoke", answers),
     ):
         assert read_last() == Last(finished=Deployed(immich="3.2.4"))

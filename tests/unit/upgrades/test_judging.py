@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.settings.upgrade import Upgrade
-from components.upgrades.deployed import Deployed, Last
-from components.upgrades.judging import LAST_OF_MAJOR, MAJOR_NOTES, STEPPING_STONE, Judged, judge
+from components.upgrade.assessment import LAST_OF_MAJOR, MAJOR_NOTES, STEPPING_STONE, Judged, judge
+from components.upgrade.deployed import Deployed, Last
+from components.upgrade.settings import Upgrade
 
 NOTHING = Upgrade()
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components import versions
-from components.backups.database_client import DatabaseClient
-from components.backups.plan import DatabaseAccess
-from components.naming import object_name
-from components.settings.upgrade import Upgrade
-from components.task import BACKUP_VOLUME
-from components.upgrades.deployed import Deployed, Last, from_plain
-from components.upgrades.judging import Judged, judge
-from components.upgrades.order import (
+from components.database.client import DatabaseAccess, DatabaseClient
+from components.model.naming import object_name
+from components.model.task import BACKUP_VOLUME
+from components.model.values import ImageRef, Quantity
+from components.model.workload import ConfigFiles, Resources, SecretFiles, Storage, Workload
+from components.upgrade.assessment import Judged, judge
+from components.upgrade.deployed import Deployed, Last, from_plain
+from components.upgrade.order import (
     backup_name,
     backup_task,
     deployed_output,
@@ -25,9 +25,8 @@ from components.upgrades.order import (
     reindex_name,
     reindex_task,
 )
-from components.upgrades.reindex import reindex_step
-from components.values import ImageRef, Quantity
-from components.workload import ConfigFiles, Resources, SecretFiles, Storage, Workload
+from components.upgrade.reindex import reindex_step
+from components.upgrade.settings import Upgrade
 from tests.harness.examples import examples
 
 NOTHING = Upgrade()

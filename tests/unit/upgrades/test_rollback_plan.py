@@ -11,7 +11,7 @@ import pytest
 from components import versions
 from components.settings.model import Settings
 from components.settings.reader import read_settings
-from components.upgrades.deployed import MARK, MARK_TYPE, Deployed
+from components.upgrade.deployed import MARK, MARK_TYPE, Deployed
 from toolchain.deployment import Resource
 from toolchain.failure import ToolchainError
 from toolchain.rollback_plan import RollbackPlan, make_plan, text

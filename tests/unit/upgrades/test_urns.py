@@ -7,8 +7,8 @@ from unittest import mock
 
 import pytest
 
-from components.upgrades.before_database import backed_up
-from components.upgrades.deployed import Last
+from components.upgrade.before_database import backed_up
+from components.upgrade.deployed import Last
 from tests.harness.going_on import deployed_by, settings_of
 from tests.harness.mocks import Run
 from tests.harness.program import Stack, host_stack, run_stack
@@ -52,7 +52,7 @@ def test_an_upgrade_registers_every_object_where_it_was(name: str) -> None:
     if settings.database.vectorchord is not None:
         versions["vectorchord"] = "0.4.3"
     before = replace(deployed_by(settings), **versions)
-    with mock.patch("components.upgrades.gate.read_last", return_value=Last(finished=before, reached=before)):
+    with mock.patch("components.upgrade.gate.read_last", return_value=Last(finished=before, reached=before)):
         upgraded = urns(run_stack(stack))
     usual = urns(run_stack(stack))
     assert {one: upgraded.get(one) for one in usual} == usual

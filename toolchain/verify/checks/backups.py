@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from components.losses.schedules import duration, longest_gap
+from components.recovery.schedules import duration, longest_gap
 from components.settings.backup_rules import takes_dumps
 from toolchain.verify.model import Check, failed, passed, unchecked
 from toolchain.verify.running import RunningError

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from components.upload_path import Door
+from components.proxy.doors import Door
 from toolchain.verify.checks.doors import site, subject
 from toolchain.verify.model import Check, failed, passed, unchecked
 from toolchain.verify.running import RunningError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.losses.schedules import duration
-from components.settings.machine_learning import BundledMachineLearning
+from components.machine_learning.settings import BundledMachineLearning
+from components.recovery.schedules import duration
 from toolchain.verify.model import Check, failed, passed, unchecked
 from toolchain.verify.running import Unit
 from toolchain.verify.target import Target, expected_workloads

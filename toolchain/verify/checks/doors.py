@@ -10,8 +10,8 @@ import time
 from typing import Final, cast
 from urllib.parse import urlsplit
 
-from components.settings.proxy import LoadBalancer, PublishedPort
-from components.upload_path import Door
+from components.proxy.doors import Door
+from components.proxy.settings import LoadBalancer, PublishedPort
 from toolchain.verify.model import Check, failed, passed, unchecked
 from toolchain.verify.running import RunningError
 from toolchain.verify.target import Target, ends_tls

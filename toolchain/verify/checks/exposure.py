@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from components.model.naming import object_name
 from components.monitoring import scrapes
-from components.naming import object_name
-from components.settings.proxy import LoadBalancer, PublishedPort
+from components.proxy.settings import LoadBalancer, PublishedPort
 from toolchain.verify.model import Check, failed, passed
 from toolchain.verify.running import Opening
 from toolchain.verify.target import Target

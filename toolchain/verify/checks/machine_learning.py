@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from components.naming import object_name
-from components.settings.machine_learning import BundledMachineLearning, ExternalMachineLearning
+from components.machine_learning.settings import BundledMachineLearning, ExternalMachineLearning
+from components.model.naming import object_name
 from toolchain.verify.model import Check, failed, passed, unchecked
 from toolchain.verify.running import RunningError, unit_of
 from toolchain.verify.target import Target, transcoder

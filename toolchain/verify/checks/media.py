@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from components.settings.storage import ExternalLibrary
+from components.storage.settings import ExternalLibrary
 from toolchain.verify.model import Check, failed, passed, unchecked
 from toolchain.verify.running import RunningError, Unit, unit_of
 from toolchain.verify.target import Target, transcoder

@@ -7,7 +7,7 @@ import secrets
 import time
 from typing import Final, cast
 
-from components.upload_path import Door, readable
+from components.proxy.doors import Door, readable
 from toolchain.verify.checks.doors import site, subject
 from toolchain.verify.model import Check, failed, passed, unchecked
 from toolchain.verify.payload import Form, picture

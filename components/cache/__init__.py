@@ -1,0 +1,1 @@
+"""Valkey: bundled or external."""

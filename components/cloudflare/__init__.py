@@ -1,0 +1,1 @@
+"""Cloudflare Tunnel, DNS and Access."""

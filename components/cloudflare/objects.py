@@ -1,0 +1,153 @@
+"""What is made at Cloudflare, as inputs of its resources. Pure: outputs of Pulumi only pass through."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from components.cloudflare.record_settings import AUTOMATIC, TUNNEL_DOMAIN, DnsRecord
+from components.cloudflare.rules import NOT_FOUND, IngressRule
+from components.cloudflare.settings import Access, Cloudflare, RateLimit
+from components.cloudflare.tunnel_settings import Tunnel
+
+Inputs = dict[str, Any]
+
+SHARED_PATHS: Final = (
+    "share",
+    "s",
+    "_app",
+    "custom.css",
+    "api/shared-links",
+    "api/assets",
+    "api/albums",
+    "api/timeline",
+    "api/download",
+    "api/server",
+)
+"""What a page of a shared link loads: its own address (`s` is the short form), scripts, and the API routes that take a
+link's key, which Immich itself checks. A path counts for what is below it as well (app-paths.mdx)."""
+
+
+def tunnel_token(account: str, tunnel: str, secret: str) -> str:
+    """The token that `cloudflared tunnel run` takes, as the dashboard would show it (connection.go: TunnelToken).
+
+    `secret` is the tunnel's secret in base64.
+    """
+    document = json.dumps({"a": account, "s": secret, "t": tunnel}, separators=(",", ":"))
+    return base64.b64encode(document.encode()).decode()
+
+
+def rules(settings: Tunnel, hostnames: Sequence[str], service: str) -> tuple[IngressRule, ...]:
+    """Immich's names first, then other services, then 404 for every other name."""
+    own = (IngressRule(hostname=name, service=service) for name in hostnames)
+    return (*own, *(one.rule for one in settings.rules), IngressRule(service=NOT_FOUND))
+
+
+def access_of_rules(
+    settings: Tunnel, hostnames: Sequence[str], audiences: Sequence[Any]
+) -> dict[int, Inputs]:
+    """The check of a request's Access token, by index of the rule: cloudflared heeds it in rules only."""
+    if settings.access is None:
+        return {}
+    check = {"required": True, "teamName": settings.access.team_name, "audTags": list(audiences)}
+    return {index: dict(check) for index in range(len(hostnames))}
+
+
+def tunnel_configuration(found: Sequence[IngressRule], access: Mapping[int, Inputs]) -> Inputs:
+    """The tunnel's whole configuration as Cloudflare keeps it."""
+    listed: list[Inputs] = []
+    for index, rule in enumerate(found):
+        entry: Inputs = {"service": rule.service}
+        if rule.hostname:
+            entry["hostname"] = rule.hostname
+        if rule.path:
+            entry["path"] = rule.path
+        if index in access:
+            entry["originRequest"] = {"access": access[index]}
+        listed.append(entry)
+    return {"ingresses": listed}
+
+
+def tunnel_record(zone: str, name: str, tunnel: Any) -> Inputs:
+    """The name that leads into a tunnel; `tunnel` may be an output."""
+    import pulumi
+
+    return {
+        "zoneId": zone,
+        "name": name,
+        "type": "CNAME",
+        "content": pulumi.Output.concat(tunnel, f".{TUNNEL_DOMAIN}"),
+        "proxied": True,
+        "ttl": AUTOMATIC,
+    }
+
+
+def record(zone: str, one: DnsRecord) -> Inputs:
+    """A record of the settings."""
+    return {
+        "zoneId": zone,
+        "name": str(one.name),
+        "type": one.type,
+        "content": one.content,
+        "proxied": one.proxied,
+        "ttl": one.ttl,
+        "comment": one.comment,
+    }
+
+
+def allowed_people(access: Access) -> list[Inputs]:
+    """Whom the policy for browsers lets in."""
+    return [
+        *({"email": {"email": str(one)}} for one in access.emails),
+        *({"emailDomain": {"domain": str(one)}} for one in access.email_domains),
+    ]
+
+
+LIMITED = ("/api/auth/login", "/api/shared-links/login")
+"""Where passwords are tried, as far as one rule of the smallest plan can say it (fields: the path alone)."""
+
+
+def login_ruleset(zone: str, limit: RateLimit) -> Inputs:
+    """The zone's rate limiting rules: one, of what every plan has."""
+    return {
+        "zoneId": zone,
+        "kind": "zone",
+        "name": "default",
+        "phase": "http_ratelimit",
+        "description": "Immich: attempts to sign in",
+        "rules": [
+            {
+                # The reference keeps the rule's identity when it is changed.
+                "ref": "immich_login",
+                "description": "attempts to sign in",
+                "expression": f"(http.request.uri.path in {{{' '.join(json.dumps(path) for path in LIMITED)}}})",
+                "action": "block",
+                "enabled": True,
+                "ratelimit": {
+                    "characteristics": ["cf.colo.id", "ip.src"],
+                    "period": limit.period,
+                    "requestsPerPeriod": limit.requests,
+                    "mitigationTimeout": limit.mitigation,
+                },
+            }
+        ],
+    }
+
+
+def zone_settings(settings: Cloudflare) -> dict[str, str]:
+    """Identifier of a zone's setting -> value; empty where the zone is left alone."""
+    wanted = settings.zone_settings
+    if not wanted.manage or not settings.proxies:
+        return {}
+    found = {"min_tls_version": wanted.min_tls_version}
+    if wanted.rocket_loader_off:
+        found["rocket_loader"] = "off"
+    if wanted.web_sockets:
+        found["websockets"] = "on"
+    if wanted.always_use_https:
+        found["always_use_https"] = "on"
+    if wanted.ssl is not None:
+        found["ssl"] = wanted.ssl
+    return found

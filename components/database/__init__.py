@@ -1,0 +1,1 @@
+"""PostgreSQL: bundled, kept by CloudNativePG, or external."""

@@ -1,0 +1,344 @@
+"""PostgreSQL: bundled, kept by CloudNativePG, or external. The only writer of `DB_*` variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pulumi
+
+from components import versions
+from components.database.archive_settings import Archive as ArchiveSettings
+from components.database.lineage import archive_base, cluster_name, lineage
+from components.database.settings import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.model.connection import Connection
+from components.model.secret_text import SecretText
+from components.model.specs import Archive, DatabaseCluster, PublishedSecret
+from components.model.values import Quantity
+from components.model.workload import (
+    CommandCheck,
+    ConfigFiles,
+    Egress,
+    Link,
+    Mount,
+    Port,
+    Probe,
+    Scratch,
+    SecretFiles,
+    VolumeRequest,
+    Workload,
+)
+from components.model.workload import Storage as Mounted
+from components.platform.base import Platform
+from components.secrets.component import Secrets
+from components.sizing import healthy, placement, postgres_parameters, resources
+from components.templates import render
+
+NAME = "database"
+PASSWORD = "databasePassword"
+_FOLDER = "/run/secrets/database"
+_CA_FOLDER = "/etc/immich/database"
+_POSTGRES_UID = 999
+_START_FOLDER = "/etc/immich-database"
+_ROLE_IS_SET = "/var/run/postgresql/role-is-set"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterMonitor:
+    """How the numbers of a database cluster are read."""
+
+    labels: Mapping[str, str]
+    """Labels that the Prometheus selects by."""
+    interval: str
+    """A duration of Prometheus."""
+    queries: str
+    """What the operator asks the database, as postgres_exporter's file of queries."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatabaseArgs:
+    """What `Database` needs."""
+
+    platform: Platform
+    settings: BundledDatabase | CloudNativePg | ExternalDatabase
+    secrets: Secrets
+    backup: ArchiveSettings | None
+    """Continuous archive; with CloudNativePG only."""
+    first: Callable[[Connection], Sequence[pulumi.Resource]]
+    """Given how the database is reached: what comes before a change of it, such as a backup of the one that runs."""
+    monitoring_namespace: str | None = None
+    """Where whoever reads the metrics runs."""
+    monitor: ClusterMonitor | None = None
+    """What a cluster's Prometheus operator reads of a database cluster beside its own numbers."""
+
+
+class Database(pulumi.ComponentResource):
+    """The database and its credentials. Immich's role owns the database and is no superuser under CloudNativePG."""
+
+    connection: Connection
+    """For the server."""
+    ready: tuple[pulumi.Resource, ...]
+    """What the server waits for."""
+
+    def __init__(self, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Database", "database", {}, opts)
+        args.platform.publish(
+            PublishedSecret(name=NAME, items={"password": SecretText.of(PASSWORD)}),
+            args.secrets.values,
+            parent=self,
+        )
+        self.connection = connection(args.settings, args.platform)
+        before = args.first(self.connection)
+        match args.settings:
+            case BundledDatabase():
+                self._bundled(args.platform, args.settings, args.secrets, before)
+            case CloudNativePg():
+                self._cluster(args, args.settings, before)
+            case ExternalDatabase():
+                self.ready = tuple(before)
+        self.register_outputs({})
+
+    def _bundled(
+        self,
+        platform: Platform,
+        settings: BundledDatabase,
+        secrets: Secrets,
+        before: Sequence[pulumi.Resource],
+    ) -> None:
+        platform.volume(
+            VolumeRequest(
+                name=NAME,
+                size=settings.size,
+                storage_class=settings.storage_class,
+                host_path=settings.host_path,
+            ),
+            parent=self,
+        )
+        ready = platform.workload(
+            bundled_workload(settings),
+            parent=self,
+            after=before,
+            fingerprints=secrets.fingerprints((PASSWORD,)),
+        )
+        self.ready = (ready,)
+
+    def _cluster(
+        self, args: DatabaseArgs, settings: CloudNativePg, before: Sequence[pulumi.Resource]
+    ) -> None:
+        platform, secrets, backup = args.platform, args.secrets, args.backup
+        owner = "database-owner"
+        platform.publish(
+            PublishedSecret(
+                name=owner,
+                namespace=settings.namespace,
+                type="kubernetes.io/basic-auth",
+                # The operator applies a changed password when it sees this label.
+                labels={"cnpg.io/reload": "true"},
+                items={"username": SecretText.plain(settings.user), "password": SecretText.of(PASSWORD)},
+            ),
+            secrets.values,
+            parent=self,
+        )
+        archive = None
+        if backup is not None:
+            archive = _archive(settings, backup)
+            platform.publish(
+                PublishedSecret(
+                    name=archive.credentials,
+                    namespace=settings.namespace,
+                    items={
+                        "ACCESS_KEY_ID": SecretText.of("backupAccessKeyId"),
+                        "SECRET_ACCESS_KEY": SecretText.of("backupSecretAccessKey"),
+                    },
+                ),
+                secrets.values,
+                parent=self,
+            )
+        base = archive_base(settings, backup) if backup is not None else ""
+        spec = cluster_spec(settings, owner, archive, args.monitoring_namespace, base)
+        if args.monitor is not None:
+            spec = replace(
+                spec,
+                monitor_labels=args.monitor.labels,
+                monitor_interval=args.monitor.interval,
+                queries=args.monitor.queries,
+            )
+        _, ready = platform.database_cluster(spec, parent=self, after=before)
+        self.ready = (ready,)
+
+
+def connection(
+    settings: BundledDatabase | CloudNativePg | ExternalDatabase, platform: Platform
+) -> Connection:
+    """How it is reached, whether or not it was made already."""
+    match settings:
+        case BundledDatabase():
+            host, link = platform.address(NAME), Link(to=NAME, port=5432)
+        case CloudNativePg():
+            name = cluster_name(settings)
+            host, link = platform.cluster_address(name, settings.namespace), Link(to=name, port=5432)
+        case ExternalDatabase():
+            return _external(settings)
+    return _connection(host, 5432, settings.name, settings.user, link=link)
+
+
+def bundled_workload(settings: BundledDatabase) -> Workload:
+    """One PostgreSQL from Immich's own image, as its compose file runs it, without root."""
+    image = (
+        settings.image or versions.database_images("bundled")[str(settings.postgres), settings.vectorchord]
+    )
+    env = {
+        "POSTGRES_USER": settings.user,
+        "POSTGRES_DB": settings.name,
+        "POSTGRES_PASSWORD_FILE": f"{_FOLDER}/password",
+        "POSTGRES_INITDB_ARGS": "--data-checksums",
+        # A folder of its own: a mount point has a lost+found, and images of PostgreSQL 18 moved their default.
+        "PGDATA": "/var/lib/postgresql/data/pgdata",
+        "DB_STORAGE_TYPE": settings.storage_type,
+    }
+    if settings.ignore_filesystem_check:
+        env["IGNORE_DATABASE_FSTYPE"] = "true"
+    alive = Probe(
+        check=CommandCheck(command=("/usr/local/bin/healthcheck.sh",)),
+        timeout=10,
+        failures=6,
+        startup_budget=600,
+    )
+    # By TCP: while the image makes the database, its server answers on the socket only.
+    asked = f"test -e {_ROLE_IS_SET} && pg_isready -q -h 127.0.0.1 -U {settings.user} -d {settings.name}"
+    ready = healthy(Probe(check=CommandCheck(command=("sh", "-c", asked))), settings.health)
+    start = render("database-role.sh.j2", {"mark": _ROLE_IS_SET, "password": f"{_FOLDER}/password"})
+    return Workload(
+        name=NAME,
+        image=image,
+        resources=resources("database", settings.resources),
+        user=_POSTGRES_UID,
+        group=_POSTGRES_UID,
+        command=("bash", f"{_START_FOLDER}/start.sh"),
+        env=env,
+        ports=(Port(name="postgres", number=5432),),
+        liveness=alive,
+        readiness=ready,
+        stateful=True,
+        exclusive=True,
+        mounts=(
+            Mounted(volume=NAME, path="/var/lib/postgresql/data"),
+            SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password"}),
+            ConfigFiles(name="database-start", path=_START_FOLDER, files={"start.sh": start}),
+            Scratch(path="/dev/shm", size=settings.shared_memory, memory=True),
+            Scratch(path="/var/run/postgresql", size=Quantity("16Mi"), memory=True),
+            # The image's entrypoint writes its configuration there (immich#21614).
+            Scratch(path="/etc/postgresql", size=Quantity("16Mi"), memory=True),
+            Scratch(path="/tmp", size=Quantity("1Gi")),
+        ),
+        # A checkpoint of a busy database takes longer than the usual 30 seconds.
+        termination_grace=120,
+        start_timeout=900,
+        placement=placement(settings.placement),
+    )
+
+
+def cluster_spec(
+    settings: CloudNativePg,
+    credentials: str,
+    archive: Archive | None,
+    monitoring_namespace: str | None = None,
+    base: str = "",
+) -> DatabaseCluster:
+    """The cluster for the operator; `base` is the folder in the store of its first generation."""
+    amounts = resources("database", settings.resources)
+    image = (
+        settings.image or versions.database_images("cloudnative-pg")[settings.postgres, settings.vectorchord]
+    )
+    found = lineage(settings)
+    return DatabaseCluster(
+        name=cluster_name(settings),
+        namespace=settings.namespace,
+        operator_namespace=settings.operator_namespace,
+        instances=settings.instances,
+        image=image,
+        database=settings.name,
+        owner=settings.user,
+        size=settings.size,
+        storage_class=settings.storage_class,
+        wal_size=settings.wal_size,
+        parameters={
+            **postgres_parameters(
+                amounts.memory_limit, settings.instances, settings.wal_size or settings.size
+            ),
+            **settings.parameters,
+        },
+        resources=amounts,
+        placement=placement(settings.placement),
+        pod_monitor=settings.pod_monitor,
+        credentials=credentials,
+        monitoring_namespace=monitoring_namespace,
+        archive=archive,
+        recovery=found.recovery(base) if archive is not None else None,
+        kept=found.kept_clusters(str(settings.cluster_name)),
+    )
+
+
+def _archive(settings: CloudNativePg, backup: ArchiveSettings) -> Archive:
+    store = backup.object_store
+    return Archive(
+        name=store.name,
+        destination_path=store.destination_path,
+        endpoint_url=store.endpoint_url,
+        compression=store.compression,
+        schedule=backup.schedule,
+        retention=backup.retention,
+        server_name=lineage(settings).server_name(archive_base(settings, backup)),
+        immediate=backup.immediate,
+        credentials="backup",
+    )
+
+
+def _external(settings: ExternalDatabase) -> Connection:
+    env = {"DB_SSL_MODE": settings.ssl_mode}
+    mounts: tuple[Mount, ...] = ()
+    if settings.ca_certificate is not None:
+        env["NODE_EXTRA_CA_CERTS"] = f"{_CA_FOLDER}/ca.crt"
+        mounts = (
+            ConfigFiles(name="database-ca", path=_CA_FOLDER, files={"ca.crt": settings.ca_certificate}),
+        )
+    if settings.vector_extension is not None:
+        env["DB_VECTOR_EXTENSION"] = settings.vector_extension
+    outside = Egress.to_host("the external database", settings.host, settings.port)
+    return _connection(
+        settings.host,
+        settings.port,
+        settings.name,
+        settings.user,
+        link=None,
+        extra=env,
+        mounts=mounts,
+        egress=(outside,),
+    )
+
+
+def _connection(
+    host: str,
+    port: int,
+    name: str,
+    user: str,
+    *,
+    link: Link | None,
+    extra: Mapping[str, str] | None = None,
+    mounts: tuple[Mount, ...] = (),
+    egress: tuple[Egress, ...] = (),
+) -> Connection:
+    return Connection(
+        env={
+            "DB_HOSTNAME": host,
+            "DB_PORT": str(port),
+            "DB_DATABASE_NAME": name,
+            "DB_USERNAME": user,
+            "DB_PASSWORD_FILE": f"{_FOLDER}/password",
+            **(extra or {}),
+        },
+        mounts=(SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password"}), *mounts),
+        link=link,
+        egress=egress,
+        secrets=(PASSWORD,),
+    )

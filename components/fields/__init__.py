@@ -1,0 +1,1 @@
+"""Field types and the base of the models that read settings."""

@@ -1,0 +1,1 @@
+"""Machine learning, on CPU or GPU."""

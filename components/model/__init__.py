@@ -1,0 +1,1 @@
+"""Plain data that a deployment is described with: workloads, tasks, exposure, texts with secrets."""

@@ -1,0 +1,1 @@
+"""nginx, how the server is exposed, and its certificates."""

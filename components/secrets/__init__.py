@@ -1,0 +1,1 @@
+"""Secret configuration and random passwords."""

@@ -1,0 +1,1 @@
+"""Immich's own configuration file."""

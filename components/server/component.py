@@ -1,0 +1,243 @@
+"""The Immich server: one pod with both workers, or API and background pods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from components import versions
+from components.accelerators import NO_NVIDIA, Accelerator, accelerator
+from components.model.connection import Connection
+from components.model.exposure import Way
+from components.model.values import ImageRef, Quantity
+from components.model.watch import UNSEEN, Seen
+from components.model.workload import (
+    CommandCheck,
+    Egress,
+    HttpCheck,
+    Ingress,
+    Link,
+    Mount,
+    Port,
+    Probe,
+    Scratch,
+    SecretFiles,
+    Workload,
+    scrapers,
+)
+from components.model.workload import Storage as Mounted
+from components.platform.base import Platform
+from components.secrets.component import Secrets
+from components.server.app.file import AppFile
+from components.server.settings import Metrics, SplitWorkers
+from components.server.settings import Server as ServerSettings
+from components.sizing import healthy, placement, resources
+
+NAME = "server"
+MICROSERVICES = "microservices"
+PORT = 2283
+_CONFIG_FOLDER = "/run/secrets/app"
+_HEALTH_SCRIPT = "/usr/src/app/server/bin/immich-healthcheck"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerArgs:
+    """What `Server` needs."""
+
+    platform: Platform
+    settings: ServerSettings
+    database: Connection
+    cache: Connection
+    machine_learning_urls: tuple[str, ...]
+    """Empty when machine learning is off."""
+    links: tuple[Link, ...]
+    egress: tuple[Egress, ...]
+    ingress: tuple[Ingress, ...]
+    """Who connects beside the proxy."""
+    proxies: tuple[str, ...] | None
+    """Networks of the proxies that talk to it directly; None is the platform's."""
+    ways: tuple[Way, ...]
+    """Ways in that lead to it without nginx."""
+    mounts: tuple[Mounted, ...]
+    shared_media: bool
+    """Whether several pods can have the media mounted at the same time."""
+    app: AppFile | None
+    secrets: Secrets
+    after: tuple[pulumi.Resource, ...]
+    monitoring_namespace: str | None = None
+    """Where whoever reads the metrics runs."""
+    seen: Seen = UNSEEN
+    """What follows from somebody reading them."""
+
+
+class Server(pulumi.ComponentResource):
+    """The server. It starts after its database and cache, and is given 15 minutes for migrations."""
+
+    ready: pulumi.Resource
+    """What a proxy waits for."""
+
+    def __init__(self, args: ServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Server", NAME, {}, opts)
+        keys = tuple(
+            dict.fromkeys(
+                (*args.database.secrets, *args.cache.secrets, *(args.app.secrets if args.app else ()))
+            )
+        )
+        fingerprints = args.secrets.fingerprints(keys)
+        ready: list[pulumi.Resource] = []
+        for workload in workloads(args):
+            # The API is registered first and runs the migrations; background jobs start once it is there.
+            ready.append(
+                args.platform.workload(
+                    workload, parent=self, after=[*args.after, *ready], fingerprints=fingerprints
+                )
+            )
+        self.ready = ready[0]
+        self.register_outputs({})
+
+
+def image(settings: ServerSettings) -> ImageRef:
+    """Its image: the table's, or the one given."""
+    return settings.image or versions.server_image(settings.version)
+
+
+def workloads(args: ServerArgs) -> list[Workload]:
+    """One workload with both workers, or the API and then the background jobs."""
+    settings = args.settings
+    device = accelerator(settings.acceleration, settings.gpu)
+    if not isinstance(settings.workers, SplitWorkers):
+        return [_workload(args, NAME, "server", device, api=True, jobs=True, replicas=1)]
+    no_device = Accelerator(env=NO_NVIDIA)
+    return [
+        _workload(args, NAME, "api", no_device, api=True, jobs=False, replicas=settings.workers.api_replicas),
+        _workload(
+            args, MICROSERVICES, "microservices", device,
+            api=False, jobs=True, replicas=settings.workers.microservices_replicas,
+        ),
+    ]  # fmt: skip
+
+
+def _workload(
+    args: ServerArgs, name: str, container: str, device: Accelerator, *, api: bool, jobs: bool, replicas: int
+) -> Workload:
+    settings = args.settings
+    amounts = (
+        settings.workers.api_resources
+        if container == "api" and isinstance(settings.workers, SplitWorkers)
+        else settings.resources
+    )
+    env = {**environment(args), **device.env}
+    if not (api and jobs):
+        env["IMMICH_WORKERS_INCLUDE"] = "api" if api else "microservices"
+    mounts: list[Mount] = [
+        *args.mounts,
+        *args.database.mounts,
+        *args.cache.mounts,
+        Scratch(path="/tmp", size=Quantity("2Gi")),
+        *device.devices,
+    ]
+    if args.app is not None:
+        mounts.append(SecretFiles(secret="app", path=_CONFIG_FOLDER, items={"immich.json": "immich.json"}))
+    check = _check(settings.metrics, api=api)
+    ports = _ports(settings.metrics, api=api, jobs=jobs)
+    return Workload(
+        name=name,
+        image=image(settings),
+        resources=resources(container, amounts),
+        user=settings.user,
+        group=settings.group,
+        args=_args(args.cache),
+        env=env,
+        ports=ports,
+        liveness=Probe(check=check, timeout=5, failures=6, startup_budget=settings.startup_budget.seconds),
+        readiness=healthy(Probe(check=check, timeout=5), settings.health),
+        mounts=tuple(mounts),
+        replicas=replicas,
+        # Two background workers would split people up, also for the moment of a roll-out.
+        exclusive=jobs or not args.shared_media,
+        supplemental_groups=device.groups,
+        gpu=device.gpu,
+        links=args.links,
+        ways=(*(args.ways if api else ()), *args.seen.of(name)),
+        meets=args.seen.meets,
+        egress=args.egress,
+        ingress=(*(args.ingress if api else ()), *scrapers(ports, args.monitoring_namespace)),
+        termination_grace=settings.termination_grace.seconds if api else 120,
+        start_timeout=settings.startup_budget.seconds + 300,
+        relaxations=device.relaxations,
+        placement=placement(settings.placement),
+        revision={"app": args.app.revision} if args.app is not None else {},
+    )
+
+
+def environment(args: ServerArgs) -> dict[str, str]:
+    """Variables that every server pod has, whichever worker it runs."""
+    settings = args.settings
+    trusted = (
+        settings.trusted_proxies
+        if settings.trusted_proxies is not None
+        else args.proxies or args.platform.sources(NAME)
+    )
+    env: dict[str, str] = {
+        "TZ": settings.timezone,
+        "IMMICH_PORT": str(PORT),
+        "IMMICH_MEDIA_LOCATION": "/data",
+        "IMMICH_LOG_LEVEL": settings.log_level,
+        "IMMICH_LOG_FORMAT": settings.log_format,
+        "IMMICH_TRUSTED_PROXIES": ",".join(trusted),
+        "IMMICH_ALLOW_SETUP": _text(settings.allow_setup),
+        **args.database.env,
+        **args.cache.env,
+        **_telemetry(settings.metrics),
+    }
+    if args.app is not None:
+        env["IMMICH_CONFIG_FILE"] = f"{_CONFIG_FOLDER}/immich.json"
+    elif not args.machine_learning_urls:
+        env["IMMICH_MACHINE_LEARNING_ENABLED"] = "false"
+    else:
+        # Only the default of the setting: what is chosen on the web page wins.
+        env["IMMICH_MACHINE_LEARNING_URL"] = args.machine_learning_urls[0]
+    return env
+
+
+def _telemetry(metrics: Metrics) -> Mapping[str, str]:
+    if not metrics.enabled:
+        return {}
+    return {
+        "IMMICH_TELEMETRY_INCLUDE": ",".join(metrics.include),
+        "IMMICH_API_METRICS_PORT": str(metrics.api_port),
+        "IMMICH_MICROSERVICES_METRICS_PORT": str(metrics.microservices_port),
+    }
+
+
+def _ports(metrics: Metrics, *, api: bool, jobs: bool) -> tuple[Port, ...]:
+    ports: list[Port] = []
+    if api:
+        ports.append(Port(name="http", number=PORT, app_protocol="kubernetes.io/ws"))
+    if metrics.enabled and api:
+        ports.append(Port(name="metrics-api", number=metrics.api_port))
+    if metrics.enabled and jobs:
+        ports.append(Port(name="metrics-jobs", number=metrics.microservices_port))
+    return tuple(ports)
+
+
+def _check(metrics: Metrics, *, api: bool) -> HttpCheck | CommandCheck:
+    """A pod without the API answers no ping: its metrics do, or the image's own script (immich-charts#273)."""
+    if api:
+        return HttpCheck(port="http", path="/api/server/ping", inside=(_HEALTH_SCRIPT,))
+    if metrics.enabled:
+        return HttpCheck(port="metrics-jobs", path="/metrics", inside=(_HEALTH_SCRIPT,))
+    return CommandCheck(command=(_HEALTH_SCRIPT,))
+
+
+def _args(cache: Connection) -> tuple[str, ...]:
+    """The image runs `bash -c start.sh`; `REDIS_URL` has no `_FILE` form, so the shell reads it from its file."""
+    if cache.url_file is None:
+        return ()
+    return (f'export REDIS_URL="$(cat {cache.url_file})"; exec start.sh',)
+
+
+def _text(value: bool) -> str:
+    return "true" if value else "false"

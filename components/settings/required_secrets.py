@@ -1,0 +1,55 @@
+"""Which secrets a set of sections needs, and which of them may be made at random."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from components.cache.settings import BundledCache
+from components.database.settings import BundledDatabase, ExternalDatabase
+from components.monitoring.settings import BundledMonitoring
+from components.proxy.tls_settings import TlsAcme
+
+if TYPE_CHECKING:
+    from components.backup.settings import Backup
+    from components.cache.settings import Cache
+    from components.cloudflare.settings import Cloudflare
+    from components.database.settings import Database
+    from components.monitoring.settings import Monitoring
+    from components.proxy.settings import Proxy
+    from components.server.app.settings import AppConfig
+
+
+def wanted_secrets(  # noqa: PLR0917 - one for each section
+    database: Database,
+    cache: Cache,
+    backup: Backup | None,
+    app: AppConfig | None,
+    cloudflare: Cloudflare | None = None,
+    proxy: Proxy | None = None,
+    monitoring: Monitoring | None = None,
+) -> dict[str, bool]:
+    """Config key of each secret that is needed, and whether it may be made at random where it is not given.
+
+    Cloudflare's API token is not among them: it may be in the environment, and no container gets it.
+    """
+    wanted = {"databasePassword": not isinstance(database, ExternalDatabase)}
+    if isinstance(cache, BundledCache) or cache.password:
+        wanted["cachePassword"] = isinstance(cache, BundledCache)
+    if backup is not None:
+        wanted |= backup.secret_keys
+    if app is not None:
+        wanted |= dict.fromkeys(sorted(app.required_secrets), False)
+    existing = cloudflare.tunnel.existing if cloudflare is not None and cloudflare.tunnel else None
+    if existing is not None:
+        kinds = {"file": "cloudflareTunnelCredentials", "token": "cloudflareTunnelToken"}
+        wanted[kinds[existing.credentials]] = False
+    tls = proxy.tls if proxy is not None else None
+    if isinstance(tls, TlsAcme) and tls.challenge == "dns-cloudflare":
+        wanted["acmeDnsToken"] = False
+    if monitoring is not None and monitoring.kind != "none":
+        if isinstance(database, BundledDatabase):
+            wanted["metricsPassword"] = True
+        if isinstance(monitoring, BundledMonitoring):
+            wanted |= {"grafanaPassword": True} if monitoring.grafana is not None else {}
+            wanted |= {"alertWebhookUrl": False} if monitoring.notify is not None else {}
+    return wanted

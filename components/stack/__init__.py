@@ -1,0 +1,1 @@
+"""One stack: its configuration, providers and outputs."""

@@ -1,0 +1,1 @@
+"""Media, folders and external libraries."""

@@ -1,0 +1,120 @@
+"""Media, folders of their own and external libraries: volumes, and how pods mount them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.model.values import Quantity
+from components.model.workload import NfsTarget, SmbTarget, VolumeRequest
+from components.model.workload import Storage as Mounted
+from components.platform.base import Platform
+from components.storage import settings
+
+MEDIA = "/data"
+"""Immich's media root. The image declares a volume there: anything else would be an anonymous one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StorageArgs:
+    """What `Storage` needs."""
+
+    platform: Platform
+    settings: settings.Storage
+
+
+class Storage(pulumi.ComponentResource):
+    """Every volume with photos. All are protected and kept; none is ever made again by a change of settings."""
+
+    mounts: tuple[Mounted, ...]
+    """Where a server pod mounts them: the same in every pod."""
+    machine_learning_mounts: tuple[Mounted, ...]
+    """Libraries that machine learning sees as well, read-only."""
+
+    def __init__(self, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Storage", "storage", {}, opts)
+        for request in volume_requests(args.settings):
+            args.platform.volume(request, parent=self)
+        self.mounts = server_mounts(args.settings)
+        self.machine_learning_mounts = tuple(
+            Mounted(volume=f"library-{library.name}", path=library.mount_path, read_only=True)
+            for library in args.settings.external_libraries
+            if library.machine_learning
+        )
+        self.register_outputs({})
+
+
+def server_mounts(storage: settings.Storage) -> tuple[Mounted, ...]:
+    """Mounts of a server pod: the media root first, so that folders come on top of it."""
+    return (
+        Mounted(volume="media", path=MEDIA),
+        *(Mounted(volume=folder, path=f"{MEDIA}/{folder}") for folder in storage.folders()),
+        *(
+            Mounted(volume=f"library-{library.name}", path=library.mount_path, read_only=library.read_only)
+            for library in storage.external_libraries
+        ),
+    )
+
+
+def volume_requests(storage: settings.Storage) -> list[VolumeRequest]:
+    """What to ask of the platform for."""
+    read_only = {f"library-{library.name}" for library in storage.external_libraries if library.read_only}
+    return [volume_request(name, source, read_only=name in read_only) for name, source in storage.sources()]
+
+
+def volume_request(name: str, source: settings.VolumeSource, *, read_only: bool) -> VolumeRequest:
+    """What to ask of the platform for one source."""
+    match source:
+        case settings.Volume():
+            return VolumeRequest(
+                name=name,
+                size=source.size,
+                access_mode=source.access_mode,
+                storage_class=source.storage_class,
+                claim_name=source.claim_name,
+            )
+        case settings.Nfs():
+            options = (
+                source.mount_options
+                if not read_only or "ro" in source.mount_options
+                else ("ro", *source.mount_options)
+            )
+            return VolumeRequest(
+                name=name,
+                size=source.size,
+                access_mode="ReadOnlyMany" if read_only else source.access_mode,
+                storage_class=source.storage_class,
+                claim_name=source.claim_name,
+                nfs=NfsTarget(
+                    server=source.server,
+                    path=source.path,
+                    mount_options=options,
+                    csi=source.driver != "in-tree",
+                    read_only=read_only,
+                ),
+            )
+        case settings.Smb():
+            return VolumeRequest(
+                name=name,
+                size=source.size,
+                access_mode="ReadOnlyMany" if read_only else source.access_mode,
+                claim_name=source.claim_name,
+                smb=SmbTarget(
+                    source=source.source,
+                    credentials_secret=source.credentials_secret,
+                    mount_options=source.mount_options,
+                    read_only=read_only,
+                ),
+            )
+        case settings.HostPath():
+            return VolumeRequest(
+                name=name, size=Quantity("1Ti"), access_mode="ReadWriteMany", host_path=source.path
+            )
+        case settings.ExistingClaim():
+            return VolumeRequest(
+                name=name,
+                size=Quantity("1Gi"),
+                access_mode=source.access_mode,
+                existing_claim=source.claim_name,
+            )

@@ -1,0 +1,29 @@
+"""Whether an update may start, from what the last one left: asked before anything is registered."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.database.settings import CloudNativePg
+from components.recovery.outputs import capacity_warnings
+from components.settings.model import Settings
+from components.settings.reader import SettingsError
+from components.upgrade.assessment import Judged, judge
+from components.upgrade.before_database import backed_up
+from components.upgrade.deployed import read_last, wanted
+
+
+def judged_update(settings: Settings, stack: str) -> Judged:
+    """The judgement, with its notes told.
+
+    Raises `pulumi.RunError`, which the engine shows without a traceback, with every reason why it must not start.
+    """
+    database = settings.database
+    generation = database.lineage.generation if isinstance(database, CloudNativePg) else None
+    after = wanted(settings, settings.upgrade, lineage=generation)
+    judged = judge(read_last(), after, settings.upgrade, backed_up=backed_up(settings))
+    if judged.problems:
+        raise pulumi.RunError(str(SettingsError(stack, judged.problems)))
+    for note in (*judged.notes, *capacity_warnings(settings, stack, settings.capacity)):
+        pulumi.log.warn(note)
+    return judged

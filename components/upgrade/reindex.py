@@ -1,0 +1,73 @@
+"""After VectorChord moved: its extension is updated and its indexes are made anew, before the server starts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from components.backup.plan import Plan
+from components.backup.scripts import values
+from components.database.client import DatabaseClient
+from components.fields.resources import Resources
+from components.model.task import BACKUP_FOLDER, BACKUP_VOLUME
+from components.model.values import Quantity
+from components.model.workload import ConfigFiles, Scratch, Storage, Workload
+from components.sizing import resources
+from components.templates import render
+
+NAME: Final = "reindex"
+EXTENSION: Final = "vchord"
+INDEXES: Final = ("face_index", "clip_index")
+"""Indexes of Immich that VectorChord keeps (docs/docs/administration/postgres-standalone.md)."""
+_FOLDER: Final = "/etc/immich-reindex"
+_ANSWER: Final = 120
+_LOCK: Final = 900
+
+
+def reindex_script(plan: Plan, *, answer: int = _ANSWER, lock: int = _LOCK) -> str:
+    """Bash for an image with psql. Running it again at any time is right; status/reindex.json says how it ended.
+
+    `answer` is how many seconds the database may take until it answers, `lock` how many whoever uses an index may keep
+    it. Raises ValueError for a plan that no script can be made of.
+    """
+    return render(
+        "database-reindex.sh.j2",
+        {**values(plan), "extension": EXTENSION, "indexes": INDEXES, "answer": answer, "lock": lock},
+    )
+
+
+def reindex_step(
+    client: DatabaseClient, *, stack: str, version: str, user: int, group: int, has_backup_volume: bool
+) -> Workload:
+    """The step. `stack` and `version` as in `Plan`; user and group are the server's, as those of all steps.
+
+    Without a backup volume its status ends with it, and only its log and its exit code tell.
+    """
+    root = BACKUP_FOLDER if has_backup_volume else "/tmp/backup"
+    plan = Plan(
+        stack=stack,
+        immich_version=version,
+        database=client.access,
+        postgres=client.postgres,
+        root=root,
+        password_file=client.access.password_file,
+    )
+    volume = (Storage(volume=BACKUP_VOLUME, path=BACKUP_FOLDER),) if has_backup_volume else ()
+    return Workload(
+        name=NAME,
+        image=client.image,
+        # The work is the database's own; this only waits for it.
+        resources=resources("backup", Resources()),
+        user=user,
+        group=group,
+        command=("bash", f"{_FOLDER}/run.sh"),
+        mounts=(
+            *client.mounts,
+            *volume,
+            ConfigFiles(name=NAME, path=_FOLDER, files={"run.sh": reindex_script(plan)}),
+            Scratch(path="/tmp", size=Quantity("64Mi")),
+        ),
+        links=client.links,
+        egress=client.egress,
+        exclusive=True,
+        termination_grace=60,
+    )
