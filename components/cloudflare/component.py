@@ -13,7 +13,7 @@ from components.cloudflare.rules import dangerous, refused_by_cloudflared
 from components.cloudflare.settings import Access
 from components.cloudflare.settings import Cloudflare as CloudflareSettings
 from components.cloudflare.tunnel_settings import Tunnel
-from components.cloudflare.values import TOKEN_ENDS
+from components.model.naming import TOKEN_ENDS
 from components.model.secret_text import SecretText
 from components.model.specs import PublishedSecret
 from components.model.values import Hostname

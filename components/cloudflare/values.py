@@ -8,9 +8,6 @@ from typing import ClassVar
 
 from components.model.values import Hostname, ParsedStr
 
-TOKEN_ENDS = "accessTokenExpiresAt"
-"""Name of the stack's output: when the service token of Cloudflare Access ends (RFC 3339)."""
-
 
 class HexId(ParsedStr):
     """Identifier of an account or a zone: 32 hexadecimal digits, as the dashboard's overview page shows them."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 APP = "immich"
 """The product's name in labels and the prefix of object names."""
+TOKEN_ENDS = "accessTokenExpiresAt"
+"""Name of the stack's output: when the service token of Cloudflare Access ends (RFC 3339)."""
 
 
 def object_name(workload: str) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 
 import pulumi
 
-from components.cloudflare.values import TOKEN_ENDS
 from components.database.settings import CloudNativePg
 from components.machine_learning.settings import BundledMachineLearning
+from components.model.naming import TOKEN_ENDS
 
 if TYPE_CHECKING:
     from components.settings.model import Settings

@@ -129,7 +129,7 @@ def test_only_the_scripts_own_exit_codes_are_given_on(
 
 
 def test_the_step_and_the_script_are_those_that_backups_have() -> None:
-    text = (ROOT / "components" / "backups" / "component.py").read_text()
+    text = (ROOT / "components" / "backup" / "component.py").read_text()
     name = Path(restore_request.RESTORE_ONE)
     assert f'"{restore_request.COPY_STEP}"' in text
     assert f'"{name.name}": restore_one_script' in text

@@ -8,7 +8,7 @@ from unittest import mock
 import pulumi
 import pytest
 
-from components.cloudflare.values import TOKEN_ENDS
+from components.model.naming import TOKEN_ENDS
 from components.settings.reader import read_settings
 from components.upgrade.deployed import Deployed, Last, from_plain, last_of, read_last, wanted
 from components.upgrade.settings import Upgrade
