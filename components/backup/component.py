@@ -26,15 +26,19 @@ from components.backup.restore_scripts import (
 from components.backup.scripts import copy_script, dump_script
 from components.backup.settings import Backup as BackupSettings
 from components.backup.settings import Restore
-from components.database.client import DatabaseClient
+from components.database.client import DatabaseClient, database_client
+from components.model.connection import Connection
 from components.model.cron import parse
+from components.model.naming import slug
 from components.model.task import BACKUP_FOLDER, BACKUP_VOLUME, Task
 from components.model.values import ImageRef, Quantity
 from components.model.workload import ConfigFiles, Mount, Placement, Scratch, SecretFiles, Workload
 from components.model.workload import Storage as Mounted
 from components.platform.base import Platform
-from components.secrets.component import Secrets
-from components.sizing import resources
+from components.secrets.component import Secrets, given_secret
+from components.settings.backup_rules import takes_dumps
+from components.settings.model import Settings
+from components.sizing import placement, resources
 from components.storage.component import MEDIA, server_mounts, volume_request
 from components.storage.settings import Storage
 
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 BACKUP = "backup"
 DRILL = "drill"
 RESTORE = "restore"
+OLD_PASSWORD = "backupPasswordOld"
 _SCRIPTS = "/etc/immich-scripts"
 _STACK = "/stack"
 _APP = "/immich-config"
@@ -86,8 +91,8 @@ class Backup(pulumi.ComponentResource):
     tasks: Mapping[str, Task]
     """By name: `backup`, `drill`, `restore`; those that this stack has."""
 
-    def __init__(self, args: BackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("immich:index:Backup", BACKUP, {}, opts)
+    def __init__(self, name: str, args: BackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Backup", name, {}, opts)
         self._args = args
         settings, platform = args.settings, args.platform
         self._ready: list[pulumi.Resource] = []
@@ -106,8 +111,15 @@ class Backup(pulumi.ComponentResource):
         self.tasks = tasks(args)
         self.register_outputs({})
 
-    def steps_of(self, leaves: Deployed) -> tuple[Workload, ...]:
+    @property
+    def password(self) -> pulumi.Output[str] | None:
+        """What every copy is encrypted with, secret; None without copies, or where an external store has it."""
+        return self._args.secrets.value("backupPassword") if self._args.settings.targets else None
+
+    def steps_of(self, leaves: Deployed | None) -> tuple[Workload, ...]:
         """The steps of a backup of a deployment with these versions, before an upgrade leaves them."""
+        if leaves is None:
+            return ()
         args = replace(self._args, version=leaves.immich)
         if leaves.postgres is not None and leaves.postgres != args.database.postgres:
             image = versions.client_image(leaves.postgres, leaves.vectorchord)
@@ -127,7 +139,7 @@ class Backup(pulumi.ComponentResource):
         if name not in self.tasks:
             return ()
         args = self._args
-        keys = (*args.database.secrets, *args.settings.secret_keys, "backupPasswordOld")
+        keys = (*args.database.secrets, *args.settings.secret_keys, OLD_PASSWORD)
         made = args.platform.task(
             self.tasks[name],
             parent=self,
@@ -323,3 +335,44 @@ class _Steps:
             placement=args.placement,
             termination_grace=60,
         )
+
+
+def backup_of(
+    settings: Settings,
+    *,
+    platform: Platform,
+    secrets: Secrets,
+    database: Connection,
+    stack: str,
+    stack_file: str,
+    opts: pulumi.ResourceOptions,
+) -> Backup | None:
+    """The backup that the settings of a stack ask for; None where they ask for no dump and no copy.
+
+    The password before this one is taken from the stack's secret config, `immich:backupPasswordOld`.
+    """
+    given, dumps = settings.backup, takes_dumps(settings.backup, settings.database)
+    if given is None or not (given.targets or dumps):
+        return None
+    old = given_secret(OLD_PASSWORD) if given.targets else None
+    if old is not None:
+        secrets.add(OLD_PASSWORD, pulumi.Output.secret(old))
+    args = BackupArgs(
+        platform=platform,
+        settings=given,
+        restore=settings.restore,
+        storage=settings.storage,
+        database=database_client(settings.database, database),
+        dumps=dumps,
+        stack=slug(stack),
+        version=settings.server.version,
+        timezone=settings.server.timezone,
+        user=settings.server.user,
+        group=settings.server.group,
+        placement=placement(settings.server.placement),
+        stack_file=stack_file,
+        app=settings.app is not None,
+        old_password=old is not None,
+        secrets=secrets,
+    )
+    return Backup(BACKUP, args, opts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pulumi
 
@@ -16,6 +16,7 @@ from components.model.values import Quantity
 from components.model.workload import (
     CommandCheck,
     Egress,
+    Ingress,
     Link,
     Mount,
     Port,
@@ -27,7 +28,7 @@ from components.model.workload import (
 )
 from components.model.workload import Storage as Mounted
 from components.platform.base import Platform
-from components.secrets.component import Secrets
+from components.secrets.component import Secrets, own_secrets
 from components.sizing import healthy, placement, resources
 
 NAME = "cache"
@@ -39,64 +40,94 @@ _URL_PREFIX = "ioredis://"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CacheArgs:
-    """What `Cache` needs."""
+    """What `Cache` is made of."""
 
     platform: Platform
-    settings: BundledCache | ExternalCache
-    secrets: Secrets
+    """Where it runs: a `KubernetesPlatform` or a `DockerPlatform`."""
+    settings: BundledCache | ExternalCache = field(default_factory=BundledCache)
+    """Which kind, and its details, as the section `immich:cache` has them; values of other resources may be outputs."""
+    password: pulumi.Input[str] | None = None
+    """Its password; None makes one at random. Not used with `secrets`."""
+    secrets: Secrets | None = None
+    """Secrets of a deployment, `cachePassword` among them; None makes the component's own."""
+    allow: tuple[Ingress, ...] = ()
+    """Who may connect beside the components that are given its `connection`; with a bundled one."""
 
 
 class Cache(pulumi.ComponentResource):
     """The cache. Job queues live in it, so nothing is evicted and everything is written to disk."""
 
     connection: Connection
-    """For the server."""
+    """For the server: variables, files, links."""
     ready: tuple[pulumi.Resource, ...]
     """What the server waits for."""
+    host: pulumi.Output[str]
+    """Host name or address, as workloads that may connect reach it."""
+    port: pulumi.Output[int]
+    """TCP port."""
+    password: pulumi.Output[str] | None
+    """Its password, secret; None without one, or where an external store has it."""
+    url: pulumi.Output[str]
+    """`redis://` with host, port and database, without the password; `rediss://` with TLS."""
 
-    def __init__(self, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("immich:index:Cache", "cache", {}, opts)
-        match args.settings:
+    def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Cache", name, {}, opts)
+        self._name, self._allow, settings = name, args.allow, args.settings
+        given = {PASSWORD: args.password} if isinstance(settings, BundledCache) or settings.password else {}
+        secrets = args.secrets or own_secrets(name, given, pulumi.ResourceOptions(parent=self))
+        host: pulumi.Input[str]
+        match settings:
             case BundledCache():
-                self._bundled(args.platform, args.settings, args.secrets)
+                host, port, scheme, number = args.platform.full_address(name), 6379, "redis", 0
+                self._bundled(args.platform, settings, secrets)
             case ExternalCache():
-                self._external(args.platform, args.settings, args.secrets)
-        self.register_outputs({})
+                host, port, number = settings.host, settings.port, settings.database
+                scheme = "rediss" if settings.tls else "redis"
+                self._external(args.platform, settings, secrets)
+        self.host, self.port = pulumi.Output.from_input(host), pulumi.Output.from_input(port)
+        self.password = secrets.value(PASSWORD)
+        self.url = pulumi.Output.format("{0}://{1}:{2}/{3}", scheme, self.host, self.port, number)
+        self.register_outputs(
+            {"host": self.host, "port": self.port, "password": self.password, "url": self.url}
+        )
 
     def _bundled(self, platform: Platform, settings: BundledCache, secrets: Secrets) -> None:
+        name = self._name
         platform.publish(
             PublishedSecret(
-                name=NAME,
+                name=name,
                 items={"password": SecretText.of(PASSWORD), "valkey.conf": configuration(settings)},
             ),
             secrets.values,
             parent=self,
         )
         platform.volume(
-            VolumeRequest(name=NAME, size=settings.size, storage_class=settings.storage_class), parent=self
+            VolumeRequest(name=name, size=settings.size, storage_class=settings.storage_class), parent=self
         )
         ready = platform.workload(
-            workload(settings), parent=self, fingerprints=secrets.fingerprints((PASSWORD,))
+            replace(workload(settings, name), ingress=self._allow),
+            parent=self,
+            fingerprints=secrets.fingerprints((PASSWORD,)),
         )
         self.ready = (ready,)
         self.connection = Connection(
             env={
-                "REDIS_HOSTNAME": platform.address(NAME),
+                "REDIS_HOSTNAME": platform.address(name),
                 "REDIS_PORT": "6379",
                 "REDIS_PASSWORD_FILE": f"{_FOLDER}/password",
             },
-            mounts=(SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password"}),),
-            link=Link(to=NAME, port=6379),
+            mounts=(SecretFiles(secret=name, path=_FOLDER, items={"password": "password"}),),
+            link=Link(to=name, port=6379),
             egress=(),
             secrets=(PASSWORD,),
         )
 
     def _external(self, platform: Platform, settings: ExternalCache, secrets: Secrets) -> None:
         self.ready = ()
-        self.connection = external_connection(settings)
+        self.connection = external_connection(settings, self._name)
         if settings.password:
             item = {"url": external_url(settings)} if settings.tls else {"password": SecretText.of(PASSWORD)}
-            platform.publish(PublishedSecret(name=NAME, items=item), secrets.values, parent=self)
+            platform.publish(PublishedSecret(name=self._name, items=item), secrets.values, parent=self)
 
 
 def configuration(settings: BundledCache) -> SecretText:
@@ -117,11 +148,11 @@ def configuration(settings: BundledCache) -> SecretText:
     return SecretText(parts=("\n".join(lines), SecretPart(key=PASSWORD, quoted=True), "\n"))
 
 
-def workload(settings: BundledCache) -> Workload:
+def workload(settings: BundledCache, name: str = NAME) -> Workload:
     """One Valkey with its append-only file on a volume."""
     ping = ("sh", "-c", f'REDISCLI_AUTH="$(cat {_FOLDER}/password)" valkey-cli ping | grep -q PONG')
     return Workload(
-        name=NAME,
+        name=name,
         image=settings.image or versions.valkey_image(),
         resources=resources("cache", settings.resources),
         user=_VALKEY_UID,
@@ -133,9 +164,9 @@ def workload(settings: BundledCache) -> Workload:
         stateful=True,
         exclusive=True,
         mounts=(
-            Mounted(volume=NAME, path="/data"),
+            Mounted(volume=name, path="/data"),
             SecretFiles(
-                secret=NAME, path=_FOLDER, items={"password": "password", "valkey.conf": "valkey.conf"}
+                secret=name, path=_FOLDER, items={"password": "password", "valkey.conf": "valkey.conf"}
             ),
             Scratch(path="/tmp", size=Quantity("64Mi")),
         ),
@@ -145,13 +176,13 @@ def workload(settings: BundledCache) -> Workload:
     )
 
 
-def external_connection(settings: ExternalCache) -> Connection:
+def external_connection(settings: ExternalCache, of: str = NAME) -> Connection:
     """Variables for a Redis elsewhere. TLS can only be said in `REDIS_URL`, which then holds the password too."""
     outside = Egress.to_host("the external cache", settings.host, settings.port)
     if settings.tls and settings.password:
         return Connection(
             env={},
-            mounts=(SecretFiles(secret=NAME, path=_FOLDER, items={"url": "url"}),),
+            mounts=(SecretFiles(secret=of, path=_FOLDER, items={"url": "url"}),),
             link=None,
             egress=(outside,),
             secrets=(PASSWORD,),
@@ -175,7 +206,7 @@ def external_connection(settings: ExternalCache) -> Connection:
     mounts: tuple[Mount, ...] = ()
     if settings.password:
         env["REDIS_PASSWORD_FILE"] = f"{_FOLDER}/password"
-        mounts = (SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password"}),)
+        mounts = (SecretFiles(secret=of, path=_FOLDER, items={"password": "password"}),)
     return Connection(
         env=env, mounts=mounts, link=None, egress=(outside,), secrets=(PASSWORD,) if settings.password else ()
     )

@@ -9,6 +9,7 @@ from typing import Any
 from components import versions
 from components.cloudflare.rules import IngressRule
 from components.cloudflare.tunnel_settings import Tunnel
+from components.model.connection import ExternalService
 from components.model.workload import (
     ConfigFiles,
     Egress,
@@ -67,23 +68,29 @@ def local_configuration(rules: Sequence[IngressRule], access: Mapping[int, Mappi
     return json.dumps({"ingress": listed}, indent=2) + "\n"
 
 
-def workload(tunnel: Tunnel, proxy: str, port: int, configuration: str | None = None) -> Workload:
-    """Connectors that lead to `port` of the workload `proxy`; `configuration` as `local_configuration` makes it."""
+def workload(
+    tunnel: Tunnel, service: Link | ExternalService, configuration: str | None = None, prefix: str = ""
+) -> Workload:
+    """Connectors that lead to `service`; `configuration` as `local_configuration` makes it.
+
+    `prefix` is what names begin with where a deployment has several.
+    """
+    name = f"{prefix}{NAME}"
     file, _ = secret_items(tunnel)
     grace = tunnel.grace_period.seconds
-    mounts: list[Mount] = [SecretFiles(secret=SECRET, path=_SECRET_FOLDER, items={file: file})]
+    mounts: list[Mount] = [SecretFiles(secret=f"{prefix}{SECRET}", path=_SECRET_FOLDER, items={file: file})]
     # Flags of `tunnel` stand before `run`, those of `run` after it.
     args = ["tunnel", "--no-autoupdate", "--metrics", f"0.0.0.0:{_METRICS_PORT}"]
     args += ["--protocol", tunnel.protocol, "--grace-period", f"{grace}s", "--management-diagnostics=false"]
     if configuration is not None:
-        mounts.append(ConfigFiles(name=NAME, path=_CONFIG_FOLDER, files={"config.yaml": configuration}))
+        mounts.append(ConfigFiles(name=name, path=_CONFIG_FOLDER, files={"config.yaml": configuration}))
         args += ["--config", f"{_CONFIG_FOLDER}/config.yaml"]
     if tunnel.existing is not None and tunnel.existing.credentials == "file":
         args += ["run", "--credentials-file", f"{_SECRET_FOLDER}/{file}", tunnel.existing.id]
     else:
         args += ["run", "--token-file", f"{_SECRET_FOLDER}/{file}"]
     return Workload(
-        name=NAME,
+        name=name,
         image=tunnel.image or versions.cloudflared_image(),
         resources=resources(NAME, tunnel.resources),
         user=_USER,
@@ -101,8 +108,15 @@ def workload(tunnel: Tunnel, proxy: str, port: int, configuration: str | None = 
         readiness=Probe(check=HttpCheck(port="metrics", path="/ready", inside=_READY), failures=3),
         mounts=tuple(mounts),
         replicas=tunnel.replicas,
-        links=(Link(to=proxy, port=port),),
-        egress=_egress(tunnel),
+        links=(service,) if isinstance(service, Link) else (),
+        egress=(
+            *_egress(tunnel),
+            *(
+                (Egress.to_host("what the tunnel leads to", service.host, service.port),)
+                if isinstance(service, ExternalService)
+                else ()
+            ),
+        ),
         termination_grace=grace + _BEYOND_GRACE,
         start_timeout=300,
         placement=placement(tunnel.placement),

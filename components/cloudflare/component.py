@@ -13,34 +13,38 @@ from components.cloudflare.rules import dangerous, refused_by_cloudflared
 from components.cloudflare.settings import Access
 from components.cloudflare.settings import Cloudflare as CloudflareSettings
 from components.cloudflare.tunnel_settings import Tunnel
+from components.model.connection import ExternalService
 from components.model.naming import TOKEN_ENDS
 from components.model.secret_text import SecretText
 from components.model.specs import PublishedSecret
 from components.model.values import Hostname
 from components.model.watch import UNSEEN, Seen
-from components.model.workload import scrapers
+from components.model.workload import Link, scrapers
 from components.platform.base import Platform
-from components.secrets.component import Secrets
+from components.secrets.component import Secrets, own_secrets
 
+NAME = "cloudflare"
 _SECRET_BYTES = 32
 """The least that Cloudflare accepts; more would be no safer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CloudflareArgs:
-    """What `Cloudflare` needs."""
+    """What `Cloudflare` is made of."""
 
     platform: Platform
+    """Where the tunnel's connectors run: a `KubernetesPlatform` or a `DockerPlatform`."""
     settings: CloudflareSettings
-    stack: str
+    """Account, zone, tunnel, records, Access, as the section `immich:cloudflare` has them."""
     hostnames: tuple[Hostname, ...]
-    """Names of Immich, the main one first."""
-    proxy: str
-    """The workload that the tunnel leads to."""
-    port: int
-    """Its port for the tunnel."""
-    secrets: Secrets
-    after: tuple[pulumi.Resource, ...]
+    """Public names, the main one first."""
+    service: Link | ExternalService
+    """What the tunnel leads to: `Proxy.tunnel_link`, or a service that exists, by a name that is known beforehand."""
+    label: str | None = None
+    """What names at Cloudflare begin with, after `immich-`; None is the stack's name."""
+    secrets: Secrets | None = None
+    """Secrets of a deployment; None makes the component's own."""
+    after: tuple[pulumi.Resource, ...] = ()
     """What is ready when Immich may be found."""
     monitoring_namespace: str | None = None
     """Where whoever reads the metrics runs."""
@@ -56,10 +60,17 @@ class Cloudflare(pulumi.ComponentResource):
 
     outputs: dict[str, pulumi.Output[str]]
     """For a person: `tunnelId`, and the mobile app's headers `accessClientId` and, secret, `accessClientSecret`."""
+    tunnel_id: pulumi.Output[str] | None
+    """Id of the tunnel; None without one."""
+    hostnames: tuple[str, ...]
+    """Names that lead to Immich by way of Cloudflare."""
 
-    def __init__(self, args: CloudflareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("immich:index:Cloudflare", "cloudflare", {}, opts)
+    def __init__(self, name: str, args: CloudflareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Cloudflare", name, {}, opts)
         self._args = args
+        self._prefix = "" if name == NAME else f"{name}-"
+        self._secrets = args.secrets or own_secrets(name, {}, pulumi.ResourceOptions(parent=self))
+        self._label = f"immich-{args.label or pulumi.get_stack()}"
         self.outputs = {}
         settings = args.settings
         guards = self._zone()
@@ -72,7 +83,9 @@ class Cloudflare(pulumi.ComponentResource):
         if settings.tunnel is not None:
             self._tunnel(settings.tunnel, audiences, behind)
         self._records(behind)
-        self.register_outputs({})
+        self.tunnel_id = self.outputs.get("tunnelId")
+        self.hostnames = tuple(str(one) for one in settings.proxied_names(args.hostnames))
+        self.register_outputs({"tunnelId": self.tunnel_id, "hostnames": self.hostnames})
 
     # The tunnel
 
@@ -84,7 +97,7 @@ class Cloudflare(pulumi.ComponentResource):
     ) -> None:
         args = self._args
         names = [str(name) for name in args.settings.tunnel_names(args.hostnames)]
-        rules = objects.rules(tunnel, names, f"http://{args.platform.address(args.proxy)}:{args.port}")
+        rules = objects.rules(tunnel, names, self._service_url())
         for reason in (*refused_by_cloudflared(rules), *dangerous(rules)):
             raise ValueError(reason)
         given = tunnel.access.audiences if tunnel.access is not None else ()
@@ -98,7 +111,7 @@ class Cloudflare(pulumi.ComponentResource):
             before.append(
                 register(
                     "ZeroTrustTunnelCloudflaredConfig",
-                    "tunnel-configuration",
+                    f"{self._prefix}tunnel-configuration",
                     {
                         "accountId": str(args.settings.account_id),
                         "tunnelId": identifier,
@@ -110,28 +123,32 @@ class Cloudflare(pulumi.ComponentResource):
         file, key = cloudflared.secret_items(tunnel)
         args.platform.publish(
             PublishedSecret(
-                name=cloudflared.SECRET, items={file: SecretText.of(key)}, generated=made is not None
+                name=f"{self._prefix}{cloudflared.SECRET}",
+                items={file: SecretText.of(key)},
+                generated=made is not None,
             ),
-            args.secrets.values,
+            self._secrets.values,
             parent=self,
         )
         local = cloudflared.local_configuration(rules, access) if by_file else None
         connectors = args.platform.workload(
             replace(
-                cloudflared.workload(tunnel, args.proxy, args.port, local),
+                cloudflared.workload(tunnel, args.service, local, self._prefix),
                 ingress=scrapers(cloudflared.PORTS, args.monitoring_namespace),
                 meets=args.seen.meets,
-                ways=args.seen.of(cloudflared.NAME),
+                ways=args.seen.of(f"{self._prefix}{cloudflared.NAME}"),
             ),
             parent=self,
             after=before,
-            fingerprints=args.secrets.fingerprints([key]),
+            fingerprints=self._secrets.fingerprints([key]),
         )
         for index, name in enumerate(names):
             register(
                 "DnsRecord",
                 # The main name keeps its record when it changes.
-                "hostname" if index == 0 and name == args.hostnames[0] else f"hostname-{name}",
+                f"{self._prefix}hostname"
+                if index == 0 and name == args.hostnames[0]
+                else f"{self._prefix}hostname-{name}",
                 objects.tunnel_record(str(args.settings.zone_id), name, identifier),
                 parent=self,
                 after=[connectors, *behind],
@@ -139,24 +156,33 @@ class Cloudflare(pulumi.ComponentResource):
         for name in dict.fromkeys(rule.hostname for rule in tunnel.rules):
             register(
                 "DnsRecord",
-                f"hostname-{name}",
+                f"{self._prefix}hostname-{name}",
                 objects.tunnel_record(str(args.settings.zone_id), name, identifier),
                 parent=self,
                 after=[connectors],
             )
+
+    def _service_url(self) -> str:
+        service = self._args.service
+        host = self._args.platform.address(service.to) if isinstance(service, Link) else service.host
+        if not isinstance(host, str):
+            raise TypeError(
+                "the host of the service must be known beforehand: cloudflared's rules are checked"
+            )
+        return f"http://{host}:{service.port}"
 
     def _made_tunnel(self, tunnel: Tunnel) -> pulumi.CustomResource | None:
         if tunnel.existing is not None:
             return None
         args = self._args
         account = str(args.settings.account_id)
-        secret = args.secrets.random_bytes("tunnel-secret", _SECRET_BYTES)
+        secret = self._secrets.random_bytes("tunnel-secret", _SECRET_BYTES)
         made = register(
             "ZeroTrustTunnelCloudflared",
-            "tunnel",
+            f"{self._prefix}tunnel",
             {
                 "accountId": account,
-                "name": tunnel.name or f"immich-{args.stack}",
+                "name": tunnel.name or self._label,
                 # Without it the configuration below would never reach a connector.
                 "configSrc": "cloudflare",
                 "tunnelSecret": secret,
@@ -168,7 +194,7 @@ class Cloudflare(pulumi.ComponentResource):
             lambda given: objects.tunnel_token(account, given["tunnel"], given["secret"])
         )
         _, key = cloudflared.secret_items(tunnel)
-        args.secrets.add(key, token)
+        self._secrets.add(key, token)
         return made
 
     # Names
@@ -176,7 +202,7 @@ class Cloudflare(pulumi.ComponentResource):
     def _records(self, behind: Sequence[pulumi.Resource]) -> None:
         numbers: dict[str, int] = {}
         for one in self._args.settings.records:
-            name = f"record-{one.name}-{one.type}"
+            name = f"{self._prefix}record-{one.name}-{one.type}"
             numbers[name] = numbers.get(name, 0) + 1
             register(
                 "DnsRecord",
@@ -194,7 +220,7 @@ class Cloudflare(pulumi.ComponentResource):
         found: list[pulumi.Resource] = [
             register(
                 "ZoneSetting",
-                f"zone-{name}",
+                f"{self._prefix}zone-{name}",
                 {"zoneId": zone, "settingId": name, "value": value},
                 parent=self,
             )
@@ -202,7 +228,7 @@ class Cloudflare(pulumi.ComponentResource):
         ]
         if settings.rate_limit is not None:
             limit = objects.login_ruleset(zone, settings.rate_limit)
-            found.append(register("Ruleset", "rate-limit", limit, parent=self))
+            found.append(register("Ruleset", f"{self._prefix}rate-limit", limit, parent=self))
         return found
 
     def _access(self, access: Access) -> list[pulumi.CustomResource]:
@@ -212,10 +238,10 @@ class Cloudflare(pulumi.ComponentResource):
         if access.service_token is not None:
             token = register(
                 "ZeroTrustAccessServiceToken",
-                "mobile-app",
+                f"{self._prefix}mobile-app",
                 {
                     "accountId": account,
-                    "name": f"immich-{args.stack} mobile app",
+                    "name": f"{self._label} mobile app",
                     "duration": str(access.service_token.duration),
                     "clientSecretVersion": access.service_token.client_secret_version,
                     "previousClientSecretExpiresAt": access.service_token.previous_client_secret_expires_at,
@@ -249,10 +275,10 @@ class Cloudflare(pulumi.ComponentResource):
         args = self._args
         return register(
             "ZeroTrustAccessPolicy",
-            f"access-policy-{name}",
+            f"{self._prefix}access-policy-{name}",
             {
                 "accountId": str(args.settings.account_id),
-                "name": f"immich-{args.stack} {name}",
+                "name": f"{self._label} {name}",
                 "decision": decision,
                 "includes": includes,
             },
@@ -265,10 +291,10 @@ class Cloudflare(pulumi.ComponentResource):
         args = self._args
         return register(
             "ZeroTrustAccessApplication",
-            name,
+            f"{self._prefix}{name}",
             {
                 "accountId": str(args.settings.account_id),
-                "name": f"immich-{args.stack} {domain}",
+                "name": f"{self._label} {domain}",
                 "type": "self_hosted",
                 "domain": domain,
                 "sessionDuration": duration,

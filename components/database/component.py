@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pulumi
 
@@ -14,11 +14,12 @@ from components.database.settings import BundledDatabase, CloudNativePg, Externa
 from components.model.connection import Connection
 from components.model.secret_text import SecretText
 from components.model.specs import Archive, DatabaseCluster, PublishedSecret
-from components.model.values import Quantity
+from components.model.values import ImageRef, Quantity
 from components.model.workload import (
     CommandCheck,
     ConfigFiles,
     Egress,
+    Ingress,
     Link,
     Mount,
     Port,
@@ -30,7 +31,7 @@ from components.model.workload import (
 )
 from components.model.workload import Storage as Mounted
 from components.platform.base import Platform
-from components.secrets.component import Secrets
+from components.secrets.component import Secrets, own_secrets
 from components.sizing import healthy, placement, postgres_parameters, resources
 from components.templates import render
 
@@ -57,17 +58,26 @@ class ClusterMonitor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatabaseArgs:
-    """What `Database` needs."""
+    """What `Database` is made of."""
 
     platform: Platform
-    settings: BundledDatabase | CloudNativePg | ExternalDatabase
-    secrets: Secrets
-    backup: ArchiveSettings | None
+    """Where it runs: a `KubernetesPlatform` or a `DockerPlatform`."""
+    settings: BundledDatabase | CloudNativePg | ExternalDatabase = field(default_factory=BundledDatabase)
+    """Which kind, and its details, as the section `immich:database` has them. Values that another resource gives, such
+    as the host of an external database, may be outputs."""
+    password: pulumi.Input[str] | None = None
+    """Password of Immich's role; None makes one at random. Not used with `secrets`."""
+    secrets: Secrets | None = None
+    """Secrets of a deployment, `databasePassword` among them; None makes the component's own."""
+    archive: ArchiveSettings | None = None
     """Continuous archive; with CloudNativePG only."""
-    first: Callable[[Connection], Sequence[pulumi.Resource]]
-    """Given how the database is reached: what comes before a change of it, such as a backup of the one that runs."""
+    allow: tuple[Ingress, ...] = ()
+    """Who may connect beside the components that are given its `connection`; with a bundled one."""
+    start: bool = True
+    """Whether it starts at once; else when `start` is called, with what must come before, such as a backup of the data
+    that an update is about to change."""
     monitoring_namespace: str | None = None
-    """Where whoever reads the metrics runs."""
+    """Namespace of whoever reads the metrics."""
     monitor: ClusterMonitor | None = None
     """What a cluster's Prometheus operator reads of a database cluster beside its own numbers."""
 
@@ -76,38 +86,67 @@ class Database(pulumi.ComponentResource):
     """The database and its credentials. Immich's role owns the database and is no superuser under CloudNativePG."""
 
     connection: Connection
-    """For the server."""
+    """For the server, backups and whoever else connects: variables, files, links."""
     ready: tuple[pulumi.Resource, ...]
-    """What the server waits for."""
+    """What the server waits for; set when it has started."""
+    host: pulumi.Output[str]
+    """Host name or address, as workloads that may connect reach it."""
+    port: pulumi.Output[int]
+    """TCP port."""
+    database: pulumi.Output[str]
+    """Name of the database."""
+    username: pulumi.Output[str]
+    """Immich's role."""
+    password: pulumi.Output[str] | None
+    """Its password, secret; None where an external store has it."""
 
-    def __init__(self, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("immich:index:Database", "database", {}, opts)
+    def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Database", name, {}, opts)
+        self._name, self._args, settings = name, args, args.settings
+        child = pulumi.ResourceOptions(parent=self)
+        self._secrets = args.secrets or own_secrets(name, {PASSWORD: args.password}, child)
         args.platform.publish(
-            PublishedSecret(name=NAME, items={"password": SecretText.of(PASSWORD)}),
-            args.secrets.values,
+            PublishedSecret(name=name, items={"password": SecretText.of(PASSWORD)}),
+            self._secrets.values,
             parent=self,
         )
-        self.connection = connection(args.settings, args.platform)
-        before = args.first(self.connection)
+        self.connection = connection(settings, args.platform, name)
+        self.host = pulumi.Output.from_input(_host(settings, args.platform, name))
+        self.port = pulumi.Output.from_input(
+            settings.port if isinstance(settings, ExternalDatabase) else 5432
+        )
+        self.database = pulumi.Output.from_input(str(settings.name))
+        self.username = pulumi.Output.from_input(str(settings.user))
+        self.password = self._secrets.value(PASSWORD)
+        self.ready = ()
+        self.register_outputs(
+            {
+                "host": self.host,
+                "port": self.port,
+                "database": self.database,
+                "username": self.username,
+                "password": self.password,
+            }
+        )
+        if args.start:
+            self.start()
+
+    def start(self, after: Sequence[pulumi.Resource] = ()) -> None:
+        """Run it once `after` is there; `ready` says when it is."""
+        args = self._args
         match args.settings:
             case BundledDatabase():
-                self._bundled(args.platform, args.settings, args.secrets, before)
+                self._bundled(args.settings, after)
             case CloudNativePg():
-                self._cluster(args, args.settings, before)
+                self._cluster(args, args.settings, after)
             case ExternalDatabase():
-                self.ready = tuple(before)
-        self.register_outputs({})
+                self.ready = tuple(after)
 
-    def _bundled(
-        self,
-        platform: Platform,
-        settings: BundledDatabase,
-        secrets: Secrets,
-        before: Sequence[pulumi.Resource],
-    ) -> None:
+    def _bundled(self, settings: BundledDatabase, after: Sequence[pulumi.Resource]) -> None:
+        platform = self._args.platform
         platform.volume(
             VolumeRequest(
-                name=NAME,
+                name=self._name,
                 size=settings.size,
                 storage_class=settings.storage_class,
                 host_path=settings.host_path,
@@ -115,18 +154,18 @@ class Database(pulumi.ComponentResource):
             parent=self,
         )
         ready = platform.workload(
-            bundled_workload(settings),
+            replace(bundled_workload(settings, self._name), ingress=self._args.allow),
             parent=self,
-            after=before,
-            fingerprints=secrets.fingerprints((PASSWORD,)),
+            after=after,
+            fingerprints=self._secrets.fingerprints((PASSWORD,)),
         )
         self.ready = (ready,)
 
     def _cluster(
         self, args: DatabaseArgs, settings: CloudNativePg, before: Sequence[pulumi.Resource]
     ) -> None:
-        platform, secrets, backup = args.platform, args.secrets, args.backup
-        owner = "database-owner"
+        platform, secrets, backup = args.platform, self._secrets, args.archive
+        owner = f"{self._name}-owner"
         platform.publish(
             PublishedSecret(
                 name=owner,
@@ -168,25 +207,39 @@ class Database(pulumi.ComponentResource):
 
 
 def connection(
-    settings: BundledDatabase | CloudNativePg | ExternalDatabase, platform: Platform
+    settings: BundledDatabase | CloudNativePg | ExternalDatabase, platform: Platform, of: str = NAME
 ) -> Connection:
-    """How it is reached, whether or not it was made already."""
+    """How the database called `of` is reached, whether or not it was made already."""
     match settings:
         case BundledDatabase():
-            host, link = platform.address(NAME), Link(to=NAME, port=5432)
+            host, link = platform.address(of), Link(to=of, port=5432)
         case CloudNativePg():
             name = cluster_name(settings)
             host, link = platform.cluster_address(name, settings.namespace), Link(to=name, port=5432)
         case ExternalDatabase():
-            return _external(settings)
-    return _connection(host, 5432, settings.name, settings.user, link=link)
+            return _external(settings, of)
+    return _connection(of, host, 5432, settings.name, settings.user, link=link)
 
 
-def bundled_workload(settings: BundledDatabase) -> Workload:
+def _host(
+    settings: BundledDatabase | CloudNativePg | ExternalDatabase, platform: Platform, of: str
+) -> pulumi.Input[str]:
+    match settings:
+        case BundledDatabase():
+            return platform.full_address(of)
+        case CloudNativePg():
+            return platform.cluster_address(cluster_name(settings), settings.namespace)
+        case ExternalDatabase():
+            return settings.host
+
+
+def bundled_image(settings: BundledDatabase) -> ImageRef:
+    """Its image: the table's, or the one given."""
+    return settings.image or versions.database_images("bundled")[str(settings.postgres), settings.vectorchord]
+
+
+def bundled_workload(settings: BundledDatabase, name: str = NAME) -> Workload:
     """One PostgreSQL from Immich's own image, as its compose file runs it, without root."""
-    image = (
-        settings.image or versions.database_images("bundled")[str(settings.postgres), settings.vectorchord]
-    )
     env = {
         "POSTGRES_USER": settings.user,
         "POSTGRES_DB": settings.name,
@@ -209,8 +262,8 @@ def bundled_workload(settings: BundledDatabase) -> Workload:
     ready = healthy(Probe(check=CommandCheck(command=("sh", "-c", asked))), settings.health)
     start = render("database-role.sh.j2", {"mark": _ROLE_IS_SET, "password": f"{_FOLDER}/password"})
     return Workload(
-        name=NAME,
-        image=image,
+        name=name,
+        image=bundled_image(settings),
         resources=resources("database", settings.resources),
         user=_POSTGRES_UID,
         group=_POSTGRES_UID,
@@ -222,9 +275,9 @@ def bundled_workload(settings: BundledDatabase) -> Workload:
         stateful=True,
         exclusive=True,
         mounts=(
-            Mounted(volume=NAME, path="/var/lib/postgresql/data"),
-            SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password"}),
-            ConfigFiles(name="database-start", path=_START_FOLDER, files={"start.sh": start}),
+            Mounted(volume=name, path="/var/lib/postgresql/data"),
+            SecretFiles(secret=name, path=_FOLDER, items={"password": "password"}),
+            ConfigFiles(name=f"{name}-start", path=_START_FOLDER, files={"start.sh": start}),
             Scratch(path="/dev/shm", size=settings.shared_memory, memory=True),
             Scratch(path="/var/run/postgresql", size=Quantity("16Mi"), memory=True),
             # The image's entrypoint writes its configuration there (immich#21614).
@@ -294,18 +347,17 @@ def _archive(settings: CloudNativePg, backup: ArchiveSettings) -> Archive:
     )
 
 
-def _external(settings: ExternalDatabase) -> Connection:
+def _external(settings: ExternalDatabase, of: str) -> Connection:
     env = {"DB_SSL_MODE": settings.ssl_mode}
     mounts: tuple[Mount, ...] = ()
     if settings.ca_certificate is not None:
         env["NODE_EXTRA_CA_CERTS"] = f"{_CA_FOLDER}/ca.crt"
-        mounts = (
-            ConfigFiles(name="database-ca", path=_CA_FOLDER, files={"ca.crt": settings.ca_certificate}),
-        )
+        mounts = (ConfigFiles(name=f"{of}-ca", path=_CA_FOLDER, files={"ca.crt": settings.ca_certificate}),)
     if settings.vector_extension is not None:
         env["DB_VECTOR_EXTENSION"] = settings.vector_extension
     outside = Egress.to_host("the external database", settings.host, settings.port)
     return _connection(
+        of,
         settings.host,
         settings.port,
         settings.name,
@@ -318,6 +370,7 @@ def _external(settings: ExternalDatabase) -> Connection:
 
 
 def _connection(
+    of: str,
     host: str,
     port: int,
     name: str,
@@ -337,7 +390,7 @@ def _connection(
             "DB_PASSWORD_FILE": f"{_FOLDER}/password",
             **(extra or {}),
         },
-        mounts=(SecretFiles(secret=NAME, path=_FOLDER, items={"password": "password"}), *mounts),
+        mounts=(SecretFiles(secret=of, path=_FOLDER, items={"password": "password"}), *mounts),
         link=link,
         egress=egress,
         secrets=(PASSWORD,),

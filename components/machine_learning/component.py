@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import pulumi
@@ -16,10 +16,12 @@ from components.machine_learning.settings import (
     NoMachineLearning,
     Preload,
 )
+from components.model.connection import HttpService
 from components.model.values import ImageRef, Quantity
 from components.model.workload import (
     Egress,
     HttpCheck,
+    Ingress,
     Link,
     Mount,
     Port,
@@ -34,7 +36,6 @@ from components.platform.base import Platform
 from components.sizing import healthy, inter_op_threads, intra_op_threads, placement, resources, whole_cores
 
 NAME = "machine-learning"
-_CACHE = "machine-learning-cache"
 _PORT = 3003
 _PING = HttpCheck(
     port="http",
@@ -49,16 +50,24 @@ _PING = HttpCheck(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MachineLearningArgs:
-    """What `MachineLearning` needs."""
+    """What `MachineLearning` is made of."""
 
     platform: Platform
-    settings: BundledMachineLearning | ExternalMachineLearning | NoMachineLearning
-    version: str
-    """Release of Immich: the server's."""
-    libraries: tuple[Mounted, ...]
+    """Where it runs: a `KubernetesPlatform` or a `DockerPlatform`."""
+    settings: BundledMachineLearning | ExternalMachineLearning | NoMachineLearning = field(
+        default_factory=BundledMachineLearning
+    )
+    """Ours with one of six backends, somebody else's, or none, as the section `immich:machineLearning` has it."""
+    version: str = versions.NEWEST
+    """Release of Immich, such as 3.3.1: the same as the server's."""
+    libraries: tuple[Mounted, ...] = ()
     """External libraries that it sees as well."""
-    user: int
-    group: int
+    user: int = 1000
+    """Number of the user that it runs as."""
+    group: int = 1000
+    """Number of that user's group."""
+    allow: tuple[Ingress, ...] = ()
+    """Who may connect beside the server that is given its `service`."""
     after: tuple[pulumi.Resource, ...] = ()
     """What comes before a new release."""
 
@@ -66,22 +75,22 @@ class MachineLearningArgs:
 class MachineLearning(pulumi.ComponentResource):
     """The service and its cache of models. It has no authentication: only links keep others away."""
 
-    urls: tuple[str, ...]
-    """Addresses for the server; empty when it is off."""
-    link: Link | None
-    """For the server, when it is ours."""
-    egress: tuple[Egress, ...]
-    """For the server, when it is somebody else's."""
+    service: HttpService
+    """For the server: addresses and links; no address when it is off."""
+    url: pulumi.Output[str] | None
+    """Its address, as workloads that may connect reach it; None when it is off."""
 
-    def __init__(self, args: MachineLearningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("immich:index:MachineLearning", NAME, {}, opts)
-        self.urls, self.link, self.egress = (), None, ()
+    def __init__(
+        self, name: str, args: MachineLearningArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("immich:index:MachineLearning", name, {}, opts)
+        self.service, self.url = HttpService(), None
         match args.settings:
             case BundledMachineLearning():
                 cache = args.settings.cache
                 args.platform.volume(
                     VolumeRequest(
-                        name=_CACHE,
+                        name=f"{name}-cache",
                         size=cache.size,
                         access_mode=cache.access_mode,
                         storage_class=cache.storage_class,
@@ -91,18 +100,26 @@ class MachineLearning(pulumi.ComponentResource):
                     parent=self,
                 )
                 args.platform.workload(
-                    workload(args.settings, args.version, args.libraries, args.user, args.group),
+                    replace(
+                        workload(
+                            args.settings, args.version, args.libraries, args.user, args.group, name=name
+                        ),
+                        ingress=args.allow,
+                    ),
                     parent=self,
                     after=args.after,
                 )
-                self.urls = (f"http://{args.platform.address(NAME)}:{_PORT}",)
-                self.link = Link(to=NAME, port=_PORT)
+                self.service = HttpService(
+                    urls=(f"http://{args.platform.address(name)}:{_PORT}",), link=Link(to=name, port=_PORT)
+                )
+                self.url = pulumi.Output.from_input(f"http://{args.platform.full_address(name)}:{_PORT}")
             case ExternalMachineLearning():
-                self.urls = args.settings.urls
-                self.egress = tuple(_outside(url) for url in args.settings.urls)
+                urls = args.settings.urls
+                self.service = HttpService(urls=urls, egress=tuple(_outside(url) for url in urls))
+                self.url = pulumi.Output.from_input(str(urls[0]))
             case NoMachineLearning():
                 pass
-        self.register_outputs({})
+        self.register_outputs({"url": self.url})
 
 
 def image(settings: BundledMachineLearning, version: str) -> ImageRef:
@@ -111,7 +128,13 @@ def image(settings: BundledMachineLearning, version: str) -> ImageRef:
 
 
 def workload(
-    settings: BundledMachineLearning, version: str, libraries: tuple[Mounted, ...], user: int, group: int
+    settings: BundledMachineLearning,
+    version: str,
+    libraries: tuple[Mounted, ...],
+    user: int,
+    group: int,
+    *,
+    name: str = NAME,
 ) -> Workload:
     """The service. Its first answer comes after preloaded models were downloaded, so the start may take long."""
     amounts = resources("machineLearning", settings.resources)
@@ -138,7 +161,7 @@ def workload(
         **device.env,
     }
     mounts: list[Mount] = [
-        Mounted(volume=_CACHE, path="/cache"),
+        Mounted(volume=f"{name}-cache", path="/cache"),
         Scratch(path="/tmp", size=Quantity("4Gi")),
         *libraries,
         *device.devices,
@@ -150,7 +173,7 @@ def workload(
         ]
     budget = 1800 if preloads else 600
     return Workload(
-        name=NAME,
+        name=name,
         image=image(settings, version),
         resources=amounts,
         user=user,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 APP = "immich"
 """The product's name in labels and the prefix of object names."""
 TOKEN_ENDS = "accessTokenExpiresAt"
@@ -14,6 +16,11 @@ def object_name(workload: str) -> str:
     Never plain `immich`: a Service of that name would set IMMICH_PORT in every pod (immich-charts#162).
     """
     return f"{APP}-{workload}"
+
+
+def slug(stack: str) -> str:
+    """The stack's name as repositories and files have it: small letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", stack.lower()).strip("-") or "stack"
 
 
 def selector(workload: str) -> dict[str, str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from components.model.exposure import Way
 from components.model.values import ImageRef, Quantity
+
+if TYPE_CHECKING:
+    import pulumi
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +98,7 @@ class ConfigFiles:
     """Name of the set of files, unique in the deployment."""
     path: str
     """Folder."""
-    files: Mapping[str, str]
+    files: Mapping[str, pulumi.Input[str]]
     """File name -> text."""
 
 
@@ -161,8 +164,9 @@ class Egress:
     """
 
     reason: str
-    names: tuple[str, ...] = ()
-    """Host names; `*.` in front means every name below."""
+    names: tuple[pulumi.Input[str], ...] = ()
+    """Host names; `*.` in front means every name below. One that is known during the update only may turn out to be an
+    address."""
     cidrs: tuple[str, ...] = ()
     """Networks, where no name is known."""
     ports: tuple[int, ...] = (443,)
@@ -179,9 +183,9 @@ class Egress:
             raise ValueError(f"{self.reason}: give a port")
 
     @classmethod
-    def to_host(cls, reason: str, host: str, port: int) -> Egress:
+    def to_host(cls, reason: str, host: pulumi.Input[str], port: int) -> Egress:
         """To one machine, by name or address, which may be on the LAN."""
-        network = address_range(host)
+        network = address_range(host) if isinstance(host, str) else None
         return cls(
             reason=reason,
             names=(host,) if network is None else (),
@@ -207,10 +211,17 @@ class Ingress:
     """The gateway is part of the nodes' network; `cidrs` has the nodes' addresses."""
     anyone: bool = False
     """Every address that reaches the port, such as behind a load balancer."""
+    network: str | None = None
+    """On one host: a network of the engine that exists; its containers reach the workload by its container's name."""
 
     def __post_init__(self) -> None:
-        if not (self.anyone or self.namespace or self.cidrs):
+        if not (self.anyone or self.namespace or self.cidrs or self.network):
             raise ValueError(f"{self.reason}: give a namespace, networks or anyone")
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether it says anything on a cluster."""
+        return self.anyone or self.namespace is not None or bool(self.cidrs)
 
 
 def scrapers(ports: Iterable[Port], namespace: str | None) -> tuple[Ingress, ...]:
@@ -283,7 +294,7 @@ class Workload:
 
     name: str
     """Short and constant: `server`, `database`. Object names and selectors derive from it."""
-    image: ImageRef
+    image: ImageRef | pulumi.Output[str]
     resources: Resources
     user: int
     group: int
@@ -291,7 +302,7 @@ class Workload:
     """Arguments of the image's entrypoint; empty keeps the image's own."""
     command: tuple[str, ...] = ()
     """Another entrypoint; empty keeps the image's own."""
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, Any])
     """Environment. Never a secret: those are `SecretFiles`."""
     ports: tuple[Port, ...] = ()
     liveness: Probe | None = None
@@ -341,7 +352,7 @@ class VolumeRequest:
     """Short name, unique; the claim's name derives from it unless `claim_name` says another."""
     size: Quantity
     access_mode: str = "ReadWriteOnce"
-    storage_class: str | None = None
+    storage_class: pulumi.Input[str] | None = None
     claim_name: str | None = None
     nfs: NfsTarget | None = None
     smb: SmbTarget | None = None

@@ -11,11 +11,11 @@ from components.cache.component import PASSWORD as CACHE_PASSWORD
 from components.cache.settings import BundledCache
 from components.database.client import database_client
 from components.database.settings import BundledDatabase, CloudNativePg
-from components.model.connection import Connection
+from components.model.connection import Connection, HttpService
 from components.model.secret_text import SecretText
 from components.model.specs import PublishedSecret
 from components.model.watch import ScrapeTarget, Watch
-from components.model.workload import Link, VolumeRequest, Workload, scrapers
+from components.model.workload import VolumeRequest, Workload, scrapers
 from components.monitoring import exporters, metrics_role, prometheus, scrapes
 from components.monitoring import setup as monitoring_setup
 from components.monitoring.alerts import rule_body, rule_file
@@ -38,8 +38,8 @@ class MonitoringArgs:
     stack: str
     database: Connection
     cache: Connection
-    machine_learning: Link | None
-    """To machine learning where it is ours."""
+    machine_learning: HttpService
+    """`MachineLearning.service`."""
     secrets: Secrets
     server: pulumi.Resource
     """What is ready when the server is: then the database has its tables."""
@@ -53,8 +53,8 @@ class Monitoring(pulumi.ComponentResource):
     outputs: Mapping[str, pulumi.Output[str]]
     """What a person needs: `grafanaPassword`, secret."""
 
-    def __init__(self, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("immich:index:Monitoring", "monitoring", {}, opts)
+    def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Monitoring", name, {}, opts)
         given = scrapes.watched(args.settings)
         assert given is not None, "made only where somebody watches"
         self._args, self._given = args, given
@@ -76,7 +76,7 @@ class Monitoring(pulumi.ComponentResource):
                 self._bundled(given)
             case _:
                 pass
-        self.register_outputs({})
+        self.register_outputs(self.outputs)
 
     def _run(
         self,
@@ -160,7 +160,8 @@ class Monitoring(pulumi.ComponentResource):
                 )
             )
         if scrapes.prober(settings) is not None:
-            links = (args.machine_learning,) if args.machine_learning is not None else ()
+            link = args.machine_learning.link
+            links = (link,) if link is not None else ()
             found.append(
                 exporters.door_exporter(
                     scrapes.hosts_outside(settings),

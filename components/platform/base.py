@@ -42,6 +42,10 @@ class Platform(Protocol):
         """Host name of a workload inside the deployment; `at` is, on one host, the network in which both meet."""
         ...
 
+    def full_address(self, workload: str) -> str:
+        """Host name of a workload for whoever is let in from outside the deployment."""
+        ...
+
     def volume(self, request: VolumeRequest, *, parent: pulumi.Resource) -> None:
         """Make a volume for data, protected and kept, or adopt one that exists."""
         ...

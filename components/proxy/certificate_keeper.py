@@ -27,7 +27,6 @@ from components.model.workload import (
 )
 from components.model.workload import Storage as Mounted
 from components.platform.base import Platform
-from components.proxy.settings import Proxy
 from components.proxy.tls_settings import TlsAcme, TlsFiles, TlsSelfSigned
 from components.secrets.component import Secrets
 from components.templates import render
@@ -52,12 +51,8 @@ class KeeperArgs:
     hostnames: Sequence[str]
     user: int
     """nginx's user: the files are for it alone."""
-    secrets: Secrets
-
-
-def is_kept(settings: Proxy) -> bool:
-    """Whether such a container is possible for this certificate."""
-    return isinstance(settings.tls, Kept)
+    secrets: Secrets | None
+    """With `acmeDnsToken` for a certificate by DNS."""
 
 
 def keep(args: KeeperArgs, *, parent: pulumi.Resource) -> list[pulumi.Resource]:
@@ -75,6 +70,8 @@ def keep(args: KeeperArgs, *, parent: pulumi.Resource) -> list[pulumi.Resource]:
             parent=parent,
         )
     if isinstance(tls, TlsAcme) and tls.challenge == "dns-cloudflare":
+        if args.secrets is None:
+            raise ValueError(f"a certificate by DNS needs secrets with {TOKEN}")
         text = SecretText(parts=("dns_cloudflare_api_token = ", SecretPart(key=TOKEN), "\n"))
         platform.publish(
             PublishedSecret(name="acme", items={"cloudflare.ini": text}), args.secrets.values, parent=parent

@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
+from components.model.connection import ExternalService
 from components.model.watch import UNSEEN, Seen
-from components.model.workload import Port, scrapers
+from components.model.workload import Ingress, Link, Port, scrapers
 from components.platform.base import Platform
 from components.proxy import access_log
 from components.proxy import exposure as ways_in
 from components.proxy.certificate_keeper import KeeperArgs, Kept, keep
 from components.proxy.certificates import certificate
-from components.proxy.listeners import Listener, listeners
+from components.proxy.listeners import TUNNEL_PORT, Listener, listeners
 from components.proxy.nginx import USER, exporter, workload
 from components.proxy.settings import Proxy as ProxySettings
 from components.secrets.component import Secrets
-from components.server.component import NAME as SERVER
 
 NAME = ways_in.PROXY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProxyArgs:
-    """What `Proxy` needs."""
+    """What `Proxy` is made of."""
 
     platform: Platform
-    settings: ProxySettings
+    """Where it runs: a `KubernetesPlatform` or a `DockerPlatform`."""
+    settings: ProxySettings = field(default_factory=ProxySettings)
+    """How Immich is exposed, limits, TLS, as the section `immich:proxy` has them."""
     hostnames: tuple[str, ...]
-    tunnel: bool
+    """Public names, the main one first."""
+    server: Link | ExternalService
+    """Immich: `Server.link`, or an Immich that is somewhere else."""
+    tunnel: bool = False
     """Whether a Cloudflare tunnel leads to nginx."""
-    cloudflare_in_front: bool
-    """Whether the internet door has a proxied DNS record."""
-    secrets: Secrets
-    server: pulumi.Resource
-    """What is ready when the server is."""
+    cloudflare_in_front: bool = False
+    """Whether Cloudflare's proxy is in front of the internet door."""
+    secrets: Secrets | None = None
+    """Secrets of a deployment, with `acmeDnsToken` for a certificate by DNS; not needed otherwise."""
+    allow: tuple[Ingress, ...] = ()
+    """Who may connect beside what `settings.expose` says."""
+    after: tuple[pulumi.Resource, ...] = ()
+    """What nginx waits for, such as `Server.ready`."""
     monitoring_namespace: str | None = None
     """Where whoever reads the metrics runs."""
     seen: Seen = UNSEEN
@@ -46,49 +54,61 @@ class ProxyArgs:
 class Proxy(pulumi.ComponentResource):
     """nginx, where it is wanted, and one object for each way in."""
 
-    ready: pulumi.Resource
+    ready: tuple[pulumi.Resource, ...]
     """What a tunnel's connector waits for."""
+    tunnel_link: Link
+    """For a tunnel: nginx's listener for what comes through Cloudflare."""
+    urls: tuple[str, ...]
+    """Public addresses, the main one first."""
 
-    def __init__(self, args: ProxyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("immich:index:Proxy", NAME, {}, opts)
+    def __init__(self, name: str, args: ProxyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Proxy", name, {}, opts)
         settings, platform = args.settings, args.platform
         found = proxy_listeners(
             settings,
             args.tunnel,
             args.cloudflare_in_front,
-            sources=platform.sources(NAME),
-            host=platform.host_addresses(NAME),
+            sources=platform.sources(name),
+            host=platform.host_addresses(name),
         )
         ways = ways_in.specs(
-            settings, found, hostnames=args.hostnames, cloudflare_in_front=args.cloudflare_in_front
+            settings,
+            found,
+            hostnames=args.hostnames,
+            cloudflare_in_front=args.cloudflare_in_front,
+            proxy=name,
         )
-        self.ready = args.server
+        self.ready, self.tunnel_link = args.after, Link(to=name, port=TUNNEL_PORT)
         if settings.kind == "nginx":
             before = self._certificate(args)
             rules = (
                 *ways_in.ingress(settings, found, cloudflare_in_front=args.cloudflare_in_front),
                 *scrapers(self._numbers(args), args.monitoring_namespace),
             )
-            self.ready = platform.workload(
+            nginx = platform.workload(
                 workload(
                     settings,
                     found,
-                    platform.address(SERVER),
-                    rules,
-                    ipv6=any(":" in network for network in platform.sources(NAME)),
+                    platform.address(args.server.to) if isinstance(args.server, Link) else args.server.host,
+                    (*rules, *args.allow),
+                    name=name,
+                    server=args.server,
+                    ipv6=any(":" in network for network in platform.sources(name)),
                     resolver=platform.resolver,
-                    ways=(*ways, *args.seen.of(NAME)),
+                    ways=(*ways, *args.seen.of(name)),
                     own_certificates=not platform.makes_certificates,
                     exporter_image=args.seen.exporter,
                     access_log_image=args.seen.access_log,
                     meets=args.seen.meets,
                 ),
                 parent=self,
-                after=[args.server, *before],
+                after=[*args.after, *before],
             )
+            self.ready = (nginx,)
         for way in ways:
-            platform.open(way, parent=self, after=[self.ready])
-        self.register_outputs({})
+            platform.open(way, parent=self, after=self.ready)
+        self.urls = tuple(f"https://{hostname}" for hostname in args.hostnames)
+        self.register_outputs({"urls": self.urls})
 
     def _numbers(self, args: ProxyArgs) -> tuple[Port, ...]:
         """Ports with numbers."""

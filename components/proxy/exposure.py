@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from components.model.connection import DirectExposure
 from components.model.exposure import (
     BouncerSpec,
     IngressSpec,
@@ -36,9 +37,9 @@ from components.server.component import PORT as SERVER_PORT
 PROXY = "proxy"
 
 
-def front(settings: ProxySettings) -> str:
-    """The workload that ways in lead to."""
-    return PROXY if settings.kind == "nginx" else SERVER
+def front(settings: ProxySettings, proxy: str = PROXY) -> str:
+    """The workload that ways in lead to; `proxy` is nginx's name."""
+    return proxy if settings.kind == "nginx" else SERVER
 
 
 def port(
@@ -138,12 +139,26 @@ def trusted(settings: ProxySettings) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(found))
 
 
+def direct(
+    settings: ProxySettings, hostnames: tuple[str, ...], *, cloudflare_in_front: bool
+) -> DirectExposure:
+    """How the server is exposed without nginx; with nginx it is not."""
+    if settings.kind == "nginx":
+        return DirectExposure()
+    return DirectExposure(
+        ways=specs(settings, (), hostnames=hostnames, cloudflare_in_front=cloudflare_in_front),
+        ingress=ingress(settings, (), cloudflare_in_front=False),
+        proxies=trusted(settings),
+    )
+
+
 def specs(
     settings: ProxySettings,
     found: Sequence[Listener],
     *,
     hostnames: tuple[str, ...],
     cloudflare_in_front: bool,
+    proxy: str = PROXY,
 ) -> tuple[Way, ...]:
     """What opens each way in; the first has the plain name, others a number."""
     made: list[Way] = []
@@ -153,6 +168,7 @@ def specs(
         made += _specs(
             settings,
             way,
+            to=front(settings, proxy),
             suffix="" if index == 0 else f"-{index + 1}",
             number=number,
             redirect=redirect,
@@ -166,13 +182,13 @@ def _specs(
     settings: ProxySettings,
     way: Exposure,
     *,
+    to: str,
     suffix: str,
     number: int,
     redirect: int | None,
     hostnames: tuple[str, ...],
     cloudflare_in_front: bool,
 ) -> list[Way]:
-    to = front(settings)
     match way:
         case HttpRoute():
             return [
@@ -207,6 +223,7 @@ def _specs(
                 traefik_spec(
                     settings,
                     way,
+                    to=to,
                     name=f"immich-{to}{suffix}",
                     number=number,
                     hostnames=hostnames,
@@ -250,6 +267,7 @@ def traefik_spec(
     settings: ProxySettings,
     way: TraefikWay,
     *,
+    to: str,
     name: str,
     number: int,
     hostnames: tuple[str, ...],
@@ -259,7 +277,7 @@ def traefik_spec(
     guard, page = way.crowd_sec, way.forward_auth
     return TraefikSpec(
         name=name,
-        to=front(settings),
+        to=to,
         port=number,
         hostnames=way.hostnames or hostnames,
         entry_points=way.entry_points,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from components import versions
+from components.model.connection import ExternalService
 from components.model.exposure import Way
 from components.model.values import ImageRef, Quantity
 from components.model.workload import (
     ConfigFiles,
+    Egress,
     HttpCheck,
     Ingress,
     Link,
@@ -33,7 +36,13 @@ from components.server.component import PORT as SERVER_PORT
 from components.sizing import healthy, placement, resources, whole_cores
 from components.templates import render
 
+if TYPE_CHECKING:
+    import pulumi
+
+
 NAME = "proxy"
+_SERVER = Link(to=SERVER, port=SERVER_PORT)
+_UPSTREAM = "@upstream@"
 USER = 101
 """Number of its user and group in the image."""
 CERTIFICATES = "certificates"
@@ -186,9 +195,11 @@ def _shown_port(settings: ProxySettings) -> str:
 def workload(
     settings: ProxySettings,
     found: Sequence[Listener],
-    server: str,
+    host: pulumi.Input[str],
     ingress: tuple[Ingress, ...],
     *,
+    name: str = NAME,
+    server: Link | ExternalService = _SERVER,
     ipv6: bool = False,
     resolver: str | None = None,
     ways: tuple[Way, ...] = (),
@@ -197,7 +208,7 @@ def workload(
     access_log_image: ImageRef | None = None,
     meets: tuple[str, ...] = (),
 ) -> Workload:
-    """nginx without root, its configuration from files; `server` is the host name of Immich.
+    """nginx without root, its configuration from files; `host` is the host name of `server`, which is Immich.
 
     `ipv6` says that pods have IPv6 addresses, `resolver` is as in `Surroundings`, `ways` and `meets` as in `Workload`.
     `own_certificates`: a container of ours keeps the certificate in a volume, instead of a secret of the platform.
@@ -207,7 +218,7 @@ def workload(
     image = settings.image or versions.nginx_image()
     amounts = resources("proxy", settings.resources)
     where = Surroundings(
-        upstream=f"{server}:{SERVER_PORT}",
+        upstream=f"{host}:{server.port}" if isinstance(host, str) else _UPSTREAM,
         version=nginx_version(image),
         workers=whole_cores(amounts.cpu_limit),
         resolver=resolver,
@@ -215,7 +226,12 @@ def workload(
         challenges=f"{_CERTIFICATES}/webroot" if own_certificates else None,
         counted_at=access_log.DESTINATION if access_log_image is not None else None,
     )
-    files = configuration(settings, found, where)
+    files: dict[str, pulumi.Input[str]] = {**configuration(settings, found, where)}
+    if not isinstance(host, str):
+        import pulumi
+
+        known = pulumi.Output.from_input(host).apply(lambda text: f"{text}:{server.port}")
+        files = {file: _at(str(text), known) for file, text in files.items()}
     sidecars = [exporter(exporter_image)] if settings.metrics else []
     if access_log_image is not None:
         files[access_log.FILE] = access_log.configuration()
@@ -223,7 +239,7 @@ def workload(
     ports = [Port(name=one.name, number=one.port, app_protocol="kubernetes.io/ws") for one in found]
     ports += [Port(name=f"{one.name}-tls", number=one.tls_port) for one in found if one.tls_port is not None]
     mounts: list[Mount] = [
-        ConfigFiles(name="proxy", path=_FILES, files=files),
+        ConfigFiles(name=name, path=_FILES, files=files),
         Scratch(path=where.scratch, size=Quantity("64Mi")),
     ]
     if any(one.tls_port is not None for one in found):
@@ -234,7 +250,7 @@ def workload(
             else SecretFiles(secret=CERTIFICATE, path=where.certificates, items=items)
         )
     return Workload(
-        name=NAME,
+        name=name,
         image=image,
         resources=amounts,
         user=USER,
@@ -247,7 +263,10 @@ def workload(
         mounts=tuple(mounts),
         sidecars=tuple(sidecars),
         replicas=settings.replicas,
-        links=(Link(to=SERVER, port=SERVER_PORT),),
+        links=(server,) if isinstance(server, Link) else (),
+        egress=()
+        if isinstance(server, Link)
+        else (Egress.to_host("Immich somewhere else", server.host, server.port),),
         ingress=ingress,
         ways=ways,
         meets=meets,
@@ -256,6 +275,11 @@ def workload(
         start_timeout=300,
         placement=placement(settings.placement),
     )
+
+
+def _at(text: str, upstream: pulumi.Output[str]) -> pulumi.Input[str]:
+    """A file of the configuration with the address of Immich, which is known during the update."""
+    return upstream.apply(lambda known: text.replace(_UPSTREAM, known)) if _UPSTREAM in text else text
 
 
 def _ask(port: int, path: str) -> tuple[str, ...]:

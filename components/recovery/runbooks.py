@@ -28,7 +28,7 @@ from components.recovery.objectives import Loss, recoveries, trash_days
 from components.server.settings import SplitWorkers
 from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
-from components.settings.required_secrets import wanted_secrets
+from components.settings.required_secrets import required_secrets
 from components.settings.secret_source import ExternalSecrets
 from components.templates import render
 from components.versions import busybox_image, restic_image
@@ -151,15 +151,7 @@ def _secret_keys(settings: Settings) -> list[str]:
     """Secrets that a new machine must be given, in the order of the settings; none where a store gives them."""
     if isinstance(settings.secrets, ExternalSecrets):
         return []
-    wanted = wanted_secrets(
-        settings.database,
-        settings.cache,
-        settings.backup,
-        settings.app,
-        settings.cloudflare,
-        settings.proxy,
-        settings.monitoring,
-    )
+    wanted = required_secrets(settings)
     return [key for key, at_random in wanted.items() if not at_random]
 
 

@@ -1,10 +1,11 @@
-"""The only reader of secret config and the only maker of random secrets."""
+"""Secrets of a deployment: the only reader of secret config and the only maker of random passwords."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pulumi
 
@@ -14,53 +15,66 @@ REPLACEABLE = frozenset({"metricsPassword", "grafanaPassword"})
 """Random secrets whose loss costs nothing but another one: they may leave the program with what they are for."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecretsArgs:
+    """Which secrets a deployment has, and where their values come from."""
+
+    wanted: Mapping[str, bool]
+    """Key of each secret, such as `databasePassword` -> whether it is made at random where no value is given."""
+    given: Mapping[str, pulumi.Input[str]] | None = None
+    """Values by key; None reads the stack's secret config, `immich:<key>`."""
+    external: bool = False
+    """An external store has the values (External Secrets): none is known here."""
+    prefix: str = ""
+    """What the names of the random passwords begin with, where a program has several deployments: `archive-`."""
+
+
 class Secrets(pulumi.ComponentResource):
-    """The secrets of a deployment: from secret config, else made at random and kept in the state, encrypted.
+    """The secrets of a deployment: given, else made at random, protected, and kept in the state, encrypted.
 
     With an external store it holds only what is added to it: `values` must not be asked for anything else.
     """
 
-    def __init__(
-        self, wanted: Mapping[str, bool], *, external: bool, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        """`wanted`: config key -> whether it may be made at random.
-
-        Raises `pulumi.RunError` for values that can only be a mistake.
-        """
-        if not external:
-            refuse_wrong([*wanted])
-        super().__init__("immich:index:Secrets", "secrets", {}, opts)
-        self.external = external
+    def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Raises `pulumi.RunError` for values of the config that can only be a mistake."""
+        if not args.external and args.given is None:
+            refuse_wrong([*args.wanted])
+        super().__init__("immich:index:Secrets", name, {}, opts)
+        self.external = args.external
         """Whether an external store has them, and no value is known here."""
+        self._prefix = args.prefix
         self._values: dict[str, pulumi.Output[str]] = {}
         self._fingerprint_key: pulumi.Output[str] | None = None
-        if not external:
-            self._make(wanted)
+        if not args.external:
+            self._make(args)
         self.register_outputs({})
 
-    def _make(self, wanted: Mapping[str, bool]) -> None:
+    def _make(self, args: SecretsArgs) -> None:
         from pulumi_random import RandomPassword
 
         config = pulumi.Config("immich")
-        for key, may_be_random in wanted.items():
-            given = config.get_secret(key)
+        for key, may_be_random in args.wanted.items():
+            given = config.get_secret(key) if args.given is None else _output(args.given.get(key))
             if may_be_random:
                 # Also where one is given: it is protected, so it could not leave the program again.
                 # Letters and digits only: Immich's example.env advises nothing else for the database.
                 options = pulumi.ResourceOptions(parent=self, protect=None if key in REPLACEABLE else True)
-                made = RandomPassword(_kebab(key), length=40, special=False, opts=options)
+                made = RandomPassword(f"{self._prefix}{_kebab(key)}", length=40, special=False, opts=options)
                 given = made.result if given is None else given
             if given is None:
-                given = config.require_secret(key)
+                given = config.require_secret(key) if args.given is None else _missing(key)
             self._values[key] = pulumi.Output.secret(given)
-        if wanted:
+        if args.wanted:
             self._make_fingerprint_key()
 
     def _make_fingerprint_key(self) -> None:
         from pulumi_random import RandomPassword
 
         key = RandomPassword(
-            "fingerprint-key", length=40, special=False, opts=pulumi.ResourceOptions(parent=self)
+            f"{self._prefix}fingerprint-key",
+            length=40,
+            special=False,
+            opts=pulumi.ResourceOptions(parent=self),
         )
         self._fingerprint_key = key.result
 
@@ -69,7 +83,7 @@ class Secrets(pulumi.ComponentResource):
         from pulumi_random import RandomBytes
 
         kept = pulumi.ResourceOptions(parent=self, protect=True, ignore_changes=["length", "keepers"])
-        return pulumi.Output.secret(RandomBytes(name, length=length, opts=kept).base64)
+        return pulumi.Output.secret(RandomBytes(f"{self._prefix}{name}", length=length, opts=kept).base64)
 
     def add(self, key: str, value: pulumi.Output[str]) -> None:
         """Hold a secret that was made of others, also where there is an external store."""
@@ -80,6 +94,10 @@ class Secrets(pulumi.ComponentResource):
     def values(self, keys: Sequence[str]) -> pulumi.Output[dict[str, str]]:
         """The values of `keys`, as one secret output."""
         return pulumi.Output.secret(pulumi.Output.all(**{key: self._values[key] for key in keys}))
+
+    def value(self, key: str) -> pulumi.Output[str] | None:
+        """One value, secret; None where there is none or an external store has it."""
+        return self._values.get(key)
 
     def fingerprints(self, keys: Sequence[str]) -> dict[str, pulumi.Output[str]]:
         """A keyed hash of each secret, no secret itself: whatever reads the secret restarts when it changes.
@@ -95,6 +113,21 @@ class Secrets(pulumi.ComponentResource):
                 both.apply(lambda given: _fingerprint(given["mark"], given["value"]))
             )
         return found
+
+
+def own_secrets(
+    name: str, given: Mapping[str, pulumi.Input[str] | None], opts: pulumi.ResourceOptions
+) -> Secrets:
+    """The secrets of the component `name` that is used alone: those that are None are made at random."""
+    return Secrets(
+        f"{name}-secrets",
+        SecretsArgs(
+            wanted={key: value is None for key, value in given.items()},
+            given={key: value for key, value in given.items() if value is not None},
+            prefix=f"{name}-",
+        ),
+        opts,
+    )
 
 
 def refuse_wrong(keys: Sequence[str]) -> None:
@@ -114,6 +147,14 @@ def given_secret(key: str) -> str | None:
     from pulumi.runtime import config
 
     return config.get_config(f"immich:{key}")
+
+
+def _missing(key: str) -> pulumi.Output[str]:
+    raise ValueError(f"{key}: a value is needed, since it cannot be made at random")
+
+
+def _output(value: pulumi.Input[str] | None) -> pulumi.Output[str] | None:
+    return None if value is None else pulumi.Output.from_input(value)
 
 
 def _fingerprint(key: str, value: str) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
 from components import versions
 from components.accelerators import NO_NVIDIA, Accelerator, accelerator
-from components.model.connection import Connection
-from components.model.exposure import Way
+from components.model.connection import Connection, DirectExposure, HttpService
 from components.model.values import ImageRef, Quantity
 from components.model.watch import UNSEEN, Seen
 from components.model.workload import (
@@ -31,6 +30,7 @@ from components.model.workload import Storage as Mounted
 from components.platform.base import Platform
 from components.secrets.component import Secrets
 from components.server.app.file import AppFile
+from components.server.egress import MAP_TILES, VERSION_CHECK
 from components.server.settings import Metrics, SplitWorkers
 from components.server.settings import Server as ServerSettings
 from components.sizing import healthy, placement, resources
@@ -44,30 +44,36 @@ _HEALTH_SCRIPT = "/usr/src/app/server/bin/immich-healthcheck"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerArgs:
-    """What `Server` needs."""
+    """What `Server` is made of."""
 
     platform: Platform
-    settings: ServerSettings
+    """Where it runs: a `KubernetesPlatform` or a `DockerPlatform`."""
+    settings: ServerSettings = field(default_factory=ServerSettings)
+    """Version, workers, transcoding, metrics, as the section `immich:server` has them."""
     database: Connection
+    """`Database.connection`."""
     cache: Connection
-    machine_learning_urls: tuple[str, ...]
-    """Empty when machine learning is off."""
-    links: tuple[Link, ...]
-    egress: tuple[Egress, ...]
-    ingress: tuple[Ingress, ...]
-    """Who connects beside the proxy."""
-    proxies: tuple[str, ...] | None
-    """Networks of the proxies that talk to it directly; None is the platform's."""
-    ways: tuple[Way, ...]
-    """Ways in that lead to it without nginx."""
+    """`Cache.connection`."""
+    machine_learning: HttpService = field(default_factory=HttpService)
+    """`MachineLearning.service`; the default has none."""
     mounts: tuple[Mounted, ...]
-    shared_media: bool
-    """Whether several pods can have the media mounted at the same time."""
-    app: AppFile | None
-    secrets: Secrets
-    after: tuple[pulumi.Resource, ...]
+    """`Storage.mounts`."""
+    shared_media: bool = False
+    """`Storage.shared`."""
+    app: AppFile | None = None
+    """Immich's own configuration file; None leaves Immich's settings to its web page."""
+    egress: tuple[Egress, ...] = (VERSION_CHECK, MAP_TILES)
+    """Names outside that it talks to, beside its database, cache and machine learning."""
+    exposed: DirectExposure = field(default_factory=DirectExposure)
+    """How it is exposed without nginx in front; the default lets in nobody but whoever links to it."""
+    allow: tuple[Ingress, ...] = ()
+    """Who may connect beside a `Proxy`."""
+    secrets: Secrets | None = None
+    """Secrets of a deployment that `app` takes values from, and whose change restarts the server."""
+    after: tuple[pulumi.Resource, ...] = ()
+    """What it waits for, such as `Database.ready`."""
     monitoring_namespace: str | None = None
-    """Where whoever reads the metrics runs."""
+    """Namespace of whoever reads the metrics."""
     seen: Seen = UNSEEN
     """What follows from somebody reading them."""
 
@@ -77,25 +83,32 @@ class Server(pulumi.ComponentResource):
 
     ready: pulumi.Resource
     """What a proxy waits for."""
+    link: Link
+    """For a proxy."""
+    url: pulumi.Output[str]
+    """Its address, as workloads that may connect reach it."""
 
-    def __init__(self, args: ServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("immich:index:Server", NAME, {}, opts)
+    def __init__(self, name: str, args: ServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Server", name, {}, opts)
+        if args.app is not None and args.secrets is None:
+            raise ValueError(f"{name}: `app` takes its values from `secrets`: give them as well")
         keys = tuple(
             dict.fromkeys(
                 (*args.database.secrets, *args.cache.secrets, *(args.app.secrets if args.app else ()))
             )
         )
-        fingerprints = args.secrets.fingerprints(keys)
+        fingerprints = args.secrets.fingerprints(keys) if args.secrets is not None else None
         ready: list[pulumi.Resource] = []
-        for workload in workloads(args):
+        for workload in workloads(args, name):
             # The API is registered first and runs the migrations; background jobs start once it is there.
             ready.append(
                 args.platform.workload(
                     workload, parent=self, after=[*args.after, *ready], fingerprints=fingerprints
                 )
             )
-        self.ready = ready[0]
-        self.register_outputs({})
+        self.ready, self.link = ready[0], Link(to=name, port=PORT)
+        self.url = pulumi.Output.from_input(f"http://{args.platform.full_address(name)}:{PORT}")
+        self.register_outputs({"url": self.url})
 
 
 def image(settings: ServerSettings) -> ImageRef:
@@ -103,17 +116,18 @@ def image(settings: ServerSettings) -> ImageRef:
     return settings.image or versions.server_image(settings.version)
 
 
-def workloads(args: ServerArgs) -> list[Workload]:
+def workloads(args: ServerArgs, name: str = NAME) -> list[Workload]:
     """One workload with both workers, or the API and then the background jobs."""
+    jobs_name = MICROSERVICES if name == NAME else f"{name}-{MICROSERVICES}"
     settings = args.settings
     device = accelerator(settings.acceleration, settings.gpu)
     if not isinstance(settings.workers, SplitWorkers):
-        return [_workload(args, NAME, "server", device, api=True, jobs=True, replicas=1)]
+        return [_workload(args, name, "server", device, api=True, jobs=True, replicas=1)]
     no_device = Accelerator(env=NO_NVIDIA)
     return [
-        _workload(args, NAME, "api", no_device, api=True, jobs=False, replicas=settings.workers.api_replicas),
+        _workload(args, name, "api", no_device, api=True, jobs=False, replicas=settings.workers.api_replicas),
         _workload(
-            args, MICROSERVICES, "microservices", device,
+            args, jobs_name, "microservices", device,
             api=False, jobs=True, replicas=settings.workers.microservices_replicas,
         ),
     ]  # fmt: skip
@@ -128,7 +142,7 @@ def _workload(
         if container == "api" and isinstance(settings.workers, SplitWorkers)
         else settings.resources
     )
-    env = {**environment(args), **device.env}
+    env = {**environment(args, name), **device.env}
     if not (api and jobs):
         env["IMMICH_WORKERS_INCLUDE"] = "api" if api else "microservices"
     mounts: list[Mount] = [
@@ -140,6 +154,7 @@ def _workload(
     ]
     if args.app is not None:
         mounts.append(SecretFiles(secret="app", path=_CONFIG_FOLDER, items={"immich.json": "immich.json"}))
+    services = (args.database, args.cache, args.machine_learning)
     check = _check(settings.metrics, api=api)
     ports = _ports(settings.metrics, api=api, jobs=jobs)
     return Workload(
@@ -159,11 +174,14 @@ def _workload(
         exclusive=jobs or not args.shared_media,
         supplemental_groups=device.groups,
         gpu=device.gpu,
-        links=args.links,
-        ways=(*(args.ways if api else ()), *args.seen.of(name)),
+        links=tuple(one.link for one in services if one.link is not None),
+        ways=(*(args.exposed.ways if api else ()), *args.seen.of(name)),
         meets=args.seen.meets,
-        egress=args.egress,
-        ingress=(*(args.ingress if api else ()), *scrapers(ports, args.monitoring_namespace)),
+        egress=(*(rule for one in services for rule in one.egress), *args.egress),
+        ingress=(
+            *((*args.exposed.ingress, *args.allow) if api else ()),
+            *scrapers(ports, args.monitoring_namespace),
+        ),
         termination_grace=settings.termination_grace.seconds if api else 120,
         start_timeout=settings.startup_budget.seconds + 300,
         relaxations=device.relaxations,
@@ -172,15 +190,15 @@ def _workload(
     )
 
 
-def environment(args: ServerArgs) -> dict[str, str]:
+def environment(args: ServerArgs, name: str = NAME) -> dict[str, pulumi.Input[str]]:
     """Variables that every server pod has, whichever worker it runs."""
-    settings = args.settings
+    settings, learning = args.settings, args.machine_learning.urls
     trusted = (
         settings.trusted_proxies
         if settings.trusted_proxies is not None
-        else args.proxies or args.platform.sources(NAME)
+        else args.exposed.proxies or args.platform.sources(name)
     )
-    env: dict[str, str] = {
+    env: dict[str, pulumi.Input[str]] = {
         "TZ": settings.timezone,
         "IMMICH_PORT": str(PORT),
         "IMMICH_MEDIA_LOCATION": "/data",
@@ -194,11 +212,11 @@ def environment(args: ServerArgs) -> dict[str, str]:
     }
     if args.app is not None:
         env["IMMICH_CONFIG_FILE"] = f"{_CONFIG_FOLDER}/immich.json"
-    elif not args.machine_learning_urls:
+    elif not learning:
         env["IMMICH_MACHINE_LEARNING_ENABLED"] = "false"
     else:
         # Only the default of the setting: what is chosen on the web page wins.
-        env["IMMICH_MACHINE_LEARNING_URL"] = args.machine_learning_urls[0]
+        env["IMMICH_MACHINE_LEARNING_URL"] = learning[0]
     return env
 
 

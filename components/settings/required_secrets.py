@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from components.monitoring.settings import Monitoring
     from components.proxy.settings import Proxy
     from components.server.app.settings import AppConfig
+    from components.settings.model import Settings
+
+
+def required_secrets(settings: Settings) -> dict[str, bool]:
+    """`wanted_secrets` of a whole stack."""
+    return wanted_secrets(
+        settings.database,
+        settings.cache,
+        settings.backup,
+        settings.app,
+        settings.cloudflare,
+        settings.proxy,
+        settings.monitoring,
+    )
 
 
 def wanted_secrets(  # noqa: PLR0917 - one for each section

@@ -27,7 +27,11 @@ def load_settings() -> Settings:
         raise pulumi.RunError(str(SettingsError(stack, [*problems, *error.problems]))) from None
     if problems:
         raise pulumi.RunError(str(SettingsError(stack, problems)))
-    return settings
+    if settings.monitoring.kind == "none":
+        return settings
+    from components.monitoring.scrapes import with_numbers  # only stacks that somebody watches
+
+    return with_numbers(settings)
 
 
 def _unread(own: Mapping[str, str]) -> list[Problem]:

@@ -69,7 +69,7 @@ def images(settings: Settings) -> list[ImageRef]:
     if isinstance(settings.machine_learning, BundledMachineLearning):
         found.append(machine_learning.image(settings.machine_learning, settings.server.version))
     if isinstance(settings.database, BundledDatabase):
-        found.append(database.bundled_workload(settings.database).image)
+        found.append(database.bundled_image(settings.database))
     if isinstance(settings.database, CloudNativePg):
         found.append(database.cluster_spec(settings.database, "", None).image)
     if isinstance(settings.cache, BundledCache):

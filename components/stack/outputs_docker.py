@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.database.settings import BundledDatabase
 from components.model.workload import VolumeRequest
-from components.platform.docker.options import DockerOptions
+from components.platform.docker.options import DockerPlatformArgs
 from components.platform.docker.volumes import volume_name
 from components.proxy.doors import in_tunnel, names_of, readable
 from components.proxy.settings import PublishedPort, TraefikLabels
@@ -40,8 +40,10 @@ def outputs(settings: Settings, docker: Docker, stack: str) -> dict[str, object]
     return found
 
 
-def _options(docker: Docker, stack: str) -> DockerOptions:
-    return DockerOptions(stack=stack, subnets=subnets(stack, docker), joined=frozenset[str](), files_image="")
+def _options(docker: Docker, stack: str) -> DockerPlatformArgs:
+    return DockerPlatformArgs(
+        stack=stack, subnets=subnets(stack, docker), joined=frozenset[str](), files_image=""
+    )
 
 
 def _requests(settings: Settings) -> list[VolumeRequest]:
@@ -52,7 +54,7 @@ def _requests(settings: Settings) -> list[VolumeRequest]:
     return found
 
 
-def _where(request: VolumeRequest, options: DockerOptions) -> str:
+def _where(request: VolumeRequest, options: DockerPlatformArgs) -> str:
     return request.host_path or volume_name(request, options)
 
 
@@ -87,7 +89,7 @@ def _records(settings: Settings) -> Iterator[dict[str, str]]:
                 }
 
 
-def _notes(settings: Settings, docker: Docker, options: DockerOptions) -> Iterator[str]:
+def _notes(settings: Settings, docker: Docker, options: DockerPlatformArgs) -> Iterator[str]:
     yield (
         "the engine cannot limit which addresses outside a container talks to: server, machine learning and "
         "cloudflared have a way out each, database and cache have none"
@@ -112,7 +114,7 @@ def _notes(settings: Settings, docker: Docker, options: DockerOptions) -> Iterat
         yield "Podman: loginctl enable-linger for the user, and podman-restart.service for a start with the machine"
 
 
-def _headroom(settings: Settings, docker: Docker, options: DockerOptions) -> dict[str, str]:
+def _headroom(settings: Settings, docker: Docker, options: DockerPlatformArgs) -> dict[str, str]:
     """Whether twice the photos fit. No free space is told: it would change by itself at each update."""
     expected = settings.storage.expected_photos
     assert expected is not None

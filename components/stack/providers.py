@@ -94,7 +94,7 @@ def render_directory(settings: Settings, stack: str) -> str | None:
     return asked or (f"rendered/{stack}" if settings.kubernetes.target == "render" else None)
 
 
-def platform(
+def platform_of(
     settings: Settings, stack: str, opts: pulumi.ResourceOptions
 ) -> KubernetesPlatform | DockerPlatform:
     """The platform that realises the components."""
@@ -104,12 +104,12 @@ def platform(
 
 
 def _host(settings: Settings, docker: Docker, stack: str, opts: pulumi.ResourceOptions) -> DockerPlatform:
-    from components.platform.docker import DockerOptions, DockerPlatform
+    from components.platform.docker import DockerPlatform, DockerPlatformArgs
     from components.stack.host_networks import subnets
     from components.versions import busybox_image
 
     limits = {"max-size": str(docker.logs.max_size).lower(), "max-file": str(docker.logs.max_files)}
-    options = DockerOptions(
+    args = DockerPlatformArgs(
         stack=stack,
         subnets=subnets(stack, docker),
         joined=linked_workloads(settings),
@@ -121,7 +121,7 @@ def _host(settings: Settings, docker: Docker, stack: str, opts: pulumi.ResourceO
         log_options=limits if docker.logs.driver != "journald" else {},
         dns=tuple(str(one) for one in docker.dns),
     )
-    return DockerPlatform(options, opts)
+    return DockerPlatform("platform", args, opts)
 
 
 def linked_workloads(settings: Settings) -> frozenset[str]:
@@ -139,7 +139,7 @@ def linked_workloads(settings: Settings) -> frozenset[str]:
 
 
 def _cluster(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> KubernetesPlatform:
-    from components.platform.kubernetes import KubernetesOptions, KubernetesPlatform
+    from components.platform.kubernetes import KubernetesPlatform, KubernetesPlatformArgs
     from components.platform.kubernetes.secrets import ExternalStore
     from components.storage.component import server_mounts
 
@@ -150,13 +150,14 @@ def _cluster(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> Ku
     opened = settings.server.gpu.opened(settings.server.acceleration)
     if isinstance(learning, BundledMachineLearning):
         opened += learning.gpu.opened(learning.backend)
-    options = KubernetesOptions(
+    args = KubernetesPlatformArgs(
         stack=stack,
         namespace=cluster.namespace,
         create_namespace=cluster.create_namespace,
         cluster_domain=cluster.cluster_domain,
         network_policies=cluster.network_policies,
         pod_security=cluster.pod_security,
+        privileged=bool(opened),
         pod_cidrs=cluster.pod_cidrs,
         lan_allowances=tuple(
             LanAllowance(address=one.address, port=one.port) for one in cluster.lan_allowances
@@ -172,4 +173,4 @@ def _cluster(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> Ku
         server_volumes=frozenset(mount.volume for mount in server_mounts(settings.storage)),
         secret_names={str(name): str(given) for name, given in store.names.items()} if external else {},
     )
-    return KubernetesPlatform(options, bool(opened), opts)
+    return KubernetesPlatform("platform", args, opts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -18,10 +18,12 @@ MEDIA = "/data"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StorageArgs:
-    """What `Storage` needs."""
+    """What `Storage` is made of."""
 
     platform: Platform
-    settings: settings.Storage
+    """Where it is: a `KubernetesPlatform` or a `DockerPlatform`."""
+    settings: settings.Storage = field(default_factory=settings.Storage)
+    """Media, folders of their own, libraries, as the section `immich:storage` has them."""
 
 
 class Storage(pulumi.ComponentResource):
@@ -31,12 +33,15 @@ class Storage(pulumi.ComponentResource):
     """Where a server pod mounts them: the same in every pod."""
     machine_learning_mounts: tuple[Mounted, ...]
     """Libraries that machine learning sees as well, read-only."""
+    shared: bool
+    """Whether pods on several nodes can have all of it mounted at the same time."""
 
-    def __init__(self, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("immich:index:Storage", "storage", {}, opts)
+    def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Storage", name, {}, opts)
         for request in volume_requests(args.settings):
             args.platform.volume(request, parent=self)
         self.mounts = server_mounts(args.settings)
+        self.shared = all(settings.shared_by_nodes(source) for _, source in args.settings.sources())
         self.machine_learning_mounts = tuple(
             Mounted(volume=f"library-{library.name}", path=library.mount_path, read_only=True)
             for library in args.settings.external_libraries

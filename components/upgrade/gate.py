@@ -6,10 +6,10 @@ import pulumi
 
 from components.database.settings import CloudNativePg
 from components.recovery.outputs import capacity_warnings
+from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
 from components.settings.reader import SettingsError
 from components.upgrade.assessment import Judged, judge
-from components.upgrade.before_database import backed_up
 from components.upgrade.deployed import read_last, wanted
 
 
@@ -27,3 +27,9 @@ def judged_update(settings: Settings, stack: str) -> Judged:
     for note in (*judged.notes, *capacity_warnings(settings, stack, settings.capacity)):
         pulumi.log.warn(note)
     return judged
+
+
+def backed_up(settings: Settings) -> bool:
+    """Whether an upgrade can be undone: by a dump before it, or by an archive that has every second."""
+    backup = settings.backup
+    return takes_dumps(backup, settings.database) or (backup is not None and backup.archive is not None)

@@ -6,11 +6,15 @@ from typing import Final
 
 from components.backup.plan import Plan
 from components.backup.scripts import values
-from components.database.client import DatabaseClient
+from components.database.client import DatabaseClient, database_client
 from components.fields.resources import Resources
+from components.model.connection import Connection
+from components.model.naming import slug
 from components.model.task import BACKUP_FOLDER, BACKUP_VOLUME
 from components.model.values import Quantity
 from components.model.workload import ConfigFiles, Scratch, Storage, Workload
+from components.settings.backup_rules import takes_dumps
+from components.settings.model import Settings
 from components.sizing import resources
 from components.templates import render
 
@@ -32,6 +36,20 @@ def reindex_script(plan: Plan, *, answer: int = _ANSWER, lock: int = _LOCK) -> s
     return render(
         "database-reindex.sh.j2",
         {**values(plan), "extension": EXTENSION, "indexes": INDEXES, "answer": answer, "lock": lock},
+    )
+
+
+def reindex_of(settings: Settings, database: Connection, stack: str) -> Workload:
+    """The step of a stack."""
+    backup = settings.backup
+    return reindex_step(
+        database_client(settings.database, database),
+        stack=slug(stack),
+        version=settings.server.version,
+        user=settings.server.user,
+        group=settings.server.group,
+        has_backup_volume=backup is not None
+        and (bool(backup.targets) or takes_dumps(backup, settings.database)),
     )
 
 

@@ -30,14 +30,14 @@ from dataclasses import replace
 import pulumi
 import pulumi_kubernetes
 
-from components.platform.kubernetes import KubernetesOptions, KubernetesPlatform
+from components.platform.kubernetes import KubernetesPlatformArgs, KubernetesPlatform
 from components.model.specs import Lineage, PublishedSecret
 from components.model.secret_text import SecretText
 from tests.unit.platform.test_cloudnative_pg import ARCHIVE, SPEC
 
 provider = pulumi_kubernetes.Provider("cluster", kubeconfig={kubeconfig!r})
 platform = KubernetesPlatform(
-    KubernetesOptions(
+    KubernetesPlatformArgs(
         stack="test", namespace={namespace!r}, create_namespace=False, cluster_domain="cluster.local",
         network_policies="kubernetes", pod_security="auto", pod_cidrs=("10.244.0.0/16",), lan_allowances=(),
         external_store=None, secret_names={{}},

@@ -23,7 +23,7 @@ from dataclasses import replace
 import pulumi
 import pulumi_kubernetes
 
-from components.platform.kubernetes import KubernetesOptions, KubernetesPlatform
+from components.platform.kubernetes import KubernetesPlatformArgs, KubernetesPlatform
 from components.model.task import Task
 from components.model.values import Quantity
 from components.model.workload import ConfigFiles, Link, Placement, Scratch, VolumeRequest
@@ -31,7 +31,7 @@ from tests.unit.platform.test_tasks import BACKUP, MEDIA, step
 
 provider = pulumi_kubernetes.Provider("cluster", kubeconfig={kubeconfig!r})
 platform = KubernetesPlatform(
-    KubernetesOptions(
+    KubernetesPlatformArgs(
         stack="test", namespace={namespace!r}, create_namespace=False, cluster_domain="cluster.local",
         network_policies="kubernetes", pod_security="auto", pod_cidrs=("10.244.0.0/16",), lan_allowances=(),
         external_store=None, secret_names={{}}, server_volumes=frozenset({{"media"}}),

@@ -25,7 +25,7 @@ USER: Final = 1000
 _PROGRAM: Final = """
 import json, pathlib
 import pulumi, pulumi_docker
-from components.platform.docker import DockerOptions, DockerPlatform
+from components.platform.docker import DockerPlatformArgs, DockerPlatform
 from components.model.task import Task
 from components.model.values import ImageRef, Quantity
 from components.model.workload import ConfigFiles, Egress, Resources, Scratch, Storage, VolumeRequest, Workload
@@ -36,7 +36,7 @@ amounts = Resources(
     cpu_limit=Quantity("1"), memory_limit=Quantity("128Mi"),
 )
 host = DockerPlatform(
-    DockerOptions(
+    DockerPlatformArgs(
         stack=given["stack"], subnets=given["subnets"], joined=frozenset(), files_image=given["busybox"]
     ),
     pulumi.ResourceOptions(providers=[pulumi_docker.Provider("docker")]),

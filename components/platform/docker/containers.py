@@ -27,7 +27,8 @@ from components.model.workload import (
 from components.platform.docker import traefik
 from components.platform.docker.networks import published
 from components.platform.docker.objects import Inputs, labelled
-from components.platform.docker.options import DockerOptions
+from components.platform.docker.options import DockerPlatformArgs
+from components.platform.inputs import assignment
 
 _MIB = 2**20
 _SHARES_OF_A_CORE = 1024
@@ -58,7 +59,7 @@ class Folder:
 class ContainerContext:
     """What the platform knows about a container's surroundings."""
 
-    options: DockerOptions
+    options: DockerPlatformArgs
     image: Any
     """Id of its image; an output."""
     networks: tuple[tuple[Any, str | None], ...]
@@ -81,7 +82,7 @@ def container(workload: Workload, context: ContainerContext, copy: int = 0) -> I
         # Engines since 25 let others find a container by it: it must be no other stack's.
         "hostname": container_name(workload.name, options, copy)[:_HOSTNAME],
         "user": f"{workload.user}:{workload.group}",
-        "envs": [f"{name}={value}" for name, value in sorted(workload.env.items())],
+        "envs": [assignment(name, value) for name, value in sorted(workload.env.items())],
         "networksAdvanced": [
             {"name": name} if alias is None else {"name": name, "aliases": [alias]}
             for name, alias in context.networks
@@ -150,33 +151,28 @@ def sidecar(one: Sidecar, workload: Workload, context: ContainerContext, beside:
     return inputs
 
 
-def ignored(options: DockerOptions) -> tuple[str, ...]:
+def ignored(options: DockerPlatformArgs) -> tuple[str, ...]:
     """Inputs whose differences are the engine's own; a label has the hash of what this program gave."""
     return (_OF_THE_IMAGE, *(_PODMAN_ADDS if options.podman else ()))
 
 
-def container_name(workload: str, options: DockerOptions, copy: int = 0) -> str:
+def container_name(workload: str, options: DockerPlatformArgs, copy: int = 0) -> str:
     """`immich-<stack>-<workload>`; further copies have a number."""
     return f"{options.prefix}-{workload}{f'-{copy + 1}' if copy else ''}"
 
 
-def digest(files: Mapping[str, str]) -> str:
-    """A short hash of texts."""
-    return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _labels(workload: str, options: DockerOptions) -> dict[str, str]:
+def _labels(workload: str, options: DockerPlatformArgs) -> dict[str, str]:
     return {"immich.stack": options.stack, "immich.workload": workload}
 
 
-def _hidden(inputs: Inputs, options: DockerOptions) -> dict[str, str]:
+def _hidden(inputs: Inputs, options: DockerPlatformArgs) -> dict[str, str]:
     """A hash of inputs whose change alone would change nothing: as a label it makes the container anew."""
     names = (*_RECORDED, *ignored(options))
     text = json.dumps({name: inputs[name] for name in names if name in inputs}, sort_keys=True)
     return {"immich.inputs": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
-def _common(options: DockerOptions, amounts: Resources, niceness: int) -> Inputs:
+def _common(options: DockerPlatformArgs, amounts: Resources, niceness: int) -> Inputs:
     memory = math.ceil(amounts.memory_limit.amount / _MIB)
     return {
         "restart": options.restart,
@@ -253,7 +249,7 @@ def _mounts(workload: Workload, context: ContainerContext) -> Inputs:
     return inputs
 
 
-def _owner(workload: Workload, options: DockerOptions) -> str:
+def _owner(workload: Workload, options: DockerPlatformArgs) -> str:
     """Whose a folder in memory is: its user's, as runc gives it the mode of the image's folder at each later start.
 
     Where the image has no such folder that is one of root, mode 755. Podman knows neither option and needs none.
@@ -323,7 +319,7 @@ def _is_nvidia(gpu: Gpu) -> bool:
     return (gpu.resource or "").startswith("nvidia.com/")
 
 
-def _gpu(gpu: Gpu | None, options: DockerOptions) -> Inputs:
+def _gpu(gpu: Gpu | None, options: DockerPlatformArgs) -> Inputs:
     if gpu is None or not _is_nvidia(gpu):
         return {}
     if options.podman:

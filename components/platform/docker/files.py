@@ -14,7 +14,7 @@ from typing import Any
 from components.model.workload import ConfigFiles, SecretFiles, Storage, Workload
 from components.platform.docker.containers import Folder, add_folder, container_name
 from components.platform.docker.objects import Inputs, labelled
-from components.platform.docker.options import DockerOptions
+from components.platform.docker.options import DockerPlatformArgs
 
 _STAGING = "/staging"
 _TARGET = "/target"
@@ -34,14 +34,14 @@ class FileSet:
     """File name -> text, which may be an output."""
 
 
-def file_volume(workload: Workload, mount: SecretFiles | ConfigFiles, options: DockerOptions) -> str:
+def file_volume(workload: Workload, mount: SecretFiles | ConfigFiles, options: DockerPlatformArgs) -> str:
     """Name of the volume with the files of a mount; what one container may read is in no volume of another."""
     name = mount.secret if isinstance(mount, SecretFiles) else mount.name
     kind = "secret" if isinstance(mount, SecretFiles) else "config"
     return f"{options.prefix}-{workload.name}-{kind}-{name}"
 
 
-def volume(file_set: FileSet, options: DockerOptions) -> Inputs:
+def volume(file_set: FileSet, options: DockerPlatformArgs) -> Inputs:
     """Such a volume; it can be filled again at any time."""
     return {
         "name": file_set.volume,
@@ -64,7 +64,7 @@ def loader(
     file_sets: Sequence[FileSet],
     writable: Sequence[tuple[Storage, Folder]],
     image: Any,
-    options: DockerOptions,
+    options: DockerPlatformArgs,
 ) -> Inputs:
     """The loader's container: root, since it gives files away, and with no right but that; no network."""
     uploads: list[Inputs] = []

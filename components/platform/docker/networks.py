@@ -12,12 +12,12 @@ from components.model.exposure import PublishedPortSpec, TraefikSpec
 from components.model.naming import object_name
 from components.model.workload import Workload
 from components.platform.docker.objects import Inputs, labelled
-from components.platform.docker.options import DockerOptions
+from components.platform.docker.options import DockerPlatformArgs
 
 OUTSIDE = "-outside"
 
 
-def joined_by(workload: Workload, options: DockerOptions, way_out: str | None = None) -> list[str]:
+def joined_by(workload: Workload, options: DockerPlatformArgs, way_out: str | None = None) -> list[str]:
     """Short names of the networks that a workload is in, its own first; `way_out` is another way out than its own."""
     found = [workload.name] if workload.name in options.joined else []
     found += [link.at or link.to for link in workload.links]
@@ -42,8 +42,9 @@ def alias_in(network: str, workload: Workload) -> str:
 
 
 def foreign(workload: Workload) -> list[str]:
-    """Networks of others that it joins, where a Traefik is."""
+    """Networks of others that it joins: where a Traefik is, or who else may connect."""
     names = [way.network for way in workload.ways if isinstance(way, TraefikSpec)]
+    names += [rule.network for rule in workload.ingress]
     return list(dict.fromkeys(name for name in names if name is not None))
 
 
@@ -52,7 +53,7 @@ def published(workload: Workload) -> list[PublishedPortSpec]:
     return [way for way in workload.ways if isinstance(way, PublishedPortSpec)]
 
 
-def network(name: str, options: DockerOptions) -> Inputs:
+def network(name: str, options: DockerPlatformArgs) -> Inputs:
     """A network by its short name. Raises `ValueError` for one that has no addresses."""
     subnet = subnet_of(name, options)
     return {
@@ -65,7 +66,7 @@ def network(name: str, options: DockerOptions) -> Inputs:
     }
 
 
-def subnet_of(name: str, options: DockerOptions) -> str:
+def subnet_of(name: str, options: DockerPlatformArgs) -> str:
     """Addresses of a network."""
     if name not in options.subnets:
         raise ValueError(f"the network {name} has no addresses in the table")

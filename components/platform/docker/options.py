@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DockerOptions:
+class DockerPlatformArgs:
     """Everything that the platform is told beside the workloads."""
 
     stack: str
+    """What names of containers, volumes and networks begin with, after `immich-`."""
     subnets: Mapping[str, str]
     """Addresses of each network that there may be, by its short name."""
     joined: frozenset[str]

@@ -20,7 +20,8 @@ from components.platform.docker import containers, files, networks, tasks, volum
 from components.platform.docker.containers import ContainerContext, Folder
 from components.platform.docker.files import FileSet
 from components.platform.docker.objects import exit_code, image_id, register
-from components.platform.docker.options import DockerOptions
+from components.platform.docker.options import DockerPlatformArgs
+from components.platform.inputs import digest
 
 _DOCKER_DNS = "127.0.0.11"
 """The engine's name server as containers reach it; Podman's is at the gateway of each network."""
@@ -29,9 +30,11 @@ _DOCKER_DNS = "127.0.0.11"
 class DockerPlatform(pulumi.ComponentResource):
     """Everything of a stack on its host."""
 
-    def __init__(self, options: DockerOptions, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("immich:docker:Platform", "platform", {}, opts)
-        self._options = options
+    def __init__(
+        self, name: str, args: DockerPlatformArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("immich:docker:Platform", name, {}, opts)
+        self._options = args
         self._folders: dict[str, Folder] = {}
         self._volumes: dict[str, pulumi.Resource] = {}
         self._secrets: dict[str, tuple[Mapping[str, SecretText], Values]] = {}
@@ -65,6 +68,10 @@ class DockerPlatform(pulumi.ComponentResource):
     def address(self, workload: str, at: str | None = None) -> str:
         """Host name of a workload in its own network, or in one where several meet."""
         return networks.alias(workload, at)
+
+    def full_address(self, workload: str) -> str:
+        """Name of its container, which the engine knows in every network that it is in."""
+        return containers.container_name(workload, self._options)
 
     def volume(self, request: VolumeRequest, *, parent: pulumi.Resource) -> None:
         """Make a volume for data, or adopt a folder or a volume that exists."""
@@ -119,7 +126,7 @@ class DockerPlatform(pulumi.ComponentResource):
             inputs = containers.sidecar(
                 one,
                 workload,
-                replace(context, image=self._image(one.image), networks=(), labels={}),
+                replace(context, image=self._image(one.image, one.name), networks=(), labels={}),
                 beside,
             )
             register(
@@ -231,9 +238,7 @@ class DockerPlatform(pulumi.ComponentResource):
         revision = {
             **workload.revision,
             **{
-                mount.name: containers.digest(mount.files)
-                for mount in workload.mounts
-                if isinstance(mount, ConfigFiles)
+                mount.name: digest(mount.files) for mount in workload.mounts if isinstance(mount, ConfigFiles)
             },
         }
         labels: dict[str, Any] = {f"immich.revision-{name}": value for name, value in revision.items()}
@@ -241,7 +246,7 @@ class DockerPlatform(pulumi.ComponentResource):
         joined = networks.joined_by(workload, options, way_out)
         context = ContainerContext(
             options=options,
-            image=self._image(workload.image),
+            image=self._image(workload.image, workload.name),
             networks=(
                 *((self._network(name), networks.alias_in(name, workload)) for name in joined),
                 *((name, None) for name in networks.foreign(workload)),
@@ -295,7 +300,7 @@ class DockerPlatform(pulumi.ComponentResource):
         for one in file_sets:
             needed.append(register("Volume", one.volume, files.volume(one, options), parent=parent))
         inputs = files.loader(
-            workload, file_sets, writable, self._image(ImageRef(options.files_image)), options
+            workload, file_sets, writable, self._image(ImageRef(options.files_image), "files"), options
         )
         needed.append(
             register(
@@ -309,17 +314,22 @@ class DockerPlatform(pulumi.ComponentResource):
         )
         return needed
 
-    def _image(self, image: ImageRef) -> pulumi.Output[str]:
-        if image not in self._images:
+    def _image(self, image: ImageRef | pulumi.Output[str], of: str) -> pulumi.Output[str]:
+        """Id of an image on the engine; `of` is who needs it."""
+        if isinstance(image, ImageRef):
+            key = str(image)
             name = image.partition("@")[0].replace("/", "-").replace(":", "-")
-            self._images[image] = register(
+        else:
+            key = name = of
+        if key not in self._images:
+            self._images[key] = register(
                 "RemoteImage",
                 f"image-{name}",
                 # An image that nothing uses any more is the owner's to remove: a way back costs no download.
-                {"name": str(image), "keepLocally": True},
+                {"name": str(image) if isinstance(image, ImageRef) else image, "keepLocally": True},
                 parent=self,
             )
-        return image_id(self._images[image])
+        return image_id(self._images[key])
 
     def _network(self, name: str) -> pulumi.Output[str]:
         if name not in self._networks:

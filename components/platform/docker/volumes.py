@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from components.model.workload import VolumeRequest
 from components.platform.docker.objects import Inputs, labelled
-from components.platform.docker.options import DockerOptions
+from components.platform.docker.options import DockerPlatformArgs
 
 
-def volume_name(request: VolumeRequest, options: DockerOptions) -> str:
+def volume_name(request: VolumeRequest, options: DockerPlatformArgs) -> str:
     """Name of the volume on the engine; with `existing_claim` somebody else's."""
     return request.existing_claim or request.claim_name or f"{options.prefix}-{request.name}"
 
@@ -17,7 +17,7 @@ def is_made(request: VolumeRequest) -> bool:
     return request.existing_claim is None and request.host_path is None
 
 
-def volume(request: VolumeRequest, options: DockerOptions) -> Inputs:
+def volume(request: VolumeRequest, options: DockerPlatformArgs) -> Inputs:
     """A volume. The engine knows no sizes. Raises `ValueError` for a share whose password everybody could read."""
     if request.smb is not None:
         raise ValueError(f"{request.name}: an SMB share's password would stand in the volume's options")

@@ -1,5 +1,5 @@
 """Kubernetes as a platform."""
 
-from components.platform.kubernetes.platform import KubernetesOptions, KubernetesPlatform
+from components.platform.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
 
-__all__ = ["KubernetesOptions", "KubernetesPlatform"]
+__all__ = ["KubernetesPlatform", "KubernetesPlatformArgs"]

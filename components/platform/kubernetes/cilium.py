@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pulumi
+
 from components.model.naming import APP, selector
 from components.model.specs import LanAllowance, Peer
 from components.model.workload import Egress, Ingress, address_range
@@ -30,7 +32,7 @@ def workload_policy(workload: Connected, others: Sequence[Connected], peers: Map
             for link in other.links
             if link.to == workload.name
         ),
-        *(_ingress(rule) for rule in workload.ingress),
+        *(_ingress(rule) for rule in workload.ingress if rule.on_cluster),
     ]
     egress = [
         *([_dns()] if workload.links or named else []),
@@ -105,10 +107,17 @@ def _ingress(rule: Ingress) -> Manifest:
     return {"fromCIDR": list(rule.cidrs), **_ports(rule.port)}
 
 
-def _egress(rule: Egress) -> Manifest:
+def _egress(rule: Egress) -> pulumi.Input[Manifest]:
     ports = _ports(*rule.ports, udp=rule.udp_ports)
-    if rule.names:
-        return {"toFQDNs": [pattern for name in rule.names for pattern in _patterns(name)], **ports}
+    known = [name for name in rule.names if isinstance(name, str)]
+    if len(known) < len(rule.names):
+        # What is known during the update only may be an address, which is another kind of rule.
+        (host,) = rule.names
+        return pulumi.Output.from_input(host).apply(
+            lambda name: {**_destination(name), **ports}  # one machine: `Egress.to_host`
+        )
+    if known:
+        return {"toFQDNs": [pattern for name in known for pattern in _patterns(name)], **ports}
     return {"toCIDR": list(rule.cidrs), **ports}
 
 

@@ -55,7 +55,7 @@ def workload_policy(workload: Connected, others: Sequence[Connected], peers: Map
                     for link in other.links
                     if link.to == workload.name
                 ),
-                *(_ingress(rule) for rule in workload.ingress),
+                *(_ingress(rule) for rule in workload.ingress if rule.on_cluster),
             ],
             "egress": [
                 *(_dns() if workload.links or any(rule.names for rule in workload.egress) else []),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -24,6 +22,7 @@ from components.model.task import Task
 from components.model.watch import Watch
 from components.model.workload import ConfigFiles, Mount, Port, SecretFiles, VolumeRequest, Workload
 from components.platform.base import Values
+from components.platform.inputs import digest
 from components.platform.kubernetes import (
     certificates,
     cilium,
@@ -43,21 +42,31 @@ from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KubernetesOptions:
+class KubernetesPlatformArgs:
     """How the namespace is set up."""
 
-    stack: str
     namespace: str
-    create_namespace: bool
-    cluster_domain: str
-    network_policies: str
+    """Namespace of everything."""
+    stack: str = field(default_factory=pulumi.get_stack)
+    """Label `app.kubernetes.io/instance` of every object."""
+    create_namespace: bool = True
+    """Whether the namespace is made, protected and kept; false where it exists already."""
+    cluster_domain: str = "cluster.local"
+    """DNS domain of the cluster."""
+    network_policies: str = "kubernetes"
     """`kubernetes`, `cilium` or `none`."""
-    pod_security: str
-    """`restricted`, `baseline`, `privileged` or `auto`."""
-    pod_cidrs: tuple[str, ...]
-    lan_allowances: tuple[LanAllowance, ...]
-    external_store: secrets.ExternalStore | None
-    secret_names: Mapping[str, str]
+    pod_security: str = "auto"
+    """Level enforced on a namespace that is made: `restricted`, `baseline`, `privileged`, or `auto`, the strictest that
+    the workloads permit."""
+    privileged: bool = False
+    """Whether a workload opens devices of its node, such as a GPU without a device plugin."""
+    pod_cidrs: tuple[str, ...] = ("10.244.0.0/16",)
+    """Networks of the pods, whose proxies are believed (kubeadm's and kind's default; k3s 10.42.0.0/16)."""
+    lan_allowances: tuple[LanAllowance, ...] = ()
+    """Machines of the LAN that Cilium lets pods reach."""
+    external_store: secrets.ExternalStore | None = None
+    """Where External Secrets takes values from; None makes Secrets."""
+    secret_names: Mapping[str, str] = field(default_factory=dict[str, str])
     """Other object names for published secrets, by logical name."""
     server_volumes: frozenset[str] = frozenset()
     """Volumes that the server mounts: tasks that are registered before it run on its node where they share one."""
@@ -67,10 +76,10 @@ class KubernetesPlatform(pulumi.ComponentResource):
     """The namespace and everything in it. Components call it; `finish` makes what needs to know all of them."""
 
     def __init__(
-        self, options: KubernetesOptions, privileged: bool, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: KubernetesPlatformArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("immich:kubernetes:Platform", "platform", {}, opts)
-        self._options = options
+        super().__init__("immich:kubernetes:Platform", name, {}, opts)
+        self._options = args
         self._workloads: list[Workload] = []
         self._tasks: list[Task] = []
         self._peers: dict[str, Peer] = {}
@@ -81,8 +90,8 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self._files: dict[str, pulumi.Resource] = {}
         self._clusters: list[DatabaseCluster] = []
         self._namespace_ready: list[pulumi.Resource] = []
-        if options.create_namespace:
-            self._namespace_ready.append(self._namespace(privileged))
+        if args.create_namespace:
+            self._namespace_ready.append(self._namespace(args.privileged))
         account: Manifest = {
             "apiVersion": "v1",
             "kind": "ServiceAccount",
@@ -117,6 +126,10 @@ class KubernetesPlatform(pulumi.ComponentResource):
         """Host name of a workload inside the deployment, the same to all."""
         del at
         return object_name(workload)
+
+    def full_address(self, workload: str) -> str:
+        """Host name of a workload for pods of other namespaces."""
+        return f"{object_name(workload)}.{self._options.namespace}.svc.{self._options.cluster_domain}"
 
     def volume(self, request: VolumeRequest, *, parent: pulumi.Resource) -> None:
         """Make a volume for data, or adopt the claim that exists."""
@@ -178,7 +191,10 @@ class KubernetesPlatform(pulumi.ComponentResource):
         files = [mount for mount in workload.mounts if isinstance(mount, ConfigFiles)]
         needed = [*after, *self._needed(workload.mounts, parent)]
         annotations: dict[str, pulumi.Input[str]] = {}
-        revision = {**workload.revision, **{mount.name: _digest(mount.files) for mount in files}}
+        revision: dict[str, pulumi.Input[str]] = {
+            **workload.revision,
+            **{mount.name: digest(mount.files) for mount in files},
+        }
         annotations |= {f"immich/revision-{name}": value for name, value in sorted(revision.items())}
         annotations |= {
             f"immich/secret-{name}": value for name, value in sorted((fingerprints or {}).items())
@@ -439,7 +455,3 @@ def _below_components(mounts: pulumi.Resource) -> list[pulumi.Alias]:
         )
 
     return [alias("immich:index:Backup::backup"), alias("immich:index:Server::server")]
-
-
-def _digest(files: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()[:16]

@@ -175,7 +175,7 @@ def container(workload: Workload, mounts: list[Manifest]) -> Manifest:
         amounts["limits"][workload.gpu.resource] = str(workload.gpu.count)
     body: Manifest = {
         "name": workload.name,
-        "image": str(workload.image),
+        "image": str(workload.image) if isinstance(workload.image, str) else workload.image,
         "command": list(workload.command),
         "args": list(workload.args),
         "env": [{"name": name, "value": value} for name, value in sorted(workload.env.items())],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.model.secret_text import SecretText, json_with_secrets
+from components.model.specs import PublishedSecret
 from components.server.app.overrides import app_overrides
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ class AppFile:
     text: SecretText
     revision: str
     """Hash of what is no secret in it: Immich reads the file only when it starts."""
+
+    @property
+    def secret(self) -> PublishedSecret:
+        """The Secret that the server and its backup read it from."""
+        return PublishedSecret(name="app", items={"immich.json": self.text})
 
     @property
     def secrets(self) -> tuple[str, ...]:

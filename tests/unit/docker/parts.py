@@ -9,7 +9,7 @@ from typing import Any
 from components.model.values import ImageRef, Quantity
 from components.model.workload import Mount, Resources, Workload
 from components.platform.docker.containers import ContainerContext, Folder, container
-from components.platform.docker.options import DockerOptions
+from components.platform.docker.options import DockerPlatformArgs
 from components.settings.docker import Docker
 from components.stack.host_networks import subnets
 
@@ -21,7 +21,7 @@ AMOUNTS = Resources(
 )
 PLAIN = Workload(name="server", image=ImageRef("example.com/a:1"), resources=AMOUNTS, user=1000, group=1001)
 LINKED = frozenset({"server", "proxy", "database", "cache", "machine-learning"})
-OPTIONS = DockerOptions(
+OPTIONS = DockerPlatformArgs(
     stack="home",
     subnets=subnets("home", Docker()),
     joined=LINKED,
@@ -39,7 +39,7 @@ def workload(**more: Any) -> Workload:
     return replace(PLAIN, **more)
 
 
-def options(**more: Any) -> DockerOptions:
+def options(**more: Any) -> DockerPlatformArgs:
     """The stack `home` with these fields."""
     return replace(OPTIONS, **more)
 
@@ -47,7 +47,7 @@ def options(**more: Any) -> DockerOptions:
 def inputs(
     one: Workload = PLAIN,
     *,
-    of: DockerOptions = OPTIONS,
+    of: DockerPlatformArgs = OPTIONS,
     networks: Sequence[tuple[str, str | None]] = (("immich-home-server", "immich-server"),),
     files: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -65,7 +65,7 @@ def inputs(
     return container(one, context, copy)
 
 
-def mounted(*mounts: Mount, of: DockerOptions = OPTIONS) -> dict[str, Any]:
+def mounted(*mounts: Mount, of: DockerPlatformArgs = OPTIONS) -> dict[str, Any]:
     """A container's inputs with these mounts; files come from a volume called as their folder."""
     paths = {mount.path: mount.path for mount in mounts}
     return inputs(workload(mounts=mounts), of=of, files=paths)

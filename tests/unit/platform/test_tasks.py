@@ -35,8 +35,8 @@ from components.model.workload import (
     Workload,
 )
 from components.platform.kubernetes import (
-    KubernetesOptions,
     KubernetesPlatform,
+    KubernetesPlatformArgs,
     cilium,
     network_policies,
     tasks,
@@ -398,8 +398,8 @@ def test_a_tasks_pods_reach_what_any_step_is_linked_to_and_nothing_else(flavour:
 # On the platform
 
 
-def options(server_volumes: frozenset[str] = frozenset()) -> KubernetesOptions:
-    return KubernetesOptions(
+def options(server_volumes: frozenset[str] = frozenset()) -> KubernetesPlatformArgs:
+    return KubernetesPlatformArgs(
         stack="test",
         namespace="immich",
         create_namespace=True,

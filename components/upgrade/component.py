@@ -5,21 +5,20 @@ The steps of the last upgrade stay declared, so that nothing is deleted or made 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pulumi
 
+from components.model.connection import Connection
 from components.model.task import Task
 from components.model.workload import ConfigFiles, Mount, Workload
+from components.settings.model import Settings
 from components.upgrade.assessment import Judged, moves_vectorchord
-from components.upgrade.deployed import MARK, Deployed
+from components.upgrade.deployed import MARK
 
 _DEADLINE = 24 * 3600
-
-BackupSteps = Callable[[Deployed], Sequence[Workload]]
-"""The steps of a normal backup, for a deployment with these versions: their images and what the dump's name says."""
 
 
 class RunsTasks(Protocol):
@@ -54,12 +53,12 @@ def reindex_name(judged: Judged) -> str | None:
     return f"reindex-{_name(judged.leaves.vectorchord)}-to-{_name(judged.after.vectorchord)}"
 
 
-def backup_task(judged: Judged, steps: BackupSteps) -> Task | None:
+def backup_task(judged: Judged, steps: Sequence[Workload]) -> Task | None:
     """The backup before an upgrade, of what it leaves; None where there is none or where no steps are given."""
     name = backup_name(judged)
-    if name is None or judged.leaves is None:
+    if name is None:
         return None
-    made = tuple(_renamed(step, name) for step in steps(judged.leaves))
+    made = tuple(_renamed(step, name) for step in steps)
     return Task(name=name, steps=made, deadline=_DEADLINE, repeats=False) if made else None
 
 
@@ -96,42 +95,58 @@ def deployed_output(judged: Judged) -> dict[str, object]:
     return replace(judged.after, backed_up=judged.backs_up, before=before).plain()
 
 
-class UpgradeOrder(pulumi.ComponentResource):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpgradeArgs:
+    """What `Upgrade` is made of."""
+
+    platform: RunsTasks
+    """Where its tasks run."""
+    update: Judged
+    """From which versions to which this update goes."""
+    backup_steps: tuple[Workload, ...] = ()
+    """The steps of a backup of what the update leaves; none makes no backup first."""
+
+
+class Upgrade(pulumi.ComponentResource):
     """What comes before and between database and server when their versions change; only the mark when they do not."""
 
-    first: tuple[pulumi.Resource, ...]
-    """What database, machine learning and server wait for."""
+    before: tuple[pulumi.Resource, ...]
+    """What database, machine learning and server wait for: the backup, and the mark of what the update reaches."""
 
-    def __init__(
-        self,
-        platform: RunsTasks,
-        judged: Judged,
-        backup_steps: BackupSteps,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("immich:index:Upgrade", "upgrade", {}, opts)
-        self._platform, self._judged = platform, judged
-        backup = backup_task(judged, backup_steps)
-        made = [] if backup is None else [platform.task(backup, parent=self)]
+    def __init__(self, name: str, args: UpgradeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("immich:index:Upgrade", name, {}, opts)
+        self._platform, self._judged = args.platform, args.update
+        backup = backup_task(args.update, args.backup_steps)
+        made = [] if backup is None else [args.platform.task(backup, parent=self)]
         # In the state before anything newer starts: an update that fails later leaves its own outputs unwritten.
         reached = pulumi.Stash(
-            MARK, input=mark(judged), opts=pulumi.ResourceOptions(parent=self, depends_on=made or None)
+            MARK, input=mark(args.update), opts=pulumi.ResourceOptions(parent=self, depends_on=made or None)
         )
-        self.first = (reached,)
+        self.before = (reached,)
+        self.register_outputs({})
 
-    def between(self, step: Workload, database: Sequence[pulumi.Resource]) -> tuple[pulumi.Resource, ...]:
+    def reindexed(
+        self, settings: Settings, database: Connection, ready: Sequence[pulumi.Resource]
+    ) -> tuple[pulumi.Resource, ...]:
+        """As `reindex`, with the step of a stack."""
+        if reindex_name(self._judged) is None:
+            return tuple(ready)
+        from components.upgrade.reindex import reindex_of
+
+        return self.reindex(reindex_of(settings, database, pulumi.get_stack()), ready)
+
+    def reindex(self, step: Workload, database: Sequence[pulumi.Resource]) -> tuple[pulumi.Resource, ...]:
         """What the server waits for once `database` is there: it, and the renewed indexes where VectorChord moved."""
         task = reindex_task(self._judged, step)
         if task is None:
             return tuple(database)
-        return (*database, self._platform.task(task, parent=self, after=[*self.first, *database]))
+        return (*database, self._platform.task(task, parent=self, after=[*self.before, *database]))
 
     def output(self, server: pulumi.Resource) -> pulumi.Output[dict[str, object]]:
         """The output `deployed`, known when the server is ready.
 
         Not before: the engine keeps the outputs that a program registered also where the update then fails.
         """
-        self.register_outputs({})
         told = deployed_output(self._judged)
         return server.urn.apply(lambda _: told)
 
