@@ -18,8 +18,8 @@ from components import versions
 from components.machine_learning.settings import BundledMachineLearning
 from components.recovery.runbooks import pages
 from components.upgrade.assessment import Judged
+from components.upgrade.component import backup_name
 from components.upgrade.deployed import MARK, MARK_TYPE, Deployed, Last, last_of
-from components.upgrade.order import backup_name
 from toolchain import environment
 from toolchain.deployment import Resource, export, mapping, resources
 from toolchain.doors import settings_without_secrets, stack_texts

@@ -37,12 +37,8 @@ from tests.unit.platform.test_cloudnative_pg import ARCHIVE, SPEC
 
 provider = pulumi_kubernetes.Provider("cluster", kubeconfig={kubeconfig!r})
 platform = KubernetesPlatform(
-    KubernetesPlatformArgs(
-        stack="test", namespace={namespace!r}, create_namespace=False, cluster_domain="cluster.local",
-        network_policies="kubernetes", pod_security="auto", pod_cidrs=("10.244.0.0/16",), lan_allowances=(),
-        external_store=None, secret_names={{}},
-    ),
-    False,
+    "platform",
+    KubernetesPlatformArgs(stack="test", namespace={namespace!r}, create_namespace=False),
     pulumi.ResourceOptions(providers=[provider]),
 )
 for name in ("database-owner", "backup"):

@@ -31,12 +31,10 @@ from tests.unit.platform.test_tasks import BACKUP, MEDIA, step
 
 provider = pulumi_kubernetes.Provider("cluster", kubeconfig={kubeconfig!r})
 platform = KubernetesPlatform(
+    "platform",
     KubernetesPlatformArgs(
-        stack="test", namespace={namespace!r}, create_namespace=False, cluster_domain="cluster.local",
-        network_policies="kubernetes", pod_security="auto", pod_cidrs=("10.244.0.0/16",), lan_allowances=(),
-        external_store=None, secret_names={{}}, server_volumes=frozenset({{"media"}}),
+        stack="test", namespace={namespace!r}, create_namespace=False, server_volumes=frozenset({{"media"}}),
     ),
-    False,
     pulumi.ResourceOptions(providers=[provider]),
 )
 for name in ("media", "backup"):

@@ -36,6 +36,7 @@ amounts = Resources(
     cpu_limit=Quantity("1"), memory_limit=Quantity("128Mi"),
 )
 host = DockerPlatform(
+    "platform",
     DockerPlatformArgs(
         stack=given["stack"], subnets=given["subnets"], joined=frozenset(), files_image=given["busybox"]
     ),

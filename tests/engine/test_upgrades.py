@@ -22,7 +22,7 @@ import pulumi
 from pulumi_random import RandomPassword
 from components.upgrade.deployed import Deployed, read_last
 from components.upgrade.settings import Upgrade
-from components.upgrade.order import UpgradeOrder
+from components.upgrade.component import Upgrade as Order, UpgradeArgs
 from components.upgrade.assessment import judge
 from components.model.values import ImageRef, Quantity
 from components.model.workload import Resources, Workload
@@ -58,10 +58,11 @@ if judged.problems:
     raise pulumi.RunError("\\n\\n".join(str(problem) for problem in judged.problems))
 for note in judged.notes:
     pulumi.log.warn(note)
-order = UpgradeOrder(StandInPlatform(), judged, lambda leaves: [step("backup-dump", leaves.immich)])
-database = stand_in("database", after.vectorchord, order.first)
-learning = stand_in("machine-learning", immich, order.first)
-server = stand_in("server", immich, [*order.between(step("reindex", immich), [database]), learning])
+steps = (step("backup-dump", judged.leaves.immich),) if judged.leaves is not None else ()
+order = Order("upgrade", UpgradeArgs(platform=StandInPlatform(), update=judged, backup_steps=steps))
+database = stand_in("database", after.vectorchord, order.before)
+learning = stand_in("machine-learning", immich, order.before)
+server = stand_in("server", immich, [*order.reindex(step("reindex", immich), [database]), learning])
 pulumi.export("version", immich)
 pulumi.export("deployed", order.output(server))
 '''

@@ -10,8 +10,8 @@ from components.database.settings import CloudNativePg
 from components.settings.model import Settings
 from components.settings.reader import read_settings
 from components.upgrade.assessment import judge
-from components.upgrade.before_database import backed_up
 from components.upgrade.deployed import Deployed, Last, wanted
+from components.upgrade.gate import backed_up
 from tests.harness.stacks import needed_secrets
 
 

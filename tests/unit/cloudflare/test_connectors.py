@@ -29,7 +29,7 @@ AMOUNTS = Resources(
 
 
 def connector(**tunnel: Any) -> Workload:
-    return cloudflared.workload(Tunnel.model_validate(tunnel), "proxy", 8082)
+    return cloudflared.workload(Tunnel.model_validate(tunnel), Link(to="proxy", port=8082))
 
 
 def isolated(flavour: types.ModuleType, *workloads: Workload) -> list[dict[str, Any]]:
@@ -53,7 +53,9 @@ def test_flags_of_the_tunnel_stand_before_run_and_those_of_run_after_it() -> Non
 
 
 def test_credentials_by_file_name_the_tunnel_last() -> None:
-    made = cloudflared.workload(Tunnel.model_validate({"existing": {"id": EXISTING}}), "proxy", 8082, "{}\n")
+    made = cloudflared.workload(
+        Tunnel.model_validate({"existing": {"id": EXISTING}}), Link(to="proxy", port=8082), "{}\n"
+    )
     assert made.args[-4:] == (
         "run",
         "--credentials-file",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from components.database import component as database
 from components.database.settings import BundledDatabase, CloudNativePg, ExternalDatabase
 from components.model.connection import Connection
-from components.model.values import Quantity
+from components.model.values import ImageRef, Quantity
 from components.model.workload import CommandCheck, ConfigFiles, Scratch, SecretFiles, Workload
 from components.model.workload import Storage as Mounted
 from components.sizing import postgres_parameters
@@ -27,7 +27,8 @@ def bundled(**settings: Any) -> Workload:
 
 def external(**settings: Any) -> Connection:
     return database._external(
-        ExternalDatabase.model_validate({"kind": "external", "host": "pg.example.com", **settings})
+        ExternalDatabase.model_validate({"kind": "external", "host": "pg.example.com", **settings}),
+        "database",
     )
 
 
@@ -55,13 +56,13 @@ def test_the_start_script_ends_in_the_images_own_entrypoint_with_the_configurati
     assert (pod.command, pod.args) == (("bash", "/etc/immich-database/start.sh"), ())
     (files,) = [mount for mount in pod.mounts if isinstance(mount, ConfigFiles)]
     assert files.path == "/etc/immich-database"
-    last = files.files["start.sh"].rstrip().splitlines()[-1]
+    last = str(files.files["start.sh"]).rstrip().splitlines()[-1]
     assert last == "exec immich-docker-entrypoint.sh postgres -c config_file=/etc/postgresql/postgresql.conf"
 
 
 def test_the_password_is_read_from_its_file_by_psql_and_stands_in_no_command_line() -> None:
     (files,) = [mount for mount in bundled().mounts if isinstance(mount, ConfigFiles)]
-    script = files.files["start.sh"]
+    script = str(files.files["start.sh"])
     assert "\\set password `cat /run/secrets/database/password`" in script
     assert "PASSWORD :'password'" in script
     assert "$(cat" not in script
@@ -70,7 +71,7 @@ def test_the_password_is_read_from_its_file_by_psql_and_stands_in_no_command_lin
 def test_data_is_below_its_mount_point_and_not_in_it() -> None:
     pod = bundled()
     assert Mounted(volume="database", path="/var/lib/postgresql/data") in pod.mounts
-    assert pod.env["PGDATA"].startswith("/var/lib/postgresql/data/")
+    assert str(pod.env["PGDATA"]).startswith("/var/lib/postgresql/data/")
 
 
 def test_everything_that_the_image_writes_is_writable_though_its_root_is_not() -> None:
@@ -121,6 +122,7 @@ def test_the_image_is_immichs_own_with_the_versions_that_are_asked_for(
     postgres: int, vectorchord: str, tag: str
 ) -> None:
     image = bundled(postgres=postgres, vectorchord=vectorchord).image
+    assert isinstance(image, ImageRef)
     assert image.startswith("ghcr.io/immich-app/postgres:")
     assert image.tag == tag
 

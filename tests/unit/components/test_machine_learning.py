@@ -34,7 +34,7 @@ def test_models_and_every_librarys_cache_go_to_the_volume() -> None:
     assert Mounted(volume="machine-learning-cache", path="/cache") in pod.mounts
     assert pod.env["MACHINE_LEARNING_CACHE_FOLDER"] == "/cache"
     for name in ("TRANSFORMERS_CACHE", "HF_HOME", "HF_XET_CACHE", "MPLCONFIGDIR"):
-        assert pod.env[name].startswith("/cache")
+        assert str(pod.env[name]).startswith("/cache")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_older_releases_get_writable_folders_at_the_root(version: str, writes: b
 def test_threads_follow_the_rule_of_system_001(cores: int) -> None:
     env = made(resources={"limits": {"cpu": str(cores)}, "requests": {"cpu": "1"}}).env
     assert env["MACHINE_LEARNING_REQUEST_THREADS"] == "1"
-    inter, intra = (int(env[f"MACHINE_LEARNING_MODEL_{kind}_OP_THREADS"]) for kind in ("INTER", "INTRA"))
+    inter, intra = (int(str(env[f"MACHINE_LEARNING_MODEL_{kind}_OP_THREADS"])) for kind in ("INTER", "INTRA"))
     assert inter == {1: 1, 2: 1, 3: 1}.get(cores, 2)
     assert intra == {1: 1, 2: 1}.get(cores, cores - 2)
     assert (inter, intra) == (inter_op_threads(cores), intra_op_threads(cores))
@@ -154,7 +154,7 @@ def test_it_sees_libraries_where_that_is_asked_for() -> None:
 def test_it_talks_to_hugging_face_and_to_nobody_else() -> None:
     pod = made()
     assert pod.links == ()
-    assert {name.removeprefix("*.") for rule in pod.egress for name in rule.names} == {
+    assert {str(name).removeprefix("*.") for rule in pod.egress for name in rule.names} == {
         "huggingface.co",
         "hf.co",
         "xethub.hf.co",

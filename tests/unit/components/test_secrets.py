@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.secrets.component import Secrets
+from components.secrets.component import Secrets, SecretsArgs
 from tests.harness import mocks
 from tests.harness.mocks import Recorded, Run, Secret
 from tests.harness.program import RANDOM_PASSWORD, random_text
@@ -22,7 +22,7 @@ def run(config: dict[str, str], *, external: bool = False, mark: str = "one", **
         from pulumi_random import Provider
 
         provider = pulumi.ResourceOptions(providers=[Provider("random")])
-        secrets = Secrets(WANTED, external=external, opts=provider)
+        secrets = Secrets("secrets", SecretsArgs(wanted=WANTED, external=external), provider)
         fingerprints = secrets.fingerprints(["databasePassword", "smtpPassword"])
         values = {} if external else {"values": secrets.values(["databasePassword", "smtpPassword"])}
         pulumi.CustomResource("test:index:Sink", "sink", {**values, "fingerprints": fingerprints})

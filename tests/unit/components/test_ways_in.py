@@ -111,6 +111,7 @@ def spec(way: TraefikRoute, *, cloudflare: bool = False, **more: Any) -> Any:
     return ways_in.traefik_spec(
         proxy(TRAEFIK, **more),
         way,
+        to="proxy",
         name="immich-proxy",
         number=8081,
         hostnames=(NAME,),

@@ -17,8 +17,7 @@ from pydantic import TypeAdapter
 
 from components import versions
 from components.model.workload import ConfigFiles, SecretFiles, Storage
-from components.proxy.certificate_keeper import Kept, is_kept, script, workload
-from components.proxy.settings import Proxy
+from components.proxy.certificate_keeper import Kept, script, workload
 from components.proxy.tls_settings import Tls
 
 NAMES = ("photos.example.com", "192.168.1.5")
@@ -335,12 +334,3 @@ def test_an_acme_server_is_reached_at_its_port_and_cloudflare_for_the_challenge_
 def test_another_image_can_be_given() -> None:
     image = "registry.example.com/certs:1"
     assert workload(tls({**SELF_SIGNED, "image": image}), NAMES, 101).image == image
-
-
-def test_certificates_of_a_cluster_are_nobodys_to_keep_here() -> None:
-    def proxy(section: dict[str, Any] | None) -> Proxy:
-        return Proxy.model_validate({"tls": section}, by_alias=True, by_name=False)
-
-    assert not is_kept(proxy(None))
-    assert not is_kept(proxy({"kind": "secret", "name": "a"}))
-    assert is_kept(proxy(SELF_SIGNED))

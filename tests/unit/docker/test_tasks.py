@@ -79,7 +79,7 @@ def made(
         return {"imageId": "sha256:1"} if one.type.endswith("RemoteImage") else {}
 
     def program() -> None:
-        platform = DockerPlatform(OPTIONS)
+        platform = DockerPlatform("platform", OPTIONS)
         platform.volume(VolumeRequest(name="backup", size=Quantity("1Gi")), parent=platform)
         platform.publish(
             PublishedSecret(name="backup", items={"password": SecretText.of("backupPassword")}),

@@ -402,14 +402,6 @@ def options(server_volumes: frozenset[str] = frozenset()) -> KubernetesPlatformA
     return KubernetesPlatformArgs(
         stack="test",
         namespace="immich",
-        create_namespace=True,
-        cluster_domain="cluster.local",
-        network_policies="kubernetes",
-        pod_security="auto",
-        pod_cidrs=("10.244.0.0/16",),
-        lan_allowances=(),
-        external_store=None,
-        secret_names={},
         server_volumes=server_volumes,
     )
 
@@ -418,7 +410,7 @@ def platform_with(
     *made: Task, mode: str = "ReadWriteOnce", server_volumes: frozenset[str] = frozenset()
 ) -> mocks.Run:
     def program() -> None:
-        platform = KubernetesPlatform(options(server_volumes), False)
+        platform = KubernetesPlatform("platform", options(server_volumes))
         parent = pulumi.ComponentResource("test:index:Backup", "backup", {})
         for name in ("media", "backup"):
             platform.volume(

@@ -10,9 +10,9 @@ import pytest
 
 from components.model.values import Quantity
 from components.upgrade.assessment import judge
-from components.upgrade.before_database import backed_up
+from components.upgrade.component import backup_name
 from components.upgrade.deployed import Last, wanted
-from components.upgrade.order import backup_name
+from components.upgrade.gate import backed_up
 from tests.policy.case_files import RULES, findings, recorded
 from tests.unit.systems.audit import faults
 from tests.unit.systems.backups import (

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from components import versions
 from components.database.client import DatabaseAccess, DatabaseClient
 from components.model.naming import object_name
-from components.model.task import BACKUP_VOLUME
+from components.model.task import BACKUP_VOLUME, Task
 from components.model.values import ImageRef, Quantity
 from components.model.workload import ConfigFiles, Resources, SecretFiles, Storage, Workload
 from components.upgrade.assessment import Judged, judge
-from components.upgrade.deployed import Deployed, Last, from_plain
-from components.upgrade.order import (
+from components.upgrade.component import (
     backup_name,
     backup_task,
     deployed_output,
@@ -25,6 +24,7 @@ from components.upgrade.order import (
     reindex_name,
     reindex_task,
 )
+from components.upgrade.deployed import Deployed, Last, from_plain
 from components.upgrade.reindex import reindex_step
 from components.upgrade.settings import Upgrade
 from tests.harness.examples import examples
@@ -61,18 +61,23 @@ def steps(leaves: Deployed) -> list[Workload]:
     return [step("backup-dump", leaves.immich), step("backup-copy", leaves.immich)]
 
 
+def task_of(found: Judged) -> Task | None:
+    """The backup before the upgrade that was judged."""
+    return backup_task(found, steps(found.leaves) if found.leaves is not None else ())
+
+
 def judged(before: Deployed, after: Deployed, *, backed_up: bool = True) -> Judged:
     return judge(Last(finished=before, reached=before), after, NOTHING, backed_up=backed_up)
 
 
 def test_a_first_deployment_has_no_steps() -> None:
     found = judge(Last(), deployed("3.3.1"), NOTHING, backed_up=True)
-    assert backup_task(found, steps) is None
+    assert task_of(found) is None
     assert (backup_name(found), reindex_name(found)) == (None, None)
 
 
 def test_the_backup_is_of_what_is_left_and_its_name_says_from_and_to() -> None:
-    task = backup_task(judged(deployed("3.2.4"), deployed("3.3.1")), steps)
+    task = task_of(judged(deployed("3.2.4"), deployed("3.3.1")))
     assert task is not None
     assert (task.name, task.schedule) == ("backup-3-2-4-to-3-3-1", None)
     assert [one.name for one in task.steps] == ["backup-3-2-4-to-3-3-1-dump", "backup-3-2-4-to-3-3-1-copy"]
@@ -80,7 +85,7 @@ def test_the_backup_is_of_what_is_left_and_its_name_says_from_and_to() -> None:
 
 
 def test_scripts_of_the_steps_have_names_of_their_own_and_what_is_shared_keeps_its_name() -> None:
-    task = backup_task(judged(deployed("3.2.4"), deployed("3.3.1")), steps)
+    task = task_of(judged(deployed("3.2.4"), deployed("3.3.1")))
     assert task is not None
     files = {mount.name for one in task.steps for mount in one.mounts if isinstance(mount, ConfigFiles)}
     assert files == {"backup-3-2-4-to-3-3-1-dump", "backup-3-2-4-to-3-3-1-copy", "database-ca"}
@@ -125,7 +130,7 @@ def test_a_renewal_without_a_backup_volume_keeps_nothing_in_it() -> None:
 
 
 def test_no_steps_given_is_no_task() -> None:
-    assert backup_task(judged(deployed("3.2.4"), deployed("3.3.1")), lambda _: []) is None
+    assert backup_task(judged(deployed("3.2.4"), deployed("3.3.1")), ()) is None
 
 
 def test_backups_given_later_add_none_to_the_upgrade_of_the_past() -> None:
@@ -137,7 +142,7 @@ def test_backups_given_later_add_none_to_the_upgrade_of_the_past() -> None:
     later = judge(
         Last(finished=left, reached=from_plain(mark(first))), deployed("3.3.1"), NOTHING, backed_up=True
     )
-    assert backup_task(later, steps) is None
+    assert task_of(later) is None
 
 
 @dataclass
@@ -210,5 +215,5 @@ def test_an_update_that_changes_nothing_keeps_steps_and_output_as_they_are(
         assert (again.problems, again.notes, again.changes) == ((), (), False)
         assert deployed_output(again) == deployed_output(first)
         assert mark(again) == mark(first)
-        assert backup_task(again, steps) == backup_task(first, steps)
+        assert task_of(again) == task_of(first)
         assert reindex_name(again) == reindex_name(first)

@@ -7,8 +7,8 @@ from unittest import mock
 
 import pytest
 
-from components.upgrade.before_database import backed_up
 from components.upgrade.deployed import Last
+from components.upgrade.gate import backed_up
 from tests.harness.going_on import deployed_by, settings_of
 from tests.harness.mocks import Run
 from tests.harness.program import Stack, host_stack, run_stack
