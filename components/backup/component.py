@@ -314,7 +314,11 @@ class _Steps:
         return replace(step, links=self._reach.links, egress=self._reach.egress)
 
     def _step(
-        self, name: str, image: ImageRef, scripts: Mapping[str, str], mounts: Sequence[Mount]
+        self,
+        name: str,
+        image: ImageRef | pulumi.Output[str],
+        scripts: Mapping[str, str],
+        mounts: Sequence[Mount],
     ) -> Workload:
         args = self._args
         return Workload(

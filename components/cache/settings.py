@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.fields.base import Section, WholeNumber, default_kind
+from components.fields.base import Deferred, Section, WholeNumber, default_kind
 from components.fields.grammar import StorageClassName
 from components.fields.health import Health
 from components.fields.placement import Placement
@@ -19,11 +19,11 @@ class BundledCache(Section):
 
     kind: Literal["bundled"] = "bundled"
     """`bundled`."""
-    image: ImageRef | None = None
+    image: Deferred[ImageRef] | None = None
     """Another image than the table's."""
     size: VolumeSize = VolumeSize("1Gi")
     """Size of the volume of the append-only file."""
-    storage_class: StorageClassName | None = None
+    storage_class: Deferred[StorageClassName] | None = None
     """StorageClass; none takes the cluster's default."""
     max_memory: Memory = Memory("384Mi")
     """`maxmemory`: writes are refused above it, nothing is evicted. Below the memory limit."""
@@ -40,9 +40,9 @@ class ExternalCache(Section):
 
     kind: Literal["external"]
     """`external`."""
-    host: ServerAddress
+    host: Deferred[ServerAddress]
     """Address or name."""
-    port: WholeNumber = Field(default=6379, ge=1, le=65535)
+    port: Deferred[Annotated[WholeNumber, Field(ge=1, le=65535)]] = 6379
     """Port."""
     tls: bool = False
     """Speak TLS, verified against the system's authorities."""

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from components.cloudflare.record_settings import DnsRecord, conflicts
 from components.cloudflare.tunnel_settings import Tunnel
 from components.cloudflare.values import EmailAddress, HexId, Moment, Validity, within
-from components.fields.base import Section, WholeNumber
+from components.fields.base import Deferred, Section, WholeNumber
 from components.model.values import Bytes, Duration, Hostname
 
 Plan = Literal["free", "pro", "business", "enterprise"]
@@ -139,11 +139,11 @@ class Cloudflare(Section):
     """The zone's plan: it decides the largest upload and which rules there can be."""
     max_upload: Bytes | None = None
     """With `enterprise`: the largest upload of the contract; none is the plan's 500 MB."""
-    account_id: HexId
+    account_id: Deferred[HexId]
     """The account, as the zone's overview page shows it."""
     zone: Hostname
     """The zone's name, such as `example.com`."""
-    zone_id: HexId
+    zone_id: Deferred[HexId]
     """The zone, as its overview page shows it."""
     tunnel: Tunnel | None = None
     """A way in without an open port; none makes no tunnel."""

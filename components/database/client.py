@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from components import versions
 from components.database.settings import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.fields.base import written
 from components.model.connection import Connection
 from components.model.values import ImageRef
 from components.model.workload import Egress, Link, Mount
+
+if TYPE_CHECKING:
+    import pulumi
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +34,7 @@ class DatabaseAccess:
 class DatabaseClient:
     """What a step needs that runs `pg_dump` or `psql`."""
 
-    image: ImageRef
+    image: ImageRef | pulumi.Output[str]
     """PostgreSQL's programs of the server's major version, with VectorChord to load a dump into."""
     postgres: int
     """That major version."""
@@ -49,13 +54,13 @@ def database_client(
     env = connection.env
     ca_file = env.get("NODE_EXTRA_CA_CERTS")
     access = DatabaseAccess(
-        host=env["DB_HOSTNAME"],
-        port=int(env["DB_PORT"]),
-        name=env["DB_DATABASE_NAME"],
-        user=env["DB_USERNAME"],
-        password_file=env["DB_PASSWORD_FILE"],
-        ssl_mode=env.get("DB_SSL_MODE", "prefer"),
-        ca_file=ca_file,
+        host=written(env["DB_HOSTNAME"]),
+        port=int(written(env["DB_PORT"])),
+        name=written(env["DB_DATABASE_NAME"]),
+        user=written(env["DB_USERNAME"]),
+        password_file=written(env["DB_PASSWORD_FILE"]),
+        ssl_mode=written(env.get("DB_SSL_MODE", "prefer")),
+        ca_file=written(ca_file) if ca_file is not None else None,
     )
     image, major = programs(settings)
     return DatabaseClient(
@@ -69,7 +74,9 @@ def database_client(
     )
 
 
-def programs(settings: BundledDatabase | CloudNativePg | ExternalDatabase) -> tuple[ImageRef, int]:
+def programs(
+    settings: BundledDatabase | CloudNativePg | ExternalDatabase,
+) -> tuple[ImageRef | pulumi.Output[str], int]:
     """Image with PostgreSQL's programs, and their major version. Raises `ValueError` as `database_client`."""
     match settings:
         case BundledDatabase():

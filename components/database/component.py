@@ -31,6 +31,7 @@ from components.model.workload import (
 )
 from components.model.workload import Storage as Mounted
 from components.platform.base import Platform
+from components.platform.inputs import as_text
 from components.secrets.component import Secrets, own_secrets
 from components.sizing import healthy, placement, postgres_parameters, resources
 from components.templates import render
@@ -233,7 +234,7 @@ def _host(
             return settings.host
 
 
-def bundled_image(settings: BundledDatabase) -> ImageRef:
+def bundled_image(settings: BundledDatabase) -> ImageRef | pulumi.Output[str]:
     """Its image: the table's, or the one given."""
     return settings.image or versions.database_images("bundled")[str(settings.postgres), settings.vectorchord]
 
@@ -371,8 +372,8 @@ def _external(settings: ExternalDatabase, of: str) -> Connection:
 
 def _connection(
     of: str,
-    host: str,
-    port: int,
+    host: pulumi.Input[str],
+    port: pulumi.Input[int],
     name: str,
     user: str,
     *,
@@ -384,7 +385,7 @@ def _connection(
     return Connection(
         env={
             "DB_HOSTNAME": host,
-            "DB_PORT": str(port),
+            "DB_PORT": as_text(port),
             "DB_DATABASE_NAME": name,
             "DB_USERNAME": user,
             "DB_PASSWORD_FILE": f"{_FOLDER}/password",

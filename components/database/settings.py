@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from components.database.recover_settings import Lineage
-from components.fields.base import Section, TextValue, WholeNumber, default_kind
+from components.fields.base import Deferred, Section, TextValue, WholeNumber, default_kind
 from components.fields.grammar import HostFolder, StorageClassName
 from components.fields.health import Health
 from components.fields.placement import Placement
@@ -56,7 +56,7 @@ class BundledDatabase(Section):
     """Major version of PostgreSQL. A change needs dump and restore, so it is refused on a database with data."""
     vectorchord: VectorChordVersion = "1.1.1"
     """Version of VectorChord, from the table of supported images."""
-    image: ImageRef | None = None
+    image: Deferred[ImageRef] | None = None
     """Another image than the table's; it must carry VectorChord and Immich's entrypoint."""
     name: DatabaseName = "immich"
     """Name of the database."""
@@ -64,7 +64,7 @@ class BundledDatabase(Section):
     """Role of Immich, owner of the database."""
     size: VolumeSize = VolumeSize("20Gi")
     """Size of the data volume."""
-    storage_class: StorageClassName | None = None
+    storage_class: Deferred[StorageClassName] | None = None
     """StorageClass of local or block storage; a network file system is refused by the image."""
     host_path: HostFolder | None = None
     """Folder of the host for the data, instead of a volume; it must exist, be empty or hold this database, and on btrfs
@@ -110,7 +110,7 @@ class CloudNativePg(Section):
     """Role of Immich: owner of the database, not a superuser."""
     size: VolumeSize = VolumeSize("20Gi")
     """Size of each instance's data volume."""
-    storage_class: StorageClassName | None = None
+    storage_class: Deferred[StorageClassName] | None = None
     """StorageClass of the data and WAL volumes."""
     wal_size: VolumeSize | None = None
     """Size of an own volume for the write-ahead log; none keeps it with the data."""
@@ -146,9 +146,9 @@ class ExternalDatabase(Section):
 
     kind: Literal["external"]
     """`external`."""
-    host: ServerAddress
+    host: Deferred[ServerAddress]
     """Address or name."""
-    port: WholeNumber = Field(default=5432, ge=1, le=65535)
+    port: Deferred[Annotated[WholeNumber, Field(ge=1, le=65535)]] = 5432
     """Port."""
     name: DatabaseName = "immich"
     """Name of the database. `vchord` and `earthdistance` must be installed in it."""

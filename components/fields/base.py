@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic.alias_generators import to_camel
 
 
@@ -23,6 +23,34 @@ class Section(BaseModel):
         populate_by_name=True,
         hide_input_in_errors=True,
     )
+
+
+if TYPE_CHECKING:
+    from pulumi import Output
+
+    _Checked = TypeVar("_Checked")
+    Deferred: TypeAlias = _Checked | Output[Any]
+else:
+
+    class Deferred:
+        """`Deferred[X]`: what `X` accepts, or in a program of one's own an output of another resource.
+
+        A stack's file has no outputs. One is taken as it is: it is known only during the update.
+        """
+
+        def __class_getitem__(cls, accepted: Any) -> Any:
+            return Annotated[accepted, WrapValidator(_or_output)]
+
+
+def written(value: object) -> str:
+    """A value of a stack's file. Raises `TypeError` for an output, which a file cannot have."""
+    if not isinstance(value, str):
+        raise TypeError("expected a value that is known beforehand")
+    return value
+
+
+def _or_output(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    return value if callable(getattr(value, "apply", None)) else check(value)
 
 
 def _auto_is_none(value: Any) -> Any:

@@ -116,13 +116,13 @@ class MachineLearning(pulumi.ComponentResource):
             case ExternalMachineLearning():
                 urls = args.settings.urls
                 self.service = HttpService(urls=urls, egress=tuple(_outside(url) for url in urls))
-                self.url = pulumi.Output.from_input(str(urls[0]))
+                self.url = pulumi.Output.from_input(urls[0])
             case NoMachineLearning():
                 pass
         self.register_outputs({"url": self.url})
 
 
-def image(settings: BundledMachineLearning, version: str) -> ImageRef:
+def image(settings: BundledMachineLearning, version: str) -> ImageRef | pulumi.Output[str]:
     """Its image: the table's, or the one given."""
     return settings.image or versions.machine_learning_image(version, settings.backend)
 
@@ -218,7 +218,14 @@ def preload_environment(preload: Preload) -> dict[str, str]:
     return {f"MACHINE_LEARNING_PRELOAD__{name}": ",".join(models) for name, models in given.items() if models}
 
 
-def _outside(url: str) -> Egress:
+def _outside(url: str | pulumi.Output[str]) -> Egress:
+    reason = "machine learning elsewhere"
+    if isinstance(url, str):
+        return Egress.to_host(reason, *_host_and_port(url))
+    both = url.apply(_host_and_port)
+    return Egress.to_host(reason, both.apply(lambda known: known[0]), both.apply(lambda known: known[1]))
+
+
+def _host_and_port(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    return Egress.to_host("machine learning elsewhere", parts.hostname or "", port)
+    return parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]

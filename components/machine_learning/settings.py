@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.fields.base import AUTO, Section, WholeNumber, default_kind
+from components.fields.base import AUTO, Deferred, Section, WholeNumber, default_kind
 from components.fields.grammar import StorageClassName, each_once
 from components.fields.health import Health
 from components.fields.placement import GpuAccess, Placement
@@ -82,7 +82,7 @@ class BundledMachineLearning(Section):
     """Which image and devices: cpu, cuda (NVIDIA), rocm (AMD), openvino (Intel), armnn (Mali), rknn (Rockchip)."""
     architecture: Literal["amd64", "arm64"] | None = None
     """CPU architecture of the nodes; none takes what the backend is built for."""
-    image: ImageRef | None = None
+    image: Deferred[ImageRef] | None = None
     """Another image than the table's; its tag must carry the server's version."""
     gpu: GpuAccess = GpuAccess()
     """How the pods reach the accelerator."""
@@ -139,7 +139,7 @@ class ExternalMachineLearning(Section):
 
     kind: Literal["external"]
     """`external`."""
-    urls: Annotated[tuple[ServiceUrl, ...], Field(min_length=1), AfterValidator(each_once)]
+    urls: Annotated[tuple[Deferred[ServiceUrl], ...], Field(min_length=1), AfterValidator(each_once)]
     """Addresses, tried in this order: `http://192.168.1.13:3003`."""
 
 

@@ -51,7 +51,7 @@ class DirectExposure:
 class Connection:
     """Variables, files and links for whoever connects."""
 
-    env: Mapping[str, str]
+    env: Mapping[str, pulumi.Input[str]]
     """Variables; secrets are not among them, only the names of their files."""
     mounts: tuple[Mount, ...]
     """Files that the variables name."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from components.model.secret_text import SecretText
 from components.model.values import ImageRef, Quantity
 from components.model.workload import Placement, Resources
+
+if TYPE_CHECKING:
+    import pulumi
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,7 +189,7 @@ class DatabaseCluster:
     database: str
     owner: str
     size: Quantity
-    storage_class: str | None
+    storage_class: pulumi.Input[str] | None
     wal_size: Quantity | None
     parameters: Mapping[str, str]
     resources: Resources

@@ -169,7 +169,7 @@ class Egress:
     address."""
     cidrs: tuple[str, ...] = ()
     """Networks, where no name is known."""
-    ports: tuple[int, ...] = (443,)
+    ports: tuple[pulumi.Input[int], ...] = (443,)
     """TCP ports."""
     udp_ports: tuple[int, ...] = ()
     """UDP ports."""
@@ -183,7 +183,7 @@ class Egress:
             raise ValueError(f"{self.reason}: give a port")
 
     @classmethod
-    def to_host(cls, reason: str, host: pulumi.Input[str], port: int) -> Egress:
+    def to_host(cls, reason: str, host: pulumi.Input[str], port: pulumi.Input[int]) -> Egress:
         """To one machine, by name or address, which may be on the LAN."""
         network = address_range(host) if isinstance(host, str) else None
         return cls(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from components.cache.settings import BundledCache
 from components.database.settings import BundledDatabase, CloudNativePg
+from components.fields.base import written
 from components.machine_learning.settings import BundledMachineLearning, ExternalMachineLearning
 from components.model.exposure import PublishedPortSpec
 from components.model.naming import object_name
@@ -135,7 +136,7 @@ def probes(settings: Settings) -> tuple[Probe, ...]:
     if isinstance(settings.machine_learning, BundledMachineLearning):
         learning = (f"http://{object_name(MACHINE_LEARNING)}:{_LEARNING_PORT}",)
     elif isinstance(settings.machine_learning, ExternalMachineLearning):
-        learning = tuple(url.rstrip("/") for url in settings.machine_learning.urls)
+        learning = tuple(written(url).rstrip("/") for url in settings.machine_learning.urls)
     asked = (
         Probe(job="machine-learning", door=url, url=f"{url}/ping", module=exporters.OPEN) for url in learning
     )

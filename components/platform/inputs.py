@@ -14,6 +14,11 @@ def assignment(name: str, value: pulumi.Input[str]) -> pulumi.Input[str]:
     return f"{name}={value}" if isinstance(value, str) else pulumi.Output.concat(name, "=", value)
 
 
+def as_text(number: pulumi.Input[int]) -> pulumi.Input[str]:
+    """A number as a variable has it."""
+    return str(number) if isinstance(number, int) else pulumi.Output.from_input(number).apply(str)
+
+
 def digest(files: Mapping[str, pulumi.Input[str]]) -> pulumi.Input[str]:
     """A short hash of texts by name: whatever reads them starts anew when it changes."""
     texts = {name: text for name, text in files.items() if isinstance(text, str)}

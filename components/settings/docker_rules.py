@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from components.database.settings import BundledDatabase, CloudNativePg
+from components.fields.base import written
 from components.fields.finding import Finding, Rule
 from components.machine_learning.settings import BundledMachineLearning
 from components.proxy.settings import PublishedPort, TraefikLabels
@@ -191,14 +192,14 @@ def volumes_fit_the_platform(
         if isinstance(source, Volume) and source.storage_class is not None:
             yield Finding(
                 key=f"{key}.storageClass",
-                given=told(source.storage_class),
+                given=told(written(source.storage_class)),
                 reason="is a cluster's",
                 hint="leave it out; hostPath names a folder of the host",
             )
     if isinstance(database, BundledDatabase) and database.storage_class is not None:
         yield Finding(
             key="database.storageClass",
-            given=told(database.storage_class),
+            given=told(written(database.storage_class)),
             reason="is a cluster's",
             hint="leave it out; database.hostPath names a folder of the host",
         )

@@ -12,6 +12,7 @@ from components.database.settings import BundledDatabase, ExternalDatabase
 from components.fields.finding import Finding, Rule
 from components.fields.resources import DEFAULTS
 from components.machine_learning.settings import BundledMachineLearning
+from components.model.values import ImageRef, Quantity
 from components.proxy.settings import HttpRoute, PlainIngress, TraefikWay
 from components.server.app.overrides import app_overrides
 from components.server.settings import SplitWorkers
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from components.cloudflare.settings import Cloudflare
     from components.database.settings import Database
     from components.machine_learning.settings import MachineLearning
-    from components.model.values import Quantity
     from components.monitoring.settings import Monitoring
     from components.proxy.host_settings import Host
     from components.proxy.settings import Proxy
@@ -127,7 +127,7 @@ def images_are_in_lockstep(server: Server, machine_learning: MachineLearning) ->
             reason=f"the tag must be {wanted} (or with a suffix), as server.version says: "
             "server and machine learning must be the same release",
         )
-    if isinstance(machine_learning, BundledMachineLearning) and machine_learning.image is not None:
+    if isinstance(machine_learning, BundledMachineLearning) and isinstance(machine_learning.image, ImageRef):
         suffixed = wanted if machine_learning.backend == "cpu" else f"{wanted}-{machine_learning.backend}"
         if machine_learning.image.tag != suffixed:
             yield Finding(

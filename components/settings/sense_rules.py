@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from components.cache.settings import ExternalCache
 from components.database.archive_settings import is_inside
 from components.database.settings import ExternalDatabase
+from components.fields.base import written
 from components.fields.finding import Finding, Rule
 from components.machine_learning.settings import (
     ARCHITECTURES,
@@ -133,7 +134,7 @@ def what_is_elsewhere_is_not_here(
         given.append(("cache.host", str(cache.host)))
     if isinstance(machine_learning, ExternalMachineLearning):
         for index, url in enumerate(machine_learning.urls):
-            given.append((f"machineLearning.urls[{index}]", urlsplit(url).hostname or ""))
+            given.append((f"machineLearning.urls[{index}]", urlsplit(written(url)).hostname or ""))
     for key, host in given:
         if host == "localhost" or host.endswith(".localhost") or _is_own(host):
             yield Finding(

@@ -65,7 +65,7 @@ def _monitoring(settings: Settings, stack: str) -> dict[str, object]:
 
 def images(settings: Settings) -> list[ImageRef]:
     """Every image of the stack."""
-    found = [server.image(settings.server)]
+    found: list[object] = [server.image(settings.server)]
     if isinstance(settings.machine_learning, BundledMachineLearning):
         found.append(machine_learning.image(settings.machine_learning, settings.server.version))
     if isinstance(settings.database, BundledDatabase):
@@ -92,7 +92,7 @@ def images(settings: Settings) -> list[ImageRef]:
         from components.stack import outputs_monitoring
 
         found += outputs_monitoring.images(settings)
-    return found
+    return [image for image in found if isinstance(image, ImageRef)]
 
 
 def _doors(settings: Settings) -> dict[str, object]:
@@ -123,8 +123,8 @@ def _doors(settings: Settings) -> dict[str, object]:
     return told
 
 
-def _backup_images(settings: Settings, backup: Backup) -> list[ImageRef]:
-    found: list[ImageRef] = []
+def _backup_images(settings: Settings, backup: Backup) -> list[object]:
+    found: list[object] = []
     if takes_dumps(backup, settings.database):
         found.append(programs(settings.database)[0])
     if backup.targets:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.fields.base import Section, default_kind
+from components.fields.base import Deferred, Section, default_kind
 from components.fields.grammar import HostFolder, MountOption, MountPath, StorageClassName
 from components.model.values import AbsolutePath, Bytes, ObjectName, ServerAddress, VolumeSize
 
@@ -20,7 +20,7 @@ class Volume(Section):
     """`volume`."""
     size: VolumeSize = VolumeSize("100Gi")
     """How much to ask for. It can grow later where the storage class permits; it never shrinks."""
-    storage_class: StorageClassName | None = None
+    storage_class: Deferred[StorageClassName] | None = None
     """StorageClass; none takes the cluster's default."""
     access_mode: AccessMode = "ReadWriteOnce"
     """`ReadWriteMany` lets pods on several nodes share it."""

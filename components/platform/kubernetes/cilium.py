@@ -9,6 +9,7 @@ import pulumi
 from components.model.naming import APP, selector
 from components.model.specs import LanAllowance, Peer
 from components.model.workload import Egress, Ingress, address_range
+from components.platform.inputs import as_text
 from components.platform.kubernetes.network_policies import Connected
 from components.platform.kubernetes.pods import Manifest
 
@@ -65,11 +66,11 @@ def _policy(spec: Manifest) -> Manifest:
     return {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {}, "spec": spec}
 
 
-def _ports(*numbers: int, udp: Sequence[int] = ()) -> Manifest:
+def _ports(*numbers: pulumi.Input[int], udp: Sequence[int] = ()) -> Manifest:
     both = [*((number, "TCP") for number in numbers), *((number, "UDP") for number in udp)]
     return {
         "toPorts": [
-            {"ports": [{"port": str(number), "protocol": name} for number, name in dict.fromkeys(both)]}
+            {"ports": [{"port": as_text(number), "protocol": name} for number, name in dict.fromkeys(both)]}
         ]
     }
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import pulumi
+
 from components.model.specs import Archive, DatabaseCluster
 from components.platform.kubernetes.pods import Manifest, placement, resources
 
@@ -293,7 +295,7 @@ def queries(text: str) -> Manifest:
     }
 
 
-def _storage(size: str, storage_class: str | None) -> Manifest:
+def _storage(size: str, storage_class: pulumi.Input[str] | None) -> Manifest:
     return {"size": size, **({"storageClass": storage_class} if storage_class is not None else {})}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
+import pulumi
+
 from components.model.naming import selector
 from components.model.specs import Peer
 from components.model.workload import Egress, Ingress, Link
@@ -134,7 +136,7 @@ def _once(value: Any) -> Any:
     return [rule for index, rule in enumerate(rules) if rule not in rules[:index]]
 
 
-def _ports(*numbers: int, udp: Sequence[int] = ()) -> list[Manifest]:
+def _ports(*numbers: pulumi.Input[int], udp: Sequence[int] = ()) -> list[Manifest]:
     both = [*((number, "TCP") for number in numbers), *((number, "UDP") for number in udp)]
     return [{"port": number, "protocol": name} for number, name in dict.fromkeys(both)]
 
