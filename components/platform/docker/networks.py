@@ -19,7 +19,8 @@ OUTSIDE = "-outside"
 
 def joined_by(workload: Workload, options: DockerPlatformArgs, way_out: str | None = None) -> list[str]:
     """Short names of the networks that a workload is in, its own first; `way_out` is another way out than its own."""
-    found = [workload.name] if workload.name in options.joined else []
+    has_network = options.has_network(workload.name, ports=bool(workload.ports))
+    found = [workload.name] if has_network else []
     found += [link.at or link.to for link in workload.links]
     found += workload.meets
     if workload.egress or published(workload):
@@ -54,16 +55,18 @@ def published(workload: Workload) -> list[PublishedPortSpec]:
 
 
 def network(name: str, options: DockerPlatformArgs) -> Inputs:
-    """A network by its short name. Raises `ValueError` for one that has no addresses."""
-    subnet = subnet_of(name, options)
-    return {
+    """A network by its short name. Raises `ValueError` for one that has no addresses in a table that there is."""
+    inputs: Inputs = {
         "name": f"{options.prefix}-{name}",
         "driver": "bridge",
         "internal": not name.endswith(OUTSIDE),
-        # The gateway is said, since Podman would say it by itself and every update would find a difference.
-        "ipamConfigs": [{"subnet": subnet, "gateway": gateway(subnet)}],
         "labels": labelled({"immich.stack": options.stack}),
     }
+    if options.subnets:
+        subnet = subnet_of(name, options)
+        # The gateway is said, since Podman would say it by itself and every update would find a difference.
+        inputs["ipamConfigs"] = [{"subnet": subnet, "gateway": gateway(subnet)}]
+    return inputs
 
 
 def subnet_of(name: str, options: DockerPlatformArgs) -> str:

@@ -49,6 +49,7 @@ def register(
     kept: bool = False,
     timeout: int | None = None,
     ignore: Sequence[str] = (),
+    provider: pulumi.ProviderResource | None = None,
 ) -> pulumi.CustomResource:
     """Register an object under a literal name.
 
@@ -67,6 +68,7 @@ def register(
         {**promised, **inputs},
         pulumi.ResourceOptions(
             parent=parent,
+            provider=provider,
             depends_on=list(after) or None,
             protect=holds_data or None,
             retain_on_delete=holds_data or kept or None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from components.versions import busybox_image
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DockerPlatformArgs:
@@ -12,11 +14,12 @@ class DockerPlatformArgs:
 
     stack: str
     """What names of containers, volumes and networks begin with, after `immich-`."""
-    subnets: Mapping[str, str]
-    """Addresses of each network that there may be, by its short name."""
-    joined: frozenset[str]
-    """Workloads that others are linked to: each has a network of its own with those."""
-    files_image: str
+    subnets: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Addresses of each network that there may be, by its short name; none leaves them to the engine, and then nobody
+    is trusted as a proxy by its address."""
+    joined: frozenset[str] | None = None
+    """Workloads that others are linked to: each has a network of its own with those. None is every one with a port."""
+    files_image: str = field(default_factory=lambda: str(busybox_image()))
     """Image with a shell that puts files into volumes."""
     podman: bool = False
     selinux: bool = False
@@ -24,6 +27,10 @@ class DockerPlatformArgs:
     log_driver: str = "json-file"
     log_options: Mapping[str, str] = field(default_factory=dict[str, str])
     dns: tuple[str, ...] = ()
+
+    def has_network(self, workload: str, *, ports: bool) -> bool:
+        """Whether a workload, with or without ports, has a network of its own."""
+        return ports if self.joined is None else workload in self.joined
 
     @property
     def prefix(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import pulumi
 
@@ -19,7 +19,7 @@ from components.platform.base import Values
 from components.platform.docker import containers, files, networks, tasks, volumes
 from components.platform.docker.containers import ContainerContext, Folder
 from components.platform.docker.files import FileSet
-from components.platform.docker.objects import exit_code, image_id, register
+from components.platform.docker.objects import Inputs, Kind, exit_code, image_id, register
 from components.platform.docker.options import DockerPlatformArgs
 from components.platform.inputs import digest
 
@@ -38,6 +38,7 @@ class DockerPlatform(pulumi.ComponentResource):
         self._folders: dict[str, Folder] = {}
         self._volumes: dict[str, pulumi.Resource] = {}
         self._secrets: dict[str, tuple[Mapping[str, SecretText], Values]] = {}
+        self._provider = self.get_provider("docker:index/container:Container")
         self._networks: dict[str, pulumi.CustomResource] = {}
         self._images: dict[str, pulumi.CustomResource] = {}
 
@@ -57,12 +58,14 @@ class DockerPlatform(pulumi.ComponentResource):
 
     def sources(self, workload: str) -> tuple[str, ...]:
         """The network of the workload and those that are linked to it; nobody else is in there."""
-        if workload not in self._options.joined:
+        if not self._options.subnets or not self._options.has_network(workload, ports=True):
             return ()
         return (networks.subnet_of(workload, self._options),)
 
     def host_addresses(self, workload: str) -> tuple[str, ...]:
         """The engine's address on the workload's way out: what comes from the host itself comes from there."""
+        if not self._options.subnets:
+            return ()
         return (networks.gateway(networks.subnet_of(f"{workload}{networks.OUTSIDE}", self._options)),)
 
     def address(self, workload: str, at: str | None = None) -> str:
@@ -82,7 +85,7 @@ class DockerPlatform(pulumi.ComponentResource):
         self._folders[request.name] = Folder(volume=name)
         if not volumes.is_made(request):
             return
-        self._volumes[request.name] = register(
+        self._volumes[request.name] = self._register(
             "Volume",
             name,
             volumes.volume(request, self._options),
@@ -110,7 +113,7 @@ class DockerPlatform(pulumi.ComponentResource):
         options = self._options
         context, needed = self._surroundings(workload, parent, after, fingerprints)
         made = [
-            register(
+            self._register(
                 "Container",
                 containers.container_name(workload.name, options, copy),
                 containers.container(workload, context, copy),
@@ -129,7 +132,7 @@ class DockerPlatform(pulumi.ComponentResource):
                 replace(context, image=self._image(one.image, one.name), networks=(), labels={}),
                 beside,
             )
-            register(
+            self._register(
                 "Container", str(inputs["name"]), inputs, parent=parent, ignore=containers.ignored(options)
             )
         return made[0]
@@ -164,7 +167,7 @@ class DockerPlatform(pulumi.ComponentResource):
                 labels[tasks.PREVIOUS_LABEL] = succeeded[-1]
             name = containers.container_name(workload.name, options)
             inputs = tasks.inputs(task, containers.container(workload, replace(context, labels=labels)))
-            one = register(
+            one = self._register(
                 "Container",
                 name,
                 inputs,
@@ -221,7 +224,18 @@ class DockerPlatform(pulumi.ComponentResource):
         """Nothing needs to know all workloads."""
         self.register_outputs({})
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.finish()
+
     # Private
+
+    def _register(self, kind: Kind, name: str, inputs: Inputs, **more: Any) -> pulumi.CustomResource:
+        """Register an object with the platform's provider, whoever its parent is."""
+        return register(kind, name, inputs, provider=self._provider, **more)
 
     def _surroundings(
         self,
@@ -298,12 +312,12 @@ class DockerPlatform(pulumi.ComponentResource):
         if not file_sets and not writable:
             return needed
         for one in file_sets:
-            needed.append(register("Volume", one.volume, files.volume(one, options), parent=parent))
+            needed.append(self._register("Volume", one.volume, files.volume(one, options), parent=parent))
         inputs = files.loader(
             workload, file_sets, writable, self._image(ImageRef(options.files_image), "files"), options
         )
         needed.append(
-            register(
+            self._register(
                 "Container",
                 str(inputs["name"]),
                 inputs,
@@ -322,7 +336,7 @@ class DockerPlatform(pulumi.ComponentResource):
         else:
             key = name = of
         if key not in self._images:
-            self._images[key] = register(
+            self._images[key] = self._register(
                 "RemoteImage",
                 f"image-{name}",
                 # An image that nothing uses any more is the owner's to remove: a way back costs no download.
@@ -333,7 +347,7 @@ class DockerPlatform(pulumi.ComponentResource):
 
     def _network(self, name: str) -> pulumi.Output[str]:
         if name not in self._networks:
-            self._networks[name] = register(
+            self._networks[name] = self._register(
                 "Network",
                 f"{self._options.prefix}-{name}",
                 networks.network(name, self._options),

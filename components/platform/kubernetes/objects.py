@@ -32,6 +32,7 @@ def register(
     ignore: Sequence[str] = (),
     must_exist: bool = False,
     aliases: Sequence[pulumi.Alias] = (),
+    provider: pulumi.ProviderResource | None = None,
 ) -> pulumi.CustomResource:
     """Register `manifest` under a literal name.
 
@@ -52,6 +53,7 @@ def register(
         {**manifest, "metadata": metadata},
         pulumi.ResourceOptions(
             parent=parent,
+            provider=provider,
             depends_on=list(after) or None,
             protect=holds_data or None,
             retain_on_delete=holds_data or None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import pulumi
 
@@ -80,6 +81,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
     ) -> None:
         super().__init__("immich:kubernetes:Platform", name, {}, opts)
         self._options = args
+        self._provider = self.get_provider("kubernetes:core/v1:Namespace")
         self._workloads: list[Workload] = []
         self._tasks: list[Task] = []
         self._peers: dict[str, Peer] = {}
@@ -145,6 +147,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
             after.append(
                 register(
                     static,
+                    provider=self._provider,
                     name=volumes.volume_name(request, namespace),
                     namespace=None,
                     labels=self._labels("storage"),
@@ -349,6 +352,13 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 self._isolate_cluster(spec)
         self.register_outputs({})
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.finish()
+
     # Private
 
     def _members(self) -> list[network_policies.Connected]:
@@ -406,6 +416,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         manifest: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": marks}}
         return register(
             manifest,
+            provider=self._provider,
             name=self._options.namespace,
             namespace=None,
             labels=self._labels("platform"),
@@ -433,6 +444,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
     ) -> pulumi.CustomResource:
         return register(
             manifest,
+            provider=self._provider,
             name=name,
             namespace=namespace or self._options.namespace,
             labels=self._labels(component),
