@@ -18,6 +18,7 @@ with immich.KubernetesPlatform(
             platform=platform,
             settings=immich.CloudflareSettings(
                 account_id=config.require("accountId"),
+                zone=immich.Hostname("example.com"),
                 zone_id=config.require("zoneId"),
                 tunnel=immich.Tunnel(),
                 access=immich.Access(email_domains=(immich.Hostname("example.com"),)),

@@ -7,7 +7,10 @@ import components as immich
 
 cluster = pulumi_kubernetes.Provider("cluster", context=pulumi.Config().get("context"))
 fast = pulumi_kubernetes.storage.v1.StorageClass(
-    "fast", provisioner="rancher.io/local-path", opts=pulumi.ResourceOptions(provider=cluster)
+    "fast",
+    metadata={"name": "fast"},
+    provisioner="rancher.io/local-path",
+    opts=pulumi.ResourceOptions(provider=cluster),
 )
 with immich.KubernetesPlatform(
     "photo-data",

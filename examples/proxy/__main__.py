@@ -7,13 +7,9 @@ import components as immich
 
 config = pulumi.Config()
 cluster = pulumi_kubernetes.Provider("cluster", context=config.get("context"))
-service = pulumi_kubernetes.core.v1.Service.get(
-    "immich", config.get("service") or "photos/immich-server", opts=pulumi.ResourceOptions(provider=cluster)
-)
+# Where that Immich is may be an output of another resource or stack as well.
 host = pulumi.Output.concat(
-    service.metadata.apply(lambda found: str(found.name)),
-    ".",
-    service.metadata.apply(lambda found: str(found.namespace)),
+    config.get("service") or "immich-server", ".", config.get("namespace") or "photos", ".svc.cluster.local"
 )
 with immich.KubernetesPlatform(
     "edge", immich.KubernetesPlatformArgs(namespace="photos-edge"), pulumi.ResourceOptions(provider=cluster)
