@@ -12,6 +12,7 @@ from components.cloudflare.component import CloudflareArgs as CloudflareArgs
 from components.cloudflare.settings import Access as Access
 from components.cloudflare.settings import Cloudflare as _CloudflareSettings
 from components.cloudflare.tunnel_settings import Tunnel as Tunnel
+from components.cloudflare.values import HexId as HexId
 from components.database.component import Database as Database
 from components.database.component import DatabaseArgs as DatabaseArgs
 from components.database.settings import BundledDatabase as BundledDatabase

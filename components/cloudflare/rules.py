@@ -44,16 +44,6 @@ class IngressRule:
         )
 
 
-def first_match(rules: Sequence[IngressRule], hostname: str, path: str) -> int:
-    """Index of the rule that a request meets; the port of `hostname` does not count. Needs valid rules."""
-    name, _, port = hostname.rpartition(":")
-    host = name.strip("[]") if name and port.isdecimal() else hostname
-    for index, rule in enumerate(rules):
-        if rule.matches(host, path):
-            return index
-    return len(rules) - 1
-
-
 def _host_matches(pattern: str, host: str) -> bool:
     if pattern in {"", "*"} or pattern == host:
         return True

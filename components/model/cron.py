@@ -1,4 +1,4 @@
-"""Cron lines of five fields: which minutes they mean, how far these are apart, and the next one. Pure."""
+"""Cron lines of five fields: which minutes they mean and how far these are apart. Pure."""
 
 from __future__ import annotations
 
@@ -61,7 +61,6 @@ FIELDS: Final = (
     CronField("day of the week", 0, 7, WEEKDAYS),
 )
 
-_MINUTE: Final = datetime.timedelta(minutes=1)
 _CENTURIES: Final = 400 * 365 + 97
 """Days after which the calendar begins anew."""
 _DAY: Final = 24 * 60
@@ -101,50 +100,6 @@ class Schedule:
         """The longest time between two runs, by a calendar without summer time."""
         return _longest_gap(self)
 
-    def next_after(self, moment: datetime.datetime, timezone: str) -> datetime.datetime:
-        """The first run later than `moment`, which has a time zone; in `timezone`.
-
-        Raises `ValueError` for a time zone that nobody knows.
-        """
-        where = zone(timezone)
-        # Two times of one time zone are compared by what clocks show, which is the same for an hour in autumn.
-        moment = moment.astimezone(datetime.UTC)
-        if self.hourly:
-            return self._next_passing(moment, where)
-        local = moment.astimezone(where).replace(tzinfo=None, second=0, microsecond=0)
-        # From earlier on: where the clock was set back, times that it shows again are past.
-        for candidate in self._of_the_day(local - datetime.timedelta(hours=3)):
-            run = _first_showing(candidate, where)
-            if run > moment:
-                return run
-        raise AssertionError("a schedule always has a next run")
-
-    def _next_passing(self, moment: datetime.datetime, where: ZoneInfo) -> datetime.datetime:
-        universal = moment.astimezone(datetime.UTC).replace(second=0, microsecond=0) + _MINUTE
-        while True:
-            local = universal.astimezone(where)
-            if not self.on(local.date()):
-                midnight = datetime.datetime.combine(
-                    local.date() + datetime.timedelta(days=1), datetime.time()
-                )
-                universal = max(_first_showing(midnight, where).astimezone(datetime.UTC), universal + _MINUTE)
-            elif local.minute in self.minutes:
-                return local
-            else:
-                universal += _MINUTE
-
-    def _of_the_day(self, begin: datetime.datetime) -> Iterator[datetime.datetime]:
-        """Times of the clock from `begin` on, without a time zone."""
-        day = begin.date()
-        while True:
-            if self.on(day):
-                for hour in self.hours:
-                    for minute in self.minutes:
-                        found = datetime.datetime.combine(day, datetime.time(hour, minute))
-                        if found >= begin:
-                            yield found
-            day += datetime.timedelta(days=1)
-
 
 def parse(text: str) -> Schedule:
     """What a line means: minute, hour, day of the month, month, day of the week.
@@ -178,15 +133,6 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{name!r} is no time zone, such as Europe/Vienna") from None
-
-
-def _first_showing(clock: datetime.datetime, where: ZoneInfo) -> datetime.datetime:
-    """When a clock shows a time for the first time, or, where it leaves it out, the first time after it."""
-    while True:
-        shown = clock.replace(tzinfo=where)
-        if shown.astimezone(datetime.UTC).astimezone(where).replace(tzinfo=None) == clock:
-            return shown
-        clock += _MINUTE
 
 
 def _days(schedule: Schedule) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -145,36 +145,6 @@ class Lineage:
         """For people and for the next update: where this generation came from."""
         found = self.recovery(base)
         return "started empty" if found is None else found.origin
-
-    def history(self, base: str, before: Mapping[int, str]) -> dict[int, str]:
-        """Where every generation of a deployment came from, this one among them; `before` is the last such answer."""
-        return {**before, self.generation: self.origin(base)}
-
-    def reuse(self, base: str, before: Mapping[int, str], present: Collection[int]) -> str | None:
-        """Why this generation must not be made; None where it may.
-
-        `before` is the history of the last update, `present` the generations whose clusters it knew (in use or kept).
-        """
-        number, next_free = self.generation, max((self.generation, *before)) + 1
-        if before and self.source is not None and self.source not in before:
-            known = ", ".join(str(one) for one in sorted(before))
-            return (
-                f"generation {number} would be recovered from generation {self.source}, which never was; there were "
-                f"{known}: name one with recover.sourceGeneration"
-            )
-        if number not in before:
-            return None
-        if number not in present:
-            return (
-                f"generation {number} was used before ({before[number]}) and its archive is not empty; use generation "
-                f"{next_free}, with recover.sourceGeneration {number} to continue from it"
-            )
-        if before[number] != self.origin(base):
-            return (
-                f"generation {number} exists ({before[number]}) and cannot be made again from something else "
-                f"({self.origin(base)}); use generation {next_free}, or put the settings back"
-            )
-        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,9 +17,9 @@ with immich.KubernetesPlatform(
         immich.CloudflareArgs(
             platform=platform,
             settings=immich.CloudflareSettings(
-                account_id=config.require("accountId"),
+                account_id=immich.HexId(config.require("accountId")),
                 zone=immich.Hostname("example.com"),
-                zone_id=config.require("zoneId"),
+                zone_id=immich.HexId(config.require("zoneId")),
                 tunnel=immich.Tunnel(),
                 access=immich.Access(email_domains=(immich.Hostname("example.com"),)),
             ),

@@ -300,16 +300,10 @@ def test_secrets_are_required_by_what_is_turned_on() -> None:
 
 def test_what_was_set_is_told_from_a_default_of_the_same_value() -> None:
     unset = accepted()
-    assert (unset.acceleration, unset.machine_learning_urls, unset.machine_learning_enabled) == (
-        None,
-        None,
-        False,
-    )
+    assert (unset.acceleration, unset.machine_learning_urls) == (None, None)
     urls = ["http://immich-machine-learning:3003"]
     same = accepted(ffmpeg={"accel": "disabled"}, machineLearning={"enabled": True, "urls": urls})
     assert (same.acceleration, same.machine_learning_urls) == ("disabled", tuple(urls))
-    assert same.machine_learning_enabled
-    assert not accepted(machineLearning={"enabled": False}).machine_learning_enabled
 
 
 def test_watching_of_libraries_is_off_unless_it_is_turned_on() -> None:

@@ -214,11 +214,6 @@ class AppConfig(Section):
         """`machineLearning.urls` where the user set it, else None."""
         return self.machine_learning.urls if "urls" in self.machine_learning.model_fields_set else None
 
-    @property
-    def machine_learning_enabled(self) -> bool:
-        """Whether the user turned `machineLearning.enabled` on; False where it was left out."""
-        return "enabled" in self.machine_learning.model_fields_set and self.machine_learning.enabled
-
     def render(self, overrides: Mapping[str, object] = _NOTHING) -> dict[str, object]:
         """The file's content in Immich's names, sorted by key, without secrets: what is set and nothing else.
 

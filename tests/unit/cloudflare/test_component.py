@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components.cloudflare.rules import IngressRule, dangerous, first_match, refused_by_cloudflared
+from components.cloudflare.rules import IngressRule, dangerous, refused_by_cloudflared
 from tests.harness.mocks import Recorded, Run, Secret
 from tests.harness.program import needs, texts, unwrapped
 from tests.unit.cloudflare.programs import (
@@ -101,7 +101,7 @@ def test_one_configuration_leads_immichs_names_to_nginx_and_every_other_to_404()
     }
     rules = rules_of(configuration.props["config"])
     assert list(refused_by_cloudflared(rules)) == list(dangerous(rules)) == []
-    assert first_match(rules, "unknown.example.com", "/") == len(rules) - 1
+    assert [one.matches("unknown.example.com", "/") for one in rules].index(True) == len(rules) - 1
 
 
 def test_access_is_checked_by_rule_since_cloudflared_heeds_it_nowhere_else() -> None:

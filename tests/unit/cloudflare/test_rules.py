@@ -13,7 +13,6 @@ from components.cloudflare.rules import (
     IngressRule,
     bad_path,
     dangerous,
-    first_match,
     refused_by_cloudflared,
 )
 from tests.harness.examples import examples
@@ -146,16 +145,6 @@ def test_accepted_rules_end_with_one_and_only_one_that_matches_everything(rules:
 def test_one_more_good_rule_in_front_never_mends_and_never_breaks_a_list(rules: list[IngressRule]) -> None:
     longer = [rule(), *rules]
     assert bool(list(refused_by_cloudflared(longer))) == bool(list(refused_by_cloudflared(rules)))
-
-
-@given(RULES, REQUEST_NAMES, REQUEST_PATHS)
-def test_the_first_rule_that_matches_wins(rules: list[IngressRule], name: str, path: str) -> None:
-    if list(refused_by_cloudflared(rules)):
-        return
-    index = first_match(rules, name, path)
-    assert not any(one.matches(name, path) for one in rules[:index])
-    assert rules[index].matches(name, path)
-    assert first_match(rules, f"{name}:443", path) == index
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,10 @@ def test_the_script_runs_in_exactly_the_minutes_that_the_line_means(
     schedule = cron.parse(line)
     aware = moment.replace(tzinfo=datetime.UTC)
     if data.draw(st.booleans(), label="a minute that is meant"):
-        aware = schedule.next_after(aware, zone)
+        days = (moment.date() + datetime.timedelta(days=number) for number in range(9 * 366))
+        day = next(day for day in days if schedule.on(day))
+        time = datetime.time(schedule.hours[0], schedule.minutes[0])
+        aware = datetime.datetime.combine(day, time, ZoneInfo(zone))
     local = aware.astimezone(ZoneInfo(zone))
     meant = schedule.on(local.date()) and local.hour in schedule.hours and local.minute in schedule.minutes
     shell = data.draw(st.sampled_from(sorted(SHELLS)))

@@ -54,9 +54,7 @@ def test_what_is_written_was_never_written_and_is_not_what_is_read(
 ) -> None:
     written: set[str] = set()
     clusters: set[str] = set()
-    history: dict[int, str] = {}
     for lineage in life:
-        assert lineage.reuse(server, history, present=set(history)) is None
         now, name, recovery = lineage.server_name(server), lineage.cluster(base), lineage.recovery(server)
         assert now not in written
         assert name not in clusters
@@ -64,34 +62,7 @@ def test_what_is_written_was_never_written_and_is_not_what_is_read(
         assert recovery is None or recovery.server_name in written
         written.add(now)
         clusters.add(name)
-        history = lineage.history(server, history)
-    assert len(history) == len(life)
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 5), st.integers(1, 4), st.sets(st.integers(1, 5)), TARGETS), max_size=8)
-)
-def test_what_is_not_refused_is_new_or_the_very_cluster_that_is_there(
-    wishes: list[tuple[int, int, set[int], dict[str, str]]],
-) -> None:
-    history: dict[int, str] = {}
-    present: set[int] = set()
-    for number, source, kept, target in wishes:
-        if number > 1 and source >= number:
-            continue
-        lineage = (
-            Lineage(generation=number, source=source, kept=tuple(kept - {number}), **target)
-            if number > 1
-            else Lineage(kept=tuple(kept - {number}))
-        )
-        if lineage.reuse("lake", history, present) is not None:
-            continue
-        if number in history:
-            assert number in present
-            assert history[number] == lineage.origin("lake")
-        assert not history or lineage.source is None or lineage.source in history
-        history = lineage.history("lake", history)
-        present = {number, *(set(lineage.kept) & present)}
+    assert len(written) == len(life)
 
 
 @given(
@@ -165,38 +136,6 @@ def test_a_name_that_the_operator_would_refuse_is_refused_before() -> None:
     assert len(Lineage().cluster("a" * 50)) == 50
     with pytest.raises(ValueError, match="has 53 characters, and CloudNativePG takes 50"):
         Lineage(generation=2, source=1).cluster("a" * 50)
-
-
-# Reuse
-
-
-def test_a_number_that_was_used_and_is_gone_is_refused_with_the_next_one() -> None:
-    history = {1: "started empty", 2: "recovered from immich: latest", 3: "recovered from immich-g2: latest"}
-    second = Lineage(generation=2, source=1)
-    assert second.reuse("immich", history, present={3}) == (
-        "generation 2 was used before (recovered from immich: latest) and its archive is not empty; use generation 4, "
-        "with recover.sourceGeneration 2 to continue from it"
-    )
-    assert second.reuse("immich", history, present={2, 3}) is None, "its cluster is there: back to it"
-    assert Lineage(generation=4, source=2).reuse("immich", history, present={3}) is None
-
-
-def test_a_source_that_never_was_is_refused_where_that_is_known() -> None:
-    fourth = Lineage(generation=4, source=3)
-    told = fourth.reuse("immich", {1: "started empty", 2: "recovered from immich: latest"}, present={2})
-    assert told is not None
-    assert "generation 3, which never was; there were 1, 2" in told
-    assert fourth.reuse("immich", {}, present=()) is None, "after a total loss nobody knows"
-
-
-def test_a_generation_that_exists_cannot_be_made_from_something_else() -> None:
-    history = {1: "started empty", 2: "recovered from immich: latest"}
-    other = Lineage(generation=2, source=1, backup_id="20261121T020000")
-    assert other.reuse("immich", history, present={1, 2}) == (
-        "generation 2 exists (recovered from immich: latest) and cannot be made again from something else (recovered "
-        "from immich: backup 20261121T020000); use generation 3, or put the settings back"
-    )
-    assert other.reuse("immich", {}, present=()) is None
 
 
 def test_a_cluster_that_would_write_where_it_reads_is_refused() -> None:
