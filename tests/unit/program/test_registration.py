@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -317,3 +319,13 @@ EXPECTED = {
 def test_a_stack_is_exactly_these_objects(stack: str) -> None:
     custom = [one for one in RUNS[stack].resources if one.custom and ":providers:" not in one.type]
     assert Counter(one.type.rpartition(":")[2] for one in custom) == EXPECTED[stack]
+
+
+DEPLOYED: dict[str, list[str]] = json.loads(Path(__file__).with_name("data-urns.json").read_text())
+"""Stack -> URNs, without stack and project, of what holds data in deployments of version 0."""
+
+
+@pytest.mark.parametrize("stack", sorted(DEPLOYED))
+def test_what_holds_data_keeps_its_urn_so_that_no_update_replaces_or_drops_it(stack: str) -> None:
+    kept = {one.urn.split("::", 2)[2]: one.protect or one.retain_on_delete for one in RUNS[stack].resources}
+    assert [urn for urn in DEPLOYED[stack] if not kept.get(urn)] == []
