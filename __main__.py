@@ -176,7 +176,9 @@ if settings.monitoring.kind != "none":
     )
     exports |= monitoring.outputs
 
-# Who may talk to whom follows from all of the above.
+# Who may talk to whom follows from all of the above, and which images have no digest.
 platform.finish()
+if platform.unpinned_images:
+    exports["unpinnedImages"] = list(platform.unpinned_images)
 for name, value in exports.items():
     pulumi.export(name, value)

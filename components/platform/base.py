@@ -26,6 +26,11 @@ class Platform(Protocol):
         ...
 
     @property
+    def unpinned_images(self) -> tuple[str, ...]:
+        """Images without a digest, of everything that runs there so far."""
+        ...
+
+    @property
     def resolver(self) -> str | None:
         """Name server that containers ask again when a peer was made anew; None where peers keep their addresses."""
         ...

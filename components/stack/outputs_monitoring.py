@@ -6,9 +6,8 @@ from typing import Any
 
 from components.database.settings import CloudNativePg
 from components.model.naming import object_name
-from components.model.values import ImageRef
 from components.model.watch import ScrapeTarget
-from components.monitoring import exporters, prometheus, scrapes, setup
+from components.monitoring import prometheus, scrapes, setup
 from components.monitoring.exporters import NETWORK
 from components.monitoring.settings import BundledMonitoring, ScrapeOnly
 from components.settings.model import Settings
@@ -28,12 +27,6 @@ def outputs(settings: Settings, stack: str) -> dict[str, object]:
                 "join": f"{settings.docker.engine} network connect immich-{stack}-{NETWORK} <your Prometheus>",
             }
     return found
-
-
-def images(settings: Settings) -> list[ImageRef]:
-    """Images of exporters and of what reads them."""
-    given = scrapes.watched(settings)
-    return [exporters.image(part, given) for part in setup.parts(settings)] if given is not None else []
 
 
 def scrape_file(settings: Settings, stack: str) -> str:

@@ -50,6 +50,11 @@ class DockerPlatform(pulumi.ComponentResource):
         return False
 
     @property
+    def unpinned_images(self) -> tuple[str, ...]:
+        """Images without a digest, of everything that runs there so far."""
+        return tuple(image for image in self._images if "@" not in image)
+
+    @property
     def resolver(self) -> str | None:
         """A container that was made anew has another address."""
         if not self._options.podman:

@@ -110,6 +110,15 @@ class KubernetesPlatform(pulumi.ComponentResource):
         return True
 
     @property
+    def unpinned_images(self) -> tuple[str, ...]:
+        """Images without a digest, of everything that runs there so far."""
+        pods = [*self._workloads, *(step for task in self._tasks for step in task.steps)]
+        images = [image for pod in pods for image in (pod.image, *(one.image for one in pod.sidecars))]
+        images += [cluster.image for cluster in self._clusters]
+        known = dict.fromkeys(str(image) for image in images if isinstance(image, str))
+        return tuple(image for image in known if "@" not in image)
+
+    @property
     def resolver(self) -> str | None:
         """None: a Service keeps its address."""
         return None

@@ -13,7 +13,7 @@ from components.monitoring import scrapes, setup
 from components.monitoring.alerts import alerts
 from components.proxy import access_log
 from components.stack.outputs import outputs
-from components.stack.outputs_monitoring import images, scrape_file
+from components.stack.outputs_monitoring import scrape_file
 from tests.harness.program import unwrapped
 from tests.unit.monitoring_component.stacks import (
     CLUSTER,
@@ -53,7 +53,6 @@ def test_every_kind_that_watches_may_count_it(sections: dict[str, Any]) -> None:
     one = settings(sections)
     assert "access-log" in setup.sources(one)
     assert "access-log" in setup.parts(one)
-    assert IMAGE in images(one)
     copies = sections["proxy"].get("replicas", 1)
     found = [
         (it.workload, it.port.number, it.copies) for it in scrapes.targets(one) if it.job == "access-log"
