@@ -12,7 +12,6 @@ from components import versions
 from components.monitoring import scrapes, setup
 from components.monitoring.alerts import alerts
 from components.proxy import access_log
-from components.stack.outputs import outputs
 from components.stack.outputs_monitoring import scrape_file
 from tests.harness.program import unwrapped
 from tests.unit.monitoring_component.stacks import (
@@ -176,9 +175,10 @@ def test_network_policies_let_whoever_reads_in_and_nobody_to_the_lines() -> None
     assert 4040 not in {port["port"] for rule in off for port in rule["ports"]}
 
 
-def test_an_image_without_a_digest_is_reported_and_another_one_is_taken() -> None:
+def test_an_image_without_a_digest_is_taken_from_the_table_and_another_one_where_it_is_given() -> None:
     assert versions.monitoring_image("access-log").digest is None
-    assert IMAGE in str(outputs(settings(ON_HOST), "test", None)["unpinnedImages"])
+    given = watched_by(CLUSTER, "operator", accessLog=True)
+    assert containers(given)["access-log"]["image"] == IMAGE
     own = f"registry.example.com/log-exporter:1@sha256:{'a' * 64}"
     sections = watched_by(CLUSTER, "operator", accessLog=True, images={"access-log": own})
     assert containers(sections)["access-log"]["image"] == own
