@@ -129,7 +129,7 @@ bench-monitoring: setup-dev ## what it costs to read the numbers of an idle stac
 monitoring-files: setup ## rules and dashboards of a stack, for a Prometheus and a Grafana elsewhere (OUTPUT=folder)
 	@$(RUN) toolchain.monitoring_files $(STACK) $(OUTPUT)
 
-bench-edge: setup ## what nginx costs uploads and downloads, against the leanest nginx and system 002's
+bench-edge: setup ## what nginx costs uploads and downloads, against the leanest nginx and system heartbeat's
 	@$(RUN) toolchain.bench_edge $(ARGS)
 
 clean: ## remove caches and rendered files; state, passphrase and tools stay

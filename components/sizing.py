@@ -54,12 +54,12 @@ def healthy(probe: Probe, given: Health) -> Probe:
 
 
 def inter_op_threads(cores: int) -> int:
-    """Operators in parallel: min(2, cores - 2), at least 1 (system 001)."""
+    """Operators in parallel: min(2, cores - 2), at least 1 (system hwc)."""
     return max(1, min(2, cores - 2))
 
 
 def intra_op_threads(cores: int) -> int:
-    """Threads of one operator: max(1, cores - 2) (system 001)."""
+    """Threads of one operator: max(1, cores - 2) (system hwc)."""
     return max(1, cores - 2)
 
 

@@ -55,7 +55,7 @@ SLOW_SECONDS: Final = (0.5, 1.0, 2.5, 5.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thresholds:
-    """From where a number is worth a message. The first four are those of system 001."""
+    """From where a number is worth a message. The first four are those of system hwc."""
 
     storage_percent: float = 85
     """A volume is filling."""

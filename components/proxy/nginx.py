@@ -99,7 +99,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Permissions-Policy": "geolocation=(self), camera=(), microphone=(), payment=(), usb=()",
     "X-Robots-Tag": "none",
 }
-"""Those of systems 002 and 004 that Immich's map, workers and uploads get along with."""
+"""Those of systems heartbeat and homelab that Immich's map, workers and uploads get along with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,10 +14,10 @@ from components.recovery.capacity_settings import Capacity
 
 GIB: Final = 2**30
 HEADROOM: Final = 2
-"""Room asked for, in what is stored: a copy under way, a re-index, an import that nobody announced (system 002)."""
+"""Room asked for, in what is stored: a copy under way, a re-index, an unplanned import (system heartbeat)."""
 
 _DATABASE_BASE: Final = 10**9
-"""A new database with Immich's places of the world (requirements.md: 1 to 3 GB in use)."""
+"""A new database with Immich's places of the world (Immich's requirements page: 1 to 3 GB in use)."""
 _DATABASE_PER_ASSET: Final = 15_000
 """Rows and EXIF data, one vector of 512 numbers for search, two for faces, and the indexes over them."""
 _LOG_OF_THE_IMAGE: Final = 5 * GIB
@@ -31,7 +31,7 @@ _LOG_A_DAY_LEAST: Final = 500 * 10**6
 _LOG_A_DAY_PERCENT: Final = 10
 """Archived log of a day, of the database."""
 _MODELS: Final = 2 * 10**9
-"""Immich's default models (system 004)."""
+"""Immich's default models (system homelab)."""
 _PROFILES: Final = 100 * 10**6
 _COPY_CACHE_PERMILLE: Final = 2
 """What restic keeps beside, of what it copies: lists of files and where they are."""

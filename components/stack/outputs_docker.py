@@ -20,7 +20,7 @@ from components.stack.next_steps import steps
 from components.storage.component import volume_requests
 
 _HEADROOM = 2
-"""Room that originals, thumbnails, transcoded videos and a copy under way need, in photos (system 002)."""
+"""Room that originals, thumbnails, transcoded videos and a copy under way need, in photos (system heartbeat)."""
 
 
 def outputs(settings: Settings, docker: Docker, stack: str) -> dict[str, object]:

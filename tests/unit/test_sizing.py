@@ -83,7 +83,7 @@ def test_a_container_without_defaults_is_a_mistake_of_the_program() -> None:
     ("cores", "inter", "intra"),
     [(0, 1, 1), (1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 2, 2), (5, 2, 3), (16, 2, 14)],
 )
-def test_threads_follow_the_rule_of_system_001(cores: int, inter: int, intra: int) -> None:
+def test_threads_follow_the_rule_of_system_hwc(cores: int, inter: int, intra: int) -> None:
     assert (sizing.inter_op_threads(cores), sizing.intra_op_threads(cores)) == (inter, intra)
 
 

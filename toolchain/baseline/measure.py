@@ -16,14 +16,14 @@ from toolchain.verify.payload import Form, picture
 from toolchain.verify.wire import Answer, Site, Wire, WireError
 
 PICTURES: Final = 10
-"""As system 001's table has it: ten photos."""
+"""As system hwc's table has it: ten photos."""
 SIDE: Final = 1600
 """Pixels of each: some megabytes, as a phone's photo."""
 QUERIES: Final = ("person", "sunset", "car")
-"""System 001's searches."""
+"""System hwc's searches."""
 _WITH_GPU: Final = 5.0
 _WITHOUT: Final = 20.0
-"""Seconds for the machine learning of ten photos, as system 001 has them."""
+"""Seconds for the machine learning of ten photos, as system hwc has them."""
 WAIT: Final = 300.0
 """Seconds after which jobs are given up."""
 _PAUSE: Final = 0.25
@@ -50,7 +50,7 @@ class Measurement:
     what: str
     """What was timed, for a person; where there is no number, why."""
     aim: float | None = None
-    """What systems 001 and 004 want at most; None where they name nothing."""
+    """What systems hwc and homelab want at most; None where they name nothing."""
 
 
 @dataclass

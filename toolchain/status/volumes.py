@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from components.settings.model import Settings
 
 FULL: Final = 85
-"""Per cent above which a volume is a problem: system 001's alert."""
+"""Per cent above which a volume is a problem: system hwc's alert."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -173,9 +173,9 @@ def test_a_family_s_photos_as_the_documents_count_them() -> None:
     capacity = Capacity(photos=100_000, videos=5_000, growth=0)
     there = amounts(capacity)
     assert there.originals == 100_000 * 4_000_000 + 5_000 * 100_000_000
-    # System 004: thumbnails are 10 to 15 % of the originals.
+    # System homelab: thumbnails are 10 to 15 % of the originals.
     assert there.originals // 10 <= there.thumbs <= there.originals * 15 // 100
-    # requirements.md: a database has 1 to 3 GB.
+    # Immich's requirements page: a database has 1 to 3 GB.
     assert 10**9 <= there.database <= 3 * 10**9
     assert there.dump < there.database
 

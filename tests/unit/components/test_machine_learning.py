@@ -47,7 +47,7 @@ def test_older_releases_get_writable_folders_at_the_root(version: str, writes: b
 
 
 @pytest.mark.parametrize("cores", range(1, 65))
-def test_threads_follow_the_rule_of_system_001(cores: int) -> None:
+def test_threads_follow_the_rule_of_system_hwc(cores: int) -> None:
     env = made(resources={"limits": {"cpu": str(cores)}, "requests": {"cpu": "1"}}).env
     assert env["MACHINE_LEARNING_REQUEST_THREADS"] == "1"
     inter, intra = (int(str(env[f"MACHINE_LEARNING_MODEL_{kind}_OP_THREADS"])) for kind in ("INTER", "INTRA"))

@@ -87,7 +87,7 @@ def test_all_that_the_systems_want_is_measured_and_the_pictures_are_removed() ->
 
 
 def test_the_aim_of_machine_learning_is_for_ten_photos_and_lower_with_a_gpu() -> None:
-    # 20 s and 5 s for ten of system 001; these are three.
+    # 20 s and 5 s for ten of system hwc; these are three.
     assert run(immich())[0]["machine-learning"].aim == 6.0
     assert run(immich(), gpu=True)[0]["machine-learning"].aim == 1.5
 
