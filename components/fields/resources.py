@@ -79,5 +79,5 @@ DEFAULTS: dict[str, Resources] = {
     "grafana": _resources("50m", "128Mi", "1", "512Mi"),
     "cloudflared": _resources("50m", "64Mi", "1", "256Mi"),
 }
-"""Defaults by container. The database has at least the 2 GB of Immich's requirements page; machine learning more than the
-4 GiB that users found enough (adampetrovic/home-ops#2464), since text recognition came on top (immich#23462)."""
+"""Defaults by container. The database has at least the 2 GB of Immich's requirements page; machine learning more than
+the 4 GiB that users found enough (adampetrovic/home-ops#2464), since text recognition came on top (immich#23462)."""
