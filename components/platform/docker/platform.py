@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pulumi
+from pulumi_docker import Container, Network, RemoteImage, Volume
 
 from components.model.exposure import PublishedPortSpec, TraefikSpec, Way
 from components.model.secret_text import SecretText
@@ -19,7 +20,7 @@ from components.platform.base import Values
 from components.platform.docker import containers, files, networks, tasks, volumes
 from components.platform.docker.containers import ContainerContext, Folder
 from components.platform.docker.files import FileSet
-from components.platform.docker.objects import exit_code, image_id, register
+from components.platform.docker.objects import register
 from components.platform.docker.options import DockerOptions
 
 _DOCKER_DNS = "127.0.0.11"
@@ -35,8 +36,8 @@ class DockerPlatform(pulumi.ComponentResource):
         self._folders: dict[str, Folder] = {}
         self._volumes: dict[str, pulumi.Resource] = {}
         self._secrets: dict[str, tuple[Mapping[str, SecretText], Values]] = {}
-        self._networks: dict[str, pulumi.CustomResource] = {}
-        self._images: dict[str, pulumi.CustomResource] = {}
+        self._networks: dict[str, Network] = {}
+        self._images: dict[str, RemoteImage] = {}
 
     # What components call
 
@@ -76,7 +77,7 @@ class DockerPlatform(pulumi.ComponentResource):
         if not volumes.is_made(request):
             return
         self._volumes[request.name] = register(
-            "Volume",
+            Volume,
             name,
             volumes.volume(request, self._options),
             parent=parent,
@@ -104,7 +105,7 @@ class DockerPlatform(pulumi.ComponentResource):
         context, needed = self._surroundings(workload, parent, after, fingerprints)
         made = [
             register(
-                "Container",
+                Container,
                 containers.container_name(workload.name, options, copy),
                 containers.container(workload, context, copy),
                 parent=parent,
@@ -123,7 +124,7 @@ class DockerPlatform(pulumi.ComponentResource):
                 beside,
             )
             register(
-                "Container", str(inputs["name"]), inputs, parent=parent, ignore=containers.ignored(options)
+                Container, str(inputs["name"]), inputs, parent=parent, ignore=containers.ignored(options)
             )
         return made[0]
 
@@ -141,7 +142,7 @@ class DockerPlatform(pulumi.ComponentResource):
         ended well: a step that fails raises `pulumi.RunError` for whatever waits for it.
         """
         options = self._options
-        made: list[pulumi.CustomResource] = []
+        made: list[Container] = []
         succeeded: list[pulumi.Output[str]] = []
         for number in range(1, len(task.steps) + 1):
             workload = tasks.step(task, number)
@@ -158,7 +159,7 @@ class DockerPlatform(pulumi.ComponentResource):
             name = containers.container_name(workload.name, options)
             inputs = tasks.inputs(task, containers.container(workload, replace(context, labels=labels)))
             one = register(
-                "Container",
+                Container,
                 name,
                 inputs,
                 parent=parent,
@@ -168,7 +169,7 @@ class DockerPlatform(pulumi.ComponentResource):
             )
             made.append(one)
             if task.schedule is None:
-                succeeded.append(pulumi.Output.all(one.id, exit_code(one)).apply(tasks.judge(task, name)))
+                succeeded.append(pulumi.Output.all(one.id, one.exit_code).apply(tasks.judge(task, name)))
         if task.schedule is not None:
             return made[0]
         return pulumi.Stash(
@@ -293,13 +294,13 @@ class DockerPlatform(pulumi.ComponentResource):
         if not file_sets and not writable:
             return needed
         for one in file_sets:
-            needed.append(register("Volume", one.volume, files.volume(one, options), parent=parent))
+            needed.append(register(Volume, one.volume, files.volume(one, options), parent=parent))
         inputs = files.loader(
             workload, file_sets, writable, self._image(ImageRef(options.files_image)), options
         )
         needed.append(
             register(
-                "Container",
+                Container,
                 str(inputs["name"]),
                 inputs,
                 parent=parent,
@@ -313,22 +314,21 @@ class DockerPlatform(pulumi.ComponentResource):
         if image not in self._images:
             name = image.partition("@")[0].replace("/", "-").replace(":", "-")
             self._images[image] = register(
-                "RemoteImage",
+                RemoteImage,
                 f"image-{name}",
                 # An image that nothing uses any more is the owner's to remove: a way back costs no download.
                 {"name": str(image), "keepLocally": True},
                 parent=self,
             )
-        return image_id(self._images[image])
+        return self._images[image].image_id
 
     def _network(self, name: str) -> pulumi.Output[str]:
         if name not in self._networks:
             self._networks[name] = register(
-                "Network",
+                Network,
                 f"{self._options.prefix}-{name}",
                 networks.network(name, self._options),
                 parent=self,
                 ignore=("ipamOptions",) if self._options.podman else (),
             )
-        found: pulumi.Output[str] = self._networks[name].__dict__["name"]
-        return found
+        return self._networks[name].name
