@@ -14,16 +14,19 @@ from tests.harness.mocks import Recorded
 from tests.harness.program import CONTAINER, image_id, needs, run_stack, unwrapped
 from tests.harness.program import REMOTE_IMAGE as IMAGE
 from tests.unit.program.stacks import HOSTS, RUNS, STACKS
-from toolchain.plugins.docker import container_fields, images, networks, volumes
+from toolchain.plugins.docker import images as plugin_images
+from toolchain.plugins.docker import networks as plugin_networks
+from toolchain.plugins.docker import volumes as plugin_volumes
+from toolchain.plugins.docker.container_fields import FIELDS as CONTAINER_FIELDS
 from toolchain.plugins.docker.schema import Fields, failures
 
 NETWORK, VOLUME = "docker:index/network:Network", "docker:index/volume:Volume"
 
 FIELDS: dict[str, Fields] = {
-    CONTAINER: container_fields.FIELDS,
-    NETWORK: networks.FIELDS,
-    VOLUME: volumes.FIELDS,
-    IMAGE: images.FIELDS,
+    CONTAINER: CONTAINER_FIELDS,
+    NETWORK: plugin_networks.FIELDS,
+    VOLUME: plugin_volumes.FIELDS,
+    IMAGE: plugin_images.FIELDS,
 }
 OPENS_THE_HOST = {
     "privileged", "pidMode", "ipcMode", "usernsMode", "cgroupnsMode", "publishAllPorts", "hosts", "sysctls",
