@@ -12,14 +12,28 @@ import pulumi
 from pydantic import TypeAdapter
 
 import components as immich
+from components.cache.settings import BundledCache, ExternalCache
 from components.cache.settings import Cache as CacheSettings
 from components.cloudflare.settings import Cloudflare as CloudflareSettings
+from components.database.settings import BundledDatabase, CloudNativePg, ExternalDatabase
 from components.database.settings import Database as DatabaseSettings
+from components.machine_learning.settings import (
+    BundledMachineLearning,
+    ExternalMachineLearning,
+    NoMachineLearning,
+)
 from components.machine_learning.settings import MachineLearning as MachineLearningSettings
 from components.model.values import Hostname
 from components.proxy.settings import Proxy as ProxySettings
 
 _Model = TypeVar("_Model")
+_DATABASE: TypeAdapter[BundledDatabase | CloudNativePg | ExternalDatabase] = TypeAdapter(DatabaseSettings)
+_CACHE: TypeAdapter[BundledCache | ExternalCache] = TypeAdapter(CacheSettings)
+_MACHINE_LEARNING: TypeAdapter[BundledMachineLearning | ExternalMachineLearning | NoMachineLearning] = (
+    TypeAdapter(MachineLearningSettings)
+)
+_PROXY = TypeAdapter(ProxySettings)
+_CLOUDFLARE = TypeAdapter(CloudflareSettings)
 
 
 class PlatformArgs(TypedDict):
@@ -89,7 +103,7 @@ class Database(pulumi.ComponentResource):
                 name,
                 immich.DatabaseArgs(
                     platform=platform,
-                    settings=_settings(DatabaseSettings, args),
+                    settings=_settings(_DATABASE, args),
                     password=args.get("password"),
                     allow=_allowed(args, 5432),
                 ),
@@ -121,7 +135,7 @@ class Cache(pulumi.ComponentResource):
                 name,
                 immich.CacheArgs(
                     platform=platform,
-                    settings=_settings(CacheSettings, args),
+                    settings=_settings(_CACHE, args),
                     password=args.get("password"),
                     allow=_allowed(args, 6379),
                 ),
@@ -146,7 +160,7 @@ class MachineLearning(pulumi.ComponentResource):
                 name,
                 immich.MachineLearningArgs(
                     platform=platform,
-                    settings=_settings(MachineLearningSettings, args),
+                    settings=_settings(_MACHINE_LEARNING, args),
                     version=args["version"],
                     allow=_allowed(args, 3003),
                 ),
@@ -171,7 +185,7 @@ class Proxy(pulumi.ComponentResource):
                 name,
                 immich.ProxyArgs(
                     platform=platform,
-                    settings=_settings(ProxySettings, args),
+                    settings=_settings(_PROXY, args),
                     hostnames=tuple(args["hostnames"]),
                     server=immich.ExternalService(
                         host=args["server"], port=int(args.get("serverPort") or 2283)
@@ -196,7 +210,7 @@ class Cloudflare(pulumi.ComponentResource):
                 name,
                 immich.CloudflareArgs(
                     platform=platform,
-                    settings=_settings(CloudflareSettings, args),
+                    settings=_settings(_CLOUDFLARE, args),
                     hostnames=tuple(Hostname(one) for one in args["hostnames"]),
                     service=immich.ExternalService(host=args["service"], port=int(args["servicePort"])),
                 ),
@@ -218,9 +232,9 @@ def _platform(
     return immich.DockerPlatform(name, immich.DockerPlatformArgs(stack=str(host)), opts)
 
 
-def _settings(model: type[_Model], args: Mapping[str, Any]) -> _Model:
+def _settings(model: TypeAdapter[_Model], args: Mapping[str, Any]) -> _Model:
     """Raises `pydantic.ValidationError` for a value that the section of a stack's file would not take."""
-    return TypeAdapter(model).validate_python(args.get("settings") or {})
+    return model.validate_python(args.get("settings") or {})
 
 
 def _allowed(args: Mapping[str, Any], port: int) -> tuple[immich.Ingress, ...]:

@@ -1,21 +1,18 @@
-"""Cloudflare's provider and resources, in the tokens and wire names of pulumi-cloudflare, without importing it.
-
-Importing the package costs three seconds and 165 MB for a handful of objects (docs/adr/0007-cloudflare-tunnel.md).
-"""
+"""Cloudflare's provider: where its token comes from, and what is refused before anything is asked of Cloudflare."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
+import gc
 import os
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pulumi
 
 from components.secrets.component import given_secret
+
+if TYPE_CHECKING:
+    from pulumi_cloudflare import Provider
 
 API_TOKEN_KEY: Final = "cloudflareApiToken"
 _TOKEN_VARIABLE: Final = "CLOUDFLARE_API_TOKEN"
@@ -25,72 +22,8 @@ _API_TOKEN = re.compile(r"[0-9A-Za-z_-]{40,80}")
 """What the provider accepts (terraform-provider-cloudflare, provider.go)."""
 _GLOBAL_KEY = re.compile(r"[0-9a-f]{37}")
 
-INPUTS: Final[Mapping[str, frozenset[str]]] = {
-    "ZeroTrustTunnelCloudflared": frozenset({"accountId", "name", "configSrc", "tunnelSecret"}),
-    "ZeroTrustTunnelCloudflaredConfig": frozenset({"accountId", "tunnelId", "config"}),
-    "DnsRecord": frozenset({"zoneId", "name", "type", "content", "ttl", "proxied", "comment"}),
-    "ZeroTrustAccessApplication": frozenset(
-        {"accountId", "name", "type", "domain", "sessionDuration", "appLauncherVisible", "policies"}
-    ),
-    "ZeroTrustAccessPolicy": frozenset({"accountId", "name", "decision", "includes"}),
-    "ZeroTrustAccessServiceToken": frozenset(
-        {"accountId", "name", "duration", "clientSecretVersion", "previousClientSecretExpiresAt"}
-    ),
-    "Ruleset": frozenset({"zoneId", "kind", "name", "phase", "description", "rules"}),
-    "ZoneSetting": frozenset({"zoneId", "settingId", "value"}),
-}
-"""Wire names of the inputs that this program gives, by resource."""
 
-_SECRET_OUTPUTS: Final[Mapping[str, Sequence[str]]] = {
-    "ZeroTrustTunnelCloudflared": ("tunnelSecret",),
-    "ZeroTrustAccessServiceToken": ("clientSecret",),
-}
-
-
-def type_token(kind: str) -> str:
-    """`DnsRecord` -> `cloudflare:index/dnsRecord:DnsRecord`."""
-    return f"cloudflare:index/{kind[0].lower()}{kind[1:]}:{kind}"
-
-
-def register(
-    kind: str,
-    name: str,
-    inputs: Mapping[str, Any],
-    *,
-    parent: pulumi.Resource,
-    after: Sequence[pulumi.Resource] = (),
-    outputs: Sequence[str] = (),
-    protect: bool = False,
-) -> pulumi.CustomResource:
-    """Register an object; inputs that are None are left out. `output` reads those of `outputs`.
-
-    Raises `ValueError` for an input that is not in `INPUTS`: the provider would only say so during the update.
-    """
-    given = {key: value for key, value in inputs.items() if value is not None}
-    unknown = given.keys() - INPUTS[kind]
-    if unknown:
-        raise ValueError(f"{kind} has no {', '.join(sorted(unknown))}")
-    return pulumi.CustomResource(
-        type_token(kind),
-        name,
-        # An output that is no input has to be asked for by an empty place.
-        {**dict.fromkeys(outputs), **given},
-        pulumi.ResourceOptions(
-            parent=parent,
-            depends_on=list(after) or None,
-            protect=protect or None,
-            additional_secret_outputs=list(_SECRET_OUTPUTS.get(kind, ())) or None,
-        ),
-    )
-
-
-def output(resource: pulumi.CustomResource, name: str) -> pulumi.Output[str]:
-    """An output that `register` was asked for."""
-    found: pulumi.Output[str] = resource.__dict__[name]
-    return found
-
-
-def provider() -> pulumi.ProviderResource:
+def provider() -> Provider:
     """Cloudflare's provider with an API token: of the secret config, else of the environment.
 
     Raises `pulumi.RunError`, which the engine shows without a traceback, when there is no usable token or a global key.
@@ -109,13 +42,13 @@ def provider() -> pulumi.ProviderResource:
     problem = token_problem(token)
     if problem is not None:
         raise pulumi.RunError(f"{where}: {problem}")
-    return pulumi.ProviderResource(
-        "cloudflare",
-        "cloudflare",
-        # A token of the environment reaches the plugin by itself, and then is in no state.
-        {"apiToken": pulumi.Output.secret(token)} if where.startswith("immich:") else {},
-        pulumi.ResourceOptions(version=plugin_version(), additional_secret_outputs=["apiToken"]),
-    )
+    # Nothing of the package's thousands of classes is garbage: looking for some is a quarter of the time.
+    gc.disable()
+    from pulumi_cloudflare import Provider
+
+    gc.enable()
+    # A token of the environment reaches the plugin by itself, and then is in no state.
+    return Provider("cloudflare", api_token=token if where.startswith("immich:") else None)
 
 
 def token_problem(token: str) -> str | None:
@@ -145,13 +78,3 @@ def _refuse_global_key() -> None:
             f"and give an API token with the permissions of docs/cloudflare.md: "
             f"pulumi config set --secret immich:{API_TOKEN_KEY}"
         )
-
-
-def plugin_version() -> str:
-    """Version of the plugin that belongs to the installed pulumi-cloudflare, read without importing it."""
-    spec = importlib.util.find_spec("pulumi_cloudflare")
-    if spec is None or not spec.submodule_search_locations:
-        raise pulumi.RunError("the package pulumi-cloudflare is not installed: run make setup")
-    text = (Path(spec.submodule_search_locations[0]) / "pulumi-plugin.json").read_text(encoding="utf-8")
-    version: str = json.loads(text)["version"]
-    return version

@@ -55,14 +55,14 @@ def secret_items(tunnel: Tunnel) -> tuple[str, str]:
 def local_configuration(rules: Sequence[IngressRule], access: Mapping[int, Mapping[str, Any]]) -> str:
     """Rules for connectors whose tunnel has none at Cloudflare, as a file; `access` by index of the rule.
 
-    YAML, of which JSON is a part. The file calls `audTag` what the provider calls `audTags`.
+    YAML, of which JSON is a part. The file has other names than the provider: `audTag` for `aud_tags`.
     """
     listed: list[dict[str, object]] = []
     for index, rule in enumerate(rules):
         entry: dict[str, object] = {"hostname": rule.hostname, "path": rule.path, "service": rule.service}
         if index in access:
             check = access[index]
-            names = {"required": "required", "teamName": "teamName", "audTags": "audTag"}
+            names = {"required": "required", "team_name": "teamName", "aud_tags": "audTag"}
             entry["originRequest"] = {"access": {names[key]: value for key, value in check.items()}}
         listed.append({key: value for key, value in entry.items() if value != ""})
     return json.dumps({"ingress": listed}, indent=2) + "\n"

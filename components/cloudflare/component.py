@@ -6,9 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pulumi
+from pulumi_cloudflare import (
+    DnsRecord,
+    Ruleset,
+    ZeroTrustAccessApplication,
+    ZeroTrustAccessPolicy,
+    ZeroTrustAccessServiceToken,
+    ZeroTrustTunnelCloudflared,
+    ZeroTrustTunnelCloudflaredConfig,
+    ZoneSetting,
+)
 
 from components.cloudflare import cloudflared, objects
-from components.cloudflare.api import output, register
 from components.cloudflare.rules import dangerous, refused_by_cloudflared
 from components.cloudflare.settings import Access
 from components.cloudflare.settings import Cloudflare as CloudflareSettings
@@ -77,7 +86,7 @@ class Cloudflare(pulumi.ComponentResource):
         audiences: list[pulumi.Output[str]] = []
         if settings.access is not None:
             applications = self._access(settings.access)
-            audiences = [output(one, "aud") for one in applications]
+            audiences = [one.aud for one in applications]
             guards += applications
         behind: list[pulumi.Resource] = [*args.after, *guards]
         if settings.tunnel is not None:
@@ -109,15 +118,12 @@ class Cloudflare(pulumi.ComponentResource):
         before: list[pulumi.Resource] = [*args.after]
         if not by_file and not tunnel.keeps_rules_elsewhere:
             before.append(
-                register(
-                    "ZeroTrustTunnelCloudflaredConfig",
+                ZeroTrustTunnelCloudflaredConfig(
                     f"{self._prefix}tunnel-configuration",
-                    {
-                        "accountId": str(args.settings.account_id),
-                        "tunnelId": identifier,
-                        "config": objects.tunnel_configuration(rules, access),
-                    },
-                    parent=self,
+                    account_id=args.settings.account_id,
+                    tunnel_id=identifier,
+                    config=objects.tunnel_configuration(rules, access),
+                    opts=pulumi.ResourceOptions(parent=self),
                 )
             )
         file, key = cloudflared.secret_items(tunnel)
@@ -143,23 +149,19 @@ class Cloudflare(pulumi.ComponentResource):
             fingerprints=self._secrets.fingerprints([key]),
         )
         for index, name in enumerate(names):
-            register(
-                "DnsRecord",
+            DnsRecord(
                 # The main name keeps its record when it changes.
                 f"{self._prefix}hostname"
                 if index == 0 and name == args.hostnames[0]
                 else f"{self._prefix}hostname-{name}",
-                objects.tunnel_record(str(args.settings.zone_id), name, identifier),
-                parent=self,
-                after=[connectors, *behind],
+                objects.tunnel_record(args.settings.zone_id, name, identifier),
+                pulumi.ResourceOptions(parent=self, depends_on=[connectors, *behind]),
             )
         for name in dict.fromkeys(rule.hostname for rule in tunnel.rules):
-            register(
-                "DnsRecord",
+            DnsRecord(
                 f"{self._prefix}hostname-{name}",
-                objects.tunnel_record(str(args.settings.zone_id), name, identifier),
-                parent=self,
-                after=[connectors],
+                objects.tunnel_record(args.settings.zone_id, name, identifier),
+                pulumi.ResourceOptions(parent=self, depends_on=[connectors]),
             )
 
     def _service_url(self) -> str:
@@ -171,27 +173,23 @@ class Cloudflare(pulumi.ComponentResource):
             )
         return f"http://{host}:{service.port}"
 
-    def _made_tunnel(self, tunnel: Tunnel) -> pulumi.CustomResource | None:
+    def _made_tunnel(self, tunnel: Tunnel) -> ZeroTrustTunnelCloudflared | None:
         if tunnel.existing is not None:
             return None
         args = self._args
-        account = str(args.settings.account_id)
+        account = args.settings.account_id
         secret = self._secrets.random_bytes("tunnel-secret", _SECRET_BYTES)
-        made = register(
-            "ZeroTrustTunnelCloudflared",
+        made = ZeroTrustTunnelCloudflared(
             f"{self._prefix}tunnel",
-            {
-                "accountId": account,
-                "name": tunnel.name or self._label,
-                # Without it the configuration below would never reach a connector.
-                "configSrc": "cloudflare",
-                "tunnelSecret": secret,
-            },
-            parent=self,
-            protect=True,
+            account_id=account,
+            name=tunnel.name or self._label,
+            # Without it the configuration below would never reach a connector.
+            config_src="cloudflare",
+            tunnel_secret=secret,
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
-        token = pulumi.Output.all(tunnel=made.id, secret=secret).apply(
-            lambda given: objects.tunnel_token(account, given["tunnel"], given["secret"])
+        token = pulumi.Output.all(account=account, tunnel=made.id, secret=secret).apply(
+            lambda given: objects.tunnel_token(given["account"], given["tunnel"], given["secret"])
         )
         _, key = cloudflared.secret_items(tunnel)
         self._secrets.add(key, token)
@@ -204,64 +202,59 @@ class Cloudflare(pulumi.ComponentResource):
         for one in self._args.settings.records:
             name = f"{self._prefix}record-{one.name}-{one.type}"
             numbers[name] = numbers.get(name, 0) + 1
-            register(
-                "DnsRecord",
+            DnsRecord(
                 name if numbers[name] == 1 else f"{name}-{numbers[name]}",
-                objects.record(str(self._args.settings.zone_id), one),
-                parent=self,
-                after=behind,
+                objects.record(self._args.settings.zone_id, one),
+                pulumi.ResourceOptions(parent=self, depends_on=behind),
             )
 
     # What stands in front
 
     def _zone(self) -> list[pulumi.Resource]:
         settings = self._args.settings
-        zone = str(settings.zone_id)
+        zone = settings.zone_id
         found: list[pulumi.Resource] = [
-            register(
-                "ZoneSetting",
+            ZoneSetting(
                 f"{self._prefix}zone-{name}",
-                {"zoneId": zone, "settingId": name, "value": value},
-                parent=self,
+                zone_id=zone,
+                setting_id=name,
+                value=value,
+                opts=pulumi.ResourceOptions(parent=self),
             )
             for name, value in objects.zone_settings(settings).items()
         ]
         if settings.rate_limit is not None:
             limit = objects.login_ruleset(zone, settings.rate_limit)
-            found.append(register("Ruleset", f"{self._prefix}rate-limit", limit, parent=self))
+            found.append(Ruleset(f"{self._prefix}rate-limit", limit, pulumi.ResourceOptions(parent=self)))
         return found
 
-    def _access(self, access: Access) -> list[pulumi.CustomResource]:
+    def _access(self, access: Access) -> list[ZeroTrustAccessApplication]:
         args = self._args
-        account = str(args.settings.account_id)
-        policies: list[pulumi.CustomResource] = []
+        account = args.settings.account_id
+        policies: list[ZeroTrustAccessPolicy] = []
         if access.service_token is not None:
-            token = register(
-                "ZeroTrustAccessServiceToken",
+            token = ZeroTrustAccessServiceToken(
                 f"{self._prefix}mobile-app",
-                {
-                    "accountId": account,
-                    "name": f"{self._label} mobile app",
-                    "duration": str(access.service_token.duration),
-                    "clientSecretVersion": access.service_token.client_secret_version,
-                    "previousClientSecretExpiresAt": access.service_token.previous_client_secret_expires_at,
-                },
-                parent=self,
-                outputs=("clientId", "clientSecret", "expiresAt"),
+                account_id=account,
+                name=f"{self._label} mobile app",
+                duration=str(access.service_token.duration),
+                client_secret_version=access.service_token.client_secret_version,
+                previous_client_secret_expires_at=access.service_token.previous_client_secret_expires_at,
+                opts=pulumi.ResourceOptions(parent=self),
             )
             if access.service_token.duration != "forever":
-                self.outputs[TOKEN_ENDS] = output(token, "expiresAt")
-            self.outputs["accessClientId"] = output(token, "clientId")
-            self.outputs["accessClientSecret"] = pulumi.Output.secret(output(token, "clientSecret"))
+                self.outputs[TOKEN_ENDS] = token.expires_at
+            self.outputs["accessClientId"] = token.client_id
+            self.outputs["accessClientSecret"] = pulumi.Output.secret(token.client_secret)
             # `allow` would send the app to a page to sign in (immich#10799).
             policies.append(
-                self._policy("mobile-app", "non_identity", [{"serviceToken": {"tokenId": token.id}}])
+                self._policy("mobile-app", "non_identity", [{"service_token": {"token_id": token.id}}])
             )
         people = objects.allowed_people(access)
         if people:
             policies.append(self._policy("people", "allow", people))
         duration = str(access.session_duration)
-        found: list[pulumi.CustomResource] = []
+        found: list[ZeroTrustAccessApplication] = []
         everyone = [self._policy("shared-links", "bypass", [{"everyone": {}}])] if access.share_links else []
         for index, name in enumerate(args.settings.proxied_names(args.hostnames)):
             main = index == 0 and name == args.hostnames[0]
@@ -271,40 +264,31 @@ class Cloudflare(pulumi.ComponentResource):
                 self._application(f"{label}-{path}", f"{name}/{path}", duration, everyone)
         return found
 
-    def _policy(self, name: str, decision: str, includes: list[objects.Inputs]) -> pulumi.CustomResource:
+    def _policy(self, name: str, decision: str, includes: list[objects.Include]) -> ZeroTrustAccessPolicy:
         args = self._args
-        return register(
-            "ZeroTrustAccessPolicy",
+        return ZeroTrustAccessPolicy(
             f"{self._prefix}access-policy-{name}",
-            {
-                "accountId": str(args.settings.account_id),
-                "name": f"{self._label} {name}",
-                "decision": decision,
-                "includes": includes,
-            },
-            parent=self,
+            account_id=args.settings.account_id,
+            name=f"{self._label} {name}",
+            decision=decision,
+            includes=includes,
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
     def _application(
-        self, name: str, domain: str, duration: str, policies: Sequence[pulumi.CustomResource]
-    ) -> pulumi.CustomResource:
+        self, name: str, domain: str, duration: str, policies: Sequence[ZeroTrustAccessPolicy]
+    ) -> ZeroTrustAccessApplication:
         args = self._args
-        return register(
-            "ZeroTrustAccessApplication",
+        return ZeroTrustAccessApplication(
             f"{self._prefix}{name}",
-            {
-                "accountId": str(args.settings.account_id),
-                "name": f"{self._label} {domain}",
-                "type": "self_hosted",
-                "domain": domain,
-                "sessionDuration": duration,
-                "appLauncherVisible": False,
-                "policies": [
-                    {"id": one.id, "precedence": number} for number, one in enumerate(policies, start=1)
-                ],
-            },
-            parent=self,
-            outputs=("aud",),
+            account_id=args.settings.account_id,
+            name=f"{self._label} {domain}",
+            type="self_hosted",
+            domain=domain,
+            session_duration=duration,
+            app_launcher_visible=False,
+            policies=[{"id": one.id, "precedence": number} for number, one in enumerate(policies, start=1)],
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
 

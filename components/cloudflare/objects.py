@@ -7,12 +7,25 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import pulumi
+from pulumi_cloudflare import (
+    DnsRecordArgs,
+    RulesetArgs,
+    RulesetRuleArgs,
+    RulesetRuleRatelimitArgs,
+    ZeroTrustAccessPolicyIncludeArgsDict,
+    ZeroTrustTunnelCloudflaredConfigConfigArgsDict,
+    ZeroTrustTunnelCloudflaredConfigConfigIngressArgsDict,
+    ZeroTrustTunnelCloudflaredConfigConfigIngressOriginRequestAccessArgsDict,
+)
+
 from components.cloudflare.record_settings import AUTOMATIC, TUNNEL_DOMAIN, DnsRecord
 from components.cloudflare.rules import NOT_FOUND, IngressRule
 from components.cloudflare.settings import Access, Cloudflare, RateLimit
 from components.cloudflare.tunnel_settings import Tunnel
 
-Inputs = dict[str, Any]
+AccessCheck = ZeroTrustTunnelCloudflaredConfigConfigIngressOriginRequestAccessArgsDict
+Include = ZeroTrustAccessPolicyIncludeArgsDict
 
 SHARED_PATHS: Final = (
     "share",
@@ -47,61 +60,65 @@ def rules(settings: Tunnel, hostnames: Sequence[str], service: str) -> tuple[Ing
 
 def access_of_rules(
     settings: Tunnel, hostnames: Sequence[str], audiences: Sequence[Any]
-) -> dict[int, Inputs]:
+) -> dict[int, AccessCheck]:
     """The check of a request's Access token, by index of the rule: cloudflared heeds it in rules only."""
     if settings.access is None:
         return {}
-    check = {"required": True, "teamName": settings.access.team_name, "audTags": list(audiences)}
-    return {index: dict(check) for index in range(len(hostnames))}
+    check: AccessCheck = {
+        "required": True,
+        "team_name": settings.access.team_name,
+        "aud_tags": list(audiences),
+    }
+    return dict.fromkeys(range(len(hostnames)), check)
 
 
-def tunnel_configuration(found: Sequence[IngressRule], access: Mapping[int, Inputs]) -> Inputs:
+def tunnel_configuration(
+    found: Sequence[IngressRule], access: Mapping[int, AccessCheck]
+) -> ZeroTrustTunnelCloudflaredConfigConfigArgsDict:
     """The tunnel's whole configuration as Cloudflare keeps it."""
-    listed: list[Inputs] = []
+    listed: list[ZeroTrustTunnelCloudflaredConfigConfigIngressArgsDict] = []
     for index, rule in enumerate(found):
-        entry: Inputs = {"service": rule.service}
+        entry: ZeroTrustTunnelCloudflaredConfigConfigIngressArgsDict = {"service": rule.service}
         if rule.hostname:
             entry["hostname"] = rule.hostname
         if rule.path:
             entry["path"] = rule.path
         if index in access:
-            entry["originRequest"] = {"access": access[index]}
+            entry["origin_request"] = {"access": access[index]}
         listed.append(entry)
     return {"ingresses": listed}
 
 
-def tunnel_record(zone: str, name: str, tunnel: Any) -> Inputs:
-    """The name that leads into a tunnel; `tunnel` may be an output."""
-    import pulumi
-
-    return {
-        "zoneId": zone,
-        "name": name,
-        "type": "CNAME",
-        "content": pulumi.Output.concat(tunnel, f".{TUNNEL_DOMAIN}"),
-        "proxied": True,
-        "ttl": AUTOMATIC,
-    }
+def tunnel_record(zone: pulumi.Input[str], name: str, tunnel: pulumi.Output[str]) -> DnsRecordArgs:
+    """The name that leads into a tunnel."""
+    return DnsRecordArgs(
+        zone_id=zone,
+        name=name,
+        type="CNAME",
+        content=pulumi.Output.concat(tunnel, f".{TUNNEL_DOMAIN}"),
+        proxied=True,
+        ttl=AUTOMATIC,
+    )
 
 
-def record(zone: str, one: DnsRecord) -> Inputs:
+def record(zone: pulumi.Input[str], one: DnsRecord) -> DnsRecordArgs:
     """A record of the settings."""
-    return {
-        "zoneId": zone,
-        "name": str(one.name),
-        "type": one.type,
-        "content": one.content,
-        "proxied": one.proxied,
-        "ttl": one.ttl,
-        "comment": one.comment,
-    }
+    return DnsRecordArgs(
+        zone_id=zone,
+        name=str(one.name),
+        type=one.type,
+        content=one.content,
+        proxied=one.proxied,
+        ttl=one.ttl,
+        comment=one.comment,
+    )
 
 
-def allowed_people(access: Access) -> list[Inputs]:
+def allowed_people(access: Access) -> list[Include]:
     """Whom the policy for browsers lets in."""
     return [
-        *({"email": {"email": str(one)}} for one in access.emails),
-        *({"emailDomain": {"domain": str(one)}} for one in access.email_domains),
+        *(Include(email={"email": str(one)}) for one in access.emails),
+        *(Include(email_domain={"domain": str(one)}) for one in access.email_domains),
     ]
 
 
@@ -109,31 +126,31 @@ LIMITED = ("/api/auth/login", "/api/shared-links/login")
 """Where passwords are tried, as far as one rule of the smallest plan can say it (fields: the path alone)."""
 
 
-def login_ruleset(zone: str, limit: RateLimit) -> Inputs:
+def login_ruleset(zone: pulumi.Input[str], limit: RateLimit) -> RulesetArgs:
     """The zone's rate limiting rules: one, of what every plan has."""
-    return {
-        "zoneId": zone,
-        "kind": "zone",
-        "name": "default",
-        "phase": "http_ratelimit",
-        "description": "Immich: attempts to sign in",
-        "rules": [
-            {
+    return RulesetArgs(
+        zone_id=zone,
+        kind="zone",
+        name="default",
+        phase="http_ratelimit",
+        description="Immich: attempts to sign in",
+        rules=[
+            RulesetRuleArgs(
                 # The reference keeps the rule's identity when it is changed.
-                "ref": "immich_login",
-                "description": "attempts to sign in",
-                "expression": f"(http.request.uri.path in {{{' '.join(json.dumps(path) for path in LIMITED)}}})",
-                "action": "block",
-                "enabled": True,
-                "ratelimit": {
-                    "characteristics": ["cf.colo.id", "ip.src"],
-                    "period": limit.period,
-                    "requestsPerPeriod": limit.requests,
-                    "mitigationTimeout": limit.mitigation,
-                },
-            }
+                ref="immich_login",
+                description="attempts to sign in",
+                expression=f"(http.request.uri.path in {{{' '.join(json.dumps(path) for path in LIMITED)}}})",
+                action="block",
+                enabled=True,
+                ratelimit=RulesetRuleRatelimitArgs(
+                    characteristics=["cf.colo.id", "ip.src"],
+                    period=limit.period,
+                    requests_per_period=limit.requests,
+                    mitigation_timeout=limit.mitigation,
+                ),
+            )
         ],
-    }
+    )
 
 
 def zone_settings(settings: Cloudflare) -> dict[str, str]:

@@ -1,45 +1,26 @@
-"""Registering objects of the engine, in the tokens and wire names of pulumi-docker.
+"""Registering objects of the engine through pulumi-docker's classes.
 
-Inputs are made as plain data by pure functions, like manifests (docs/adr/0002-manifests-as-data.md).
+Inputs are made as plain data by pure functions, like manifests (docs/adr/0017-classes-of-the-packages.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pulumi
+from pulumi_docker import Container, Network
+
+from components.platform.registration import arguments, options
 
 Inputs = dict[str, Any]
-Kind = Literal["Container", "Network", "RemoteImage", "Volume"]
+"""By wire name: they are hashed, so that other names would make every container anew."""
 
-INPUTS: Mapping[Kind, frozenset[str]] = {
-    "Network": frozenset({"name", "driver", "internal", "ipamConfigs", "labels", "options"}),
-    "Volume": frozenset({"name", "driver", "driverOpts", "labels"}),
-    "RemoteImage": frozenset({"name", "keepLocally"}),
-    "Container": frozenset(
-        {
-            "attach", "capabilities", "command", "cpuPeriod", "cpuQuota", "cpuShares",
-            "destroyGraceSeconds", "deviceRequests", "devices", "dns", "entrypoints", "envs", "gpus",
-            "groupAdds", "healthcheck", "hostname", "image", "labels", "logDriver", "logOpts", "memory",
-            "memorySwap", "mounts", "mustRun", "name", "networkMode", "networksAdvanced", "ports",
-            "readOnly", "restart", "securityOpts", "shmSize", "stopTimeout", "tmpfs", "ulimits",
-            "uploads", "user", "volumes", "wait", "waitTimeout",
-        }
-    ),
-}  # fmt: skip
-"""Wire names of the inputs that this program gives, by resource."""
-
-_OUTPUTS: Mapping[Kind, str] = {"RemoteImage": "imageId", "Container": "exitCode"}
-
-
-def type_token(kind: Kind) -> str:
-    """`Container` -> `docker:index/container:Container`."""
-    return f"docker:index/{kind[0].lower()}{kind[1:]}:{kind}"
+Made = TypeVar("Made", bound=pulumi.CustomResource)
 
 
 def register(
-    kind: Kind,
+    kind: Callable[..., Made],
     name: str,
     inputs: Inputs,
     *,
@@ -50,48 +31,26 @@ def register(
     timeout: int | None = None,
     ignore: Sequence[str] = (),
     provider: pulumi.ProviderResource | None = None,
-) -> pulumi.CustomResource:
-    """Register an object under a literal name.
+) -> Made:
+    """Register an object of a class under a literal name; `registration.options` says what the options mean.
 
-    `holds_data` protects it from deletion and replacement, and keeps it when it leaves the program all the same.
-    `kept` only keeps it.
-
-    `timeout` is how many seconds the engine may wait for it. Raises `ValueError` for an input that is not in `INPUTS`.
+    Raises `TypeError` for an input that the class does not have.
     """
-    if unknown := inputs.keys() - INPUTS[kind]:
-        raise ValueError(f"{kind} {name}: unknown inputs {', '.join(sorted(unknown))}")
-    waits = f"{timeout}s" if timeout is not None else None
-    promised = {_OUTPUTS[kind]: None} if kind in _OUTPUTS else {}
-    return pulumi.CustomResource(
-        type_token(kind),
+    return kind(
         name,
-        {**promised, **inputs},
-        pulumi.ResourceOptions(
+        **arguments(inputs),
+        opts=options(
             parent=parent,
             provider=provider,
-            depends_on=list(after) or None,
-            protect=holds_data or None,
-            retain_on_delete=holds_data or kept or None,
+            after=after,
+            holds_data=holds_data,
+            kept=kept,
+            timeout=timeout,
+            ignore=ignore,
             # Names, addresses and ports of the host are fixed: the old one must go first.
-            delete_before_replace=True if kind in {"Container", "Network"} else None,
-            ignore_changes=list(ignore) or None,
-            custom_timeouts=pulumi.CustomTimeouts(create=waits, update=waits, delete=waits)
-            if waits
-            else None,
+            delete_before_replace=True if kind in {Container, Network} else None,
         ),
     )
-
-
-def image_id(image: pulumi.CustomResource) -> pulumi.Output[str]:
-    """Id of an image on the engine."""
-    found: pulumi.Output[str] = image.__dict__[_OUTPUTS["RemoteImage"]]
-    return found
-
-
-def exit_code(container: pulumi.CustomResource) -> pulumi.Output[int | None]:
-    """Exit code of a container that has ended."""
-    found: pulumi.Output[int | None] = container.__dict__[_OUTPUTS["Container"]]
-    return found
 
 
 def labelled(labels: Mapping[str, Any]) -> list[Inputs]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import pulumi
+from pulumi_docker import Container, Network, RemoteImage, Volume
 
 from components.model.exposure import PublishedPortSpec, TraefikSpec, Way
 from components.model.secret_text import SecretText
@@ -19,7 +20,7 @@ from components.platform.base import Values
 from components.platform.docker import containers, files, networks, tasks, volumes
 from components.platform.docker.containers import ContainerContext, Folder
 from components.platform.docker.files import FileSet
-from components.platform.docker.objects import Inputs, Kind, exit_code, image_id, register
+from components.platform.docker.objects import Inputs, Made, register
 from components.platform.docker.options import DockerPlatformArgs
 from components.platform.inputs import digest
 
@@ -39,8 +40,8 @@ class DockerPlatform(pulumi.ComponentResource):
         self._volumes: dict[str, pulumi.Resource] = {}
         self._secrets: dict[str, tuple[Mapping[str, SecretText], Values]] = {}
         self._provider = self.get_provider("docker:index/container:Container")
-        self._networks: dict[str, pulumi.CustomResource] = {}
-        self._images: dict[str, pulumi.CustomResource] = {}
+        self._networks: dict[str, Network] = {}
+        self._images: dict[str, RemoteImage] = {}
 
     # What components call
 
@@ -91,7 +92,7 @@ class DockerPlatform(pulumi.ComponentResource):
         if not volumes.is_made(request):
             return
         self._volumes[request.name] = self._register(
-            "Volume",
+            Volume,
             name,
             volumes.volume(request, self._options),
             parent=parent,
@@ -119,7 +120,7 @@ class DockerPlatform(pulumi.ComponentResource):
         context, needed = self._surroundings(workload, parent, after, fingerprints)
         made = [
             self._register(
-                "Container",
+                Container,
                 containers.container_name(workload.name, options, copy),
                 containers.container(workload, context, copy),
                 parent=parent,
@@ -138,7 +139,7 @@ class DockerPlatform(pulumi.ComponentResource):
                 beside,
             )
             self._register(
-                "Container", str(inputs["name"]), inputs, parent=parent, ignore=containers.ignored(options)
+                Container, str(inputs["name"]), inputs, parent=parent, ignore=containers.ignored(options)
             )
         return made[0]
 
@@ -156,7 +157,7 @@ class DockerPlatform(pulumi.ComponentResource):
         ended well: a step that fails raises `pulumi.RunError` for whatever waits for it.
         """
         options = self._options
-        made: list[pulumi.CustomResource] = []
+        made: list[Container] = []
         succeeded: list[pulumi.Output[str]] = []
         for number in range(1, len(task.steps) + 1):
             workload = tasks.step(task, number)
@@ -173,7 +174,7 @@ class DockerPlatform(pulumi.ComponentResource):
             name = containers.container_name(workload.name, options)
             inputs = tasks.inputs(task, containers.container(workload, replace(context, labels=labels)))
             one = self._register(
-                "Container",
+                Container,
                 name,
                 inputs,
                 parent=parent,
@@ -183,7 +184,7 @@ class DockerPlatform(pulumi.ComponentResource):
             )
             made.append(one)
             if task.schedule is None:
-                succeeded.append(pulumi.Output.all(one.id, exit_code(one)).apply(tasks.judge(task, name)))
+                succeeded.append(pulumi.Output.all(one.id, one.exit_code).apply(tasks.judge(task, name)))
         if task.schedule is not None:
             return made[0]
         return pulumi.Stash(
@@ -238,9 +239,9 @@ class DockerPlatform(pulumi.ComponentResource):
 
     # Private
 
-    def _register(self, kind: Kind, name: str, inputs: Inputs, **more: Any) -> pulumi.CustomResource:
+    def _register(self, made_by: Callable[..., Made], name: str, inputs: Inputs, **more: Any) -> Made:
         """Register an object with the platform's provider, whoever its parent is."""
-        return register(kind, name, inputs, provider=self._provider, **more)
+        return register(made_by, name, inputs, provider=self._provider, **more)
 
     def _surroundings(
         self,
@@ -317,13 +318,13 @@ class DockerPlatform(pulumi.ComponentResource):
         if not file_sets and not writable:
             return needed
         for one in file_sets:
-            needed.append(self._register("Volume", one.volume, files.volume(one, options), parent=parent))
+            needed.append(self._register(Volume, one.volume, files.volume(one, options), parent=parent))
         inputs = files.loader(
             workload, file_sets, writable, self._image(ImageRef(options.files_image), "files"), options
         )
         needed.append(
             self._register(
-                "Container",
+                Container,
                 str(inputs["name"]),
                 inputs,
                 parent=parent,
@@ -342,22 +343,21 @@ class DockerPlatform(pulumi.ComponentResource):
             key = name = of
         if key not in self._images:
             self._images[key] = self._register(
-                "RemoteImage",
+                RemoteImage,
                 f"image-{name}",
                 # An image that nothing uses any more is the owner's to remove: a way back costs no download.
                 {"name": str(image) if isinstance(image, ImageRef) else image, "keepLocally": True},
                 parent=self,
             )
-        return image_id(self._images[key])
+        return self._images[key].image_id
 
     def _network(self, name: str) -> pulumi.Output[str]:
         if name not in self._networks:
             self._networks[name] = self._register(
-                "Network",
+                Network,
                 f"{self._options.prefix}-{name}",
                 networks.network(name, self._options),
                 parent=self,
                 ignore=("ipamOptions",) if self._options.podman else (),
             )
-        found: pulumi.Output[str] = self._networks[name].__dict__["name"]
-        return found
+        return self._networks[name].name

@@ -1,22 +1,40 @@
-"""Registering one manifest as a Pulumi resource, in the type and wire form of pulumi-kubernetes.
+"""Registering one manifest as a Pulumi resource, through the class that pulumi-kubernetes has for its kind.
 
-The resources are registered through `pulumi.CustomResource`, with the tokens of pulumi-kubernetes: manifests are made
-as plain data by pure functions and need no second, typed copy (docs/adr/0002-manifests-as-data.md).
+Manifests are made as plain data by pure functions (docs/adr/0017-classes-of-the-packages.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pulumi
 
+from components.platform.registration import arguments, options
+
 Manifest = dict[str, Any]
 
 
-def type_token(api_version: str, kind: str) -> str:
-    """`apps/v1`, `Deployment` -> `kubernetes:apps/v1:Deployment`; the core group is spelled `core/v1`."""
-    return f"kubernetes:{api_version if '/' in api_version else f'core/{api_version}'}:{kind}"
+def class_of(api_version: str, kind: str) -> Callable[..., pulumi.CustomResource]:
+    """`apps/v1`, `Deployment` -> `pulumi_kubernetes.apps.v1.Deployment`; whatever comes by a CRD has one class.
+
+    Only the module of its group is imported. Raises `AttributeError` for a kind that a group of Kubernetes' own lacks.
+    """
+    group, _, version = api_version.rpartition("/")
+    if "." not in group or group.endswith(".k8s.io"):
+        try:
+            module = importlib.import_module(
+                f"pulumi_kubernetes.{group.partition('.')[0] or 'core'}.{version}"
+            )
+        except ModuleNotFoundError:
+            pass  # such as gateway.networking.k8s.io
+        else:
+            found: Callable[..., pulumi.CustomResource] = getattr(module, kind)
+            return found
+    from pulumi_kubernetes.apiextensions import CustomResource
+
+    return CustomResource
 
 
 def register(
@@ -34,35 +52,27 @@ def register(
     aliases: Sequence[pulumi.Alias] = (),
     provider: pulumi.ProviderResource | None = None,
 ) -> pulumi.CustomResource:
-    """Register `manifest` under a literal name.
+    """Register `manifest` under a literal name; `registration.options` says what the options mean.
 
-    `holds_data` protects the object from deletion and replacement, and keeps it when it leaves the program all the
-    same. `timeout` is how many seconds the engine may wait for it. `ignore` are properties that matter when it is made
-    and stay as they are afterwards. With `must_exist` it is never made: the update fails where it is not there.
-    `aliases` are where earlier releases had it.
+    With `must_exist` it is never made: the update fails where it is not there. `aliases` are where earlier releases had
+    it. Raises `TypeError` for a field that the kind does not have.
     """
     metadata: Manifest = {"name": name, **manifest.get("metadata", {})}
     if namespace is not None:
         metadata["namespace"] = namespace
     metadata["labels"] = {**labels, **metadata.get("labels", {})}
-    kind = str(manifest["kind"])
-    waits = f"{timeout}s" if timeout is not None else None
-    return pulumi.CustomResource(
-        type_token(str(manifest["apiVersion"]), kind),
-        name if namespace is None else f"{namespace}/{name}",
-        {**manifest, "metadata": metadata},
-        pulumi.ResourceOptions(
+    identifier = name if namespace is None else f"{namespace}/{name}"
+    return class_of(str(manifest["apiVersion"]), str(manifest["kind"]))(
+        identifier,
+        **arguments({**manifest, "metadata": metadata}),
+        opts=options(
             parent=parent,
             provider=provider,
-            depends_on=list(after) or None,
-            protect=holds_data or None,
-            retain_on_delete=holds_data or None,
-            additional_secret_outputs=["data", "stringData"] if kind == "Secret" else None,
-            ignore_changes=list(ignore) or None,
+            after=after,
+            holds_data=holds_data,
+            timeout=timeout,
+            ignore=ignore,
             aliases=list(aliases) or None,
-            import_=(name if namespace is None else f"{namespace}/{name}") if must_exist else None,
-            custom_timeouts=pulumi.CustomTimeouts(create=waits, update=waits, delete=waits)
-            if waits
-            else None,
+            import_=identifier if must_exist else None,
         ),
     )

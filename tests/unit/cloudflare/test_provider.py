@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 
 import pulumi
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.cloudflare.api import INPUTS, plugin_version, register, token_problem
+from components.cloudflare.api import token_problem
 from tests.harness.mocks import Run, Secret
 from tests.unit.cloudflare.programs import API_TOKEN, BASE, run
 
@@ -99,13 +98,3 @@ def test_no_reason_shows_the_text(token: str) -> None:
     assert (problem is None) == (re.fullmatch(r"[0-9A-Za-z_-]{40,80}", token, re.ASCII) is not None)
     if problem is not None and len(token) > 12:
         assert token not in problem
-
-
-def test_the_plugin_is_that_of_the_installed_package() -> None:
-    assert plugin_version() == importlib.metadata.version("pulumi-cloudflare")
-
-
-def test_an_input_that_the_resource_does_not_have_is_found_before_anything_is_registered() -> None:
-    with pytest.raises(ValueError, match="DnsRecord has no zone_id"):
-        register("DnsRecord", "r", {"zone_id": "z"}, parent=None)  # pyright: ignore[reportArgumentType] - not reached
-    assert "zoneId" in INPUTS["DnsRecord"]

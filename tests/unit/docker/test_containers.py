@@ -27,7 +27,6 @@ from components.model.workload import (
 )
 from components.platform.docker import containers
 from components.platform.docker.containers import ContainerContext, container_name, sidecar
-from components.platform.docker.objects import INPUTS
 from tests.unit.docker.parts import AMOUNTS, FOLDERS, inputs, labels_of, mounted, options, workload
 
 MIB = 2**20
@@ -58,20 +57,6 @@ def test_a_container_is_hardened_without_being_asked(found: dict[str, Any]) -> N
     assert found["securityOpts"] == ["no-new-privileges:true"]
     assert found["ulimits"] == [{"name": "nproc", "soft": 16384, "hard": 16384}]
     assert "privileged" not in found
-
-
-def test_nothing_that_opens_the_host_can_be_given_at_all() -> None:
-    open_ = {
-        "privileged",
-        "pidMode",
-        "ipcMode",
-        "usernsMode",
-        "cgroupnsMode",
-        "publishAllPorts",
-        "hosts",
-        "sysctls",
-    }
-    assert not open_ & INPUTS["Container"]
 
 
 def test_a_relaxation_is_one_named_step_with_its_reason_on_the_container() -> None:

@@ -10,14 +10,27 @@ from typing import Any
 
 import pytest
 
-from components.platform.docker.objects import INPUTS, type_token
 from tests.harness.mocks import Recorded
-from tests.harness.program import image_id, needs, run_stack, unwrapped
+from tests.harness.program import CONTAINER, image_id, needs, run_stack, unwrapped
+from tests.harness.program import REMOTE_IMAGE as IMAGE
 from tests.unit.program.stacks import HOSTS, RUNS, STACKS
+from toolchain.plugins.docker import images as plugin_images
+from toolchain.plugins.docker import networks as plugin_networks
+from toolchain.plugins.docker import volumes as plugin_volumes
+from toolchain.plugins.docker.container_fields import FIELDS as CONTAINER_FIELDS
+from toolchain.plugins.docker.schema import Fields, failures
 
-CONTAINER, NETWORK, VOLUME, IMAGE = (
-    type_token(kind) for kind in ("Container", "Network", "Volume", "RemoteImage")
-)
+NETWORK, VOLUME = "docker:index/network:Network", "docker:index/volume:Volume"
+
+FIELDS: dict[str, Fields] = {
+    CONTAINER: CONTAINER_FIELDS,
+    NETWORK: plugin_networks.FIELDS,
+    VOLUME: plugin_volumes.FIELDS,
+    IMAGE: plugin_images.FIELDS,
+}
+OPENS_THE_HOST = {
+    "privileged", "pidMode", "ipcMode", "usernsMode", "cgroupnsMode", "publishAllPorts", "hosts", "sysctls",
+}  # fmt: skip
 LOADER = "-files"
 LINKS = {
     ("server", "cache"),
@@ -312,10 +325,15 @@ def test_every_image_has_a_digest_or_is_named_in_the_outputs(stack: str) -> None
 
 
 @pytest.mark.parametrize("stack", HOSTS)
-def test_inputs_are_those_that_this_program_gives(stack: str) -> None:
-    known = {type_token(kind): names for kind, names in INPUTS.items()}
-    for one in RUNS[stack].of_type(*known):
-        assert one.props.keys() <= known[one.type], one.urn
+def test_inputs_have_names_and_forms_that_the_provider_knows_at_every_level(stack: str) -> None:
+    for one in RUNS[stack].of_type(*FIELDS):
+        assert failures(unwrapped(one.props), FIELDS[one.type]) == [], one.urn
+
+
+@pytest.mark.parametrize("stack", HOSTS)
+def test_nothing_opens_the_host(stack: str) -> None:
+    for one in RUNS[stack].of_type(CONTAINER):
+        assert not OPENS_THE_HOST & one.props.keys(), one.urn
 
 
 # Names
