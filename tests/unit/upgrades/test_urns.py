@@ -38,9 +38,16 @@ def urns(run: Run) -> dict[tuple[str, str], str]:
     return {(one.type, one.name): one.urn for one in run.resources}
 
 
+NAMED = ("dev", "vanillax", "home", "homelab")
+"""A cluster with either database, a host with Docker and one with Podman."""
+
+
 @pytest.mark.parametrize(
     "name",
-    [*REPOSITORY, *(pytest.param(name, marks=pytest.mark.deep) for name in EVERY_VARIANT)],
+    [
+        pytest.param(name, marks=() if name in NAMED else pytest.mark.deep)
+        for name in (*REPOSITORY, *EVERY_VARIANT)
+    ],
 )
 def test_an_upgrade_registers_every_object_where_it_was(name: str) -> None:
     stack = stack_of(name)
