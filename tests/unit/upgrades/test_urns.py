@@ -11,7 +11,7 @@ from components.upgrades.before_database import backed_up
 from components.upgrades.deployed import Last
 from tests.harness.going_on import deployed_by, settings_of
 from tests.harness.mocks import Run
-from tests.harness.program import Stack, host_stack, run_stack
+from tests.harness.program import Stack, host_stack, run_stack, shared_run
 from tests.harness.stacks import needed_secrets
 from tests.harness.variants import EVERY_VARIANT
 from tests.unit.program.stacks import REPOSITORY
@@ -61,5 +61,5 @@ def test_an_upgrade_registers_every_object_where_it_was(name: str) -> None:
     before = replace(deployed_by(settings), **versions)
     with mock.patch("components.upgrades.gate.read_last", return_value=Last(finished=before, reached=before)):
         upgraded = urns(run_stack(stack))
-    usual = urns(run_stack(stack))
+    usual = urns(shared_run(stack))
     assert {one: upgraded.get(one) for one in usual} == usual
