@@ -62,9 +62,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
-    # A run of the program makes far more objects than the 700 after which Python looks for those that are left: a
-    # quarter of its time.
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(50_000)  # as __main__.py does
 
 
 def _is_deep(item: pytest.Item) -> bool:
