@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["IMMICH_TESTS_DEEP"] = "1"  # tests.harness.examples reads it where modules are imported
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     if config.getoption("dist") != "loadfile":
         return None
