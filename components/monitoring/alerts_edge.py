@@ -47,7 +47,7 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
     routed = plan.select("traefik", 'router=~".*immich.*"', post, f'code=~"{_BROKEN}"')
     tunnelled = plan.select("cloudflared", f'status_code=~"{_BROKEN}"')
     connectors = min(2, plan.tunnel_connectors)
-    tunnel = plan.select("cloudflared")
+    tunnel, nginx = plan.select("cloudflared"), plan.select("nginx")
     return [
         Alert(
             name="ImmichDoorDown",
@@ -63,12 +63,14 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
         Alert(
             name="ImmichProxyDown",
             group="edge",
-            expr=f"max(nginx_up{plan.select('nginx')}) == 0",
+            # While nginx hangs its exporter waits for it, whatever its own time limit, and answers nothing itself.
+            expr=f"max(nginx_up{nginx}) == 0 or max(up{nginx}) == 0",
             for_=thresholds.down,
             severity="critical",
             summary="The proxy does not answer",
             description="Every door leads through it. Its log says what it does not like about its configuration or "
-            "certificate.",
+            "certificate. It rings too where the exporter beside it is silent: that waits for nginx and shares its "
+            "network.",
             needs=needs("nginx"),
         ),
         Alert(

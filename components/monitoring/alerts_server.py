@@ -107,11 +107,13 @@ def _exporters(plan: MonitoringPlan) -> list[Alert]:
     watching = plan.select(None, f'job=~"{names}"')
     # DCGM is scraped by the cluster's own job.
     gone = [f"absent(up{plan.select(job)})" for job in jobs if job != "gpu"]
+    # When no copy's exporter answers, the proxy is what does not: ImmichProxyDown.
+    proxy = f" unless on (job) max by (job) (up{plan.select('nginx')}) == 0" if "nginx" in jobs else ""
     return [
         Alert(
             name="ImmichExporterDown",
             group="server",
-            expr=" or ".join([f"up{watching} == 0", *gone]),
+            expr=" or ".join([f"up{watching} == 0{proxy}", *gone]),
             for_="15m",
             severity="warning",
             summary="Nothing is known any more about {{ $labels.job }}",

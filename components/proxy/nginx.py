@@ -302,8 +302,6 @@ def exporter(image: ImageRef | None = None) -> Sidecar:
         args=(
             f"--nginx.scrape-uri=http://127.0.0.1:{STATUS_PORT}/stub_status",
             f"--web.listen-address=:{EXPORTER_PORT}",
-            # Less than Prometheus waits for it: then it says that nginx hangs, and not that its exporter does.
-            "--nginx.timeout=3s",
         ),
         ports=(Port(name="metrics", number=EXPORTER_PORT),),
         readiness=Probe(check=HttpCheck(port="metrics", path="/metrics")),

@@ -129,6 +129,7 @@ def _missing_secrets(config: Mapping[str, str], sections: Mapping[str, Any]) -> 
     ]
 
 
+@cache
 def _attribute(name: str) -> str:
     return re.sub(r"[A-Z]", lambda match: f"_{match.group().lower()}", name)
 

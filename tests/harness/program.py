@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import runpy
@@ -132,19 +131,29 @@ def _run(stack: Stack, preview: bool) -> Run:
     )
 
 
+_SHARED: dict[str, Run] = {}
+
+
+def shared_run(stack: Stack, *, preview: bool = False) -> Run:
+    """The same, made once in a test process; nobody may change it."""
+    key = json.dumps([stack.name, stack.sections, stack.secrets, preview])
+    if key not in _SHARED:
+        _SHARED[key] = run_stack(stack, preview=preview)
+    return _SHARED[key]
+
+
 class Runs:
     """Runs of stacks, each made once in a test process; nobody may change them."""
 
     def __init__(self, stacks: Mapping[str, Stack]) -> None:
         self._stacks = stacks
-        self._run = functools.cache(lambda name, preview: run_stack(stacks[name], preview=preview))
 
     def __getitem__(self, name: str) -> Run:
-        return self._run(name, False)
+        return shared_run(self._stacks[name])
 
     def preview(self, name: str) -> Run:
         """What a stack registers while outputs are unknown."""
-        return self._run(name, True)
+        return shared_run(self._stacks[name], preview=True)
 
 
 def plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 from collections.abc import Mapping
@@ -45,11 +46,12 @@ def ringing(plan: MonitoringPlan, world: World, directory: Path, *, at: str, ste
     # JSON is YAML, and quicker to write.
     (directory / "rules.yml").write_text(json.dumps(body), encoding="utf-8")
     steps = seconds(at) // seconds(step) + 2
+    # Sixty times at most, each when there is a sample: an evaluation of all rules costs.
+    every = seconds(step) * math.ceil(max(300, seconds(at) / 60) / seconds(step))
     names = sorted({alert.name for alert in alerts(plan)})
     test = {
         "rule_files": ["rules.yml"],
-        # Half as often as there are samples: each evaluation of all rules costs.
-        "evaluation_interval": step if seconds(step) > 120 else "2m",
+        "evaluation_interval": f"{every}s",
         # Recorded series come first, as they do within seconds in a running Prometheus.
         "group_eval_order": [group["name"] for group in body["groups"]],
         "tests": [

@@ -51,6 +51,7 @@ _FAILED_METADATA = (
     '{job="immich-microservices",instance="microservices:9000"}'
 )
 _OLD = 'target_info{namespace="immich",job="immich-api",service_name="immich",service_version="3.3.0"}'
+_SECOND_PROXY = 'up{namespace="immich",job="immich-nginx",instance="nginx-1:9000"}'
 
 SERVER = (
     Scenario(
@@ -85,6 +86,14 @@ SERVER = (
         fires={"up-valkey": None},
         quiet={"up-valkey": "1x40 _x{n}"},
         says="about immich-valkey",
+    ),
+    Scenario(
+        alert="ImmichExporterDown",
+        plan=KUBERNETES,
+        # One of two copies of the proxy.
+        fires={"up-nginx-1": (_SECOND_PROXY, "0x{n}")},
+        quiet={"up-nginx-1": (_SECOND_PROXY, "1x20 0x10 1x{n}")},
+        says="about immich-nginx",
     ),
     Scenario(
         alert="ImmichMachineLearningDown",

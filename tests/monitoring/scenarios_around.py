@@ -24,6 +24,13 @@ EDGE = (
         quiet={"nginx-up": "1x20 0x3 1x{n}"},
     ),
     Scenario(
+        alert="ImmichProxyDown",
+        plan=DOCKER,
+        # It hangs: its exporter answers nothing, and that is not said a second time.
+        fires={"nginx-up": None, "up-nginx": "0x{n}"},
+        quiet={"nginx-up": "1x20 _x3 1x{n}", "up-nginx": "1x20 0x3 1x{n}"},
+    ),
+    Scenario(
         alert="ImmichUploadErrors",
         plan=KUBERNETES,
         fires={"log-413": "0x35 9x{n}"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pytest
@@ -10,12 +11,13 @@ from immich_policy import reference
 from immich_policy.model import Rule
 from immich_policy.rules import ALL
 
+MARKDOWN = functools.cache(reference.markdown)
 RULES = [rule for _, rules in reference.FAMILIES.values() for rule in rules]
 
 
 def test_the_page_is_what_the_rules_say_now() -> None:
     told = "make it anew: PYTHONPATH=policy python -m immich_policy.reference"
-    assert reference.PAGE.read_text(encoding="utf-8") == reference.markdown(), told
+    assert reference.PAGE.read_text(encoding="utf-8") == MARKDOWN(), told
 
 
 def test_every_rule_of_the_pack_is_on_the_page() -> None:
@@ -29,7 +31,7 @@ def test_a_rule_says_what_it_is_why_it_matters_and_what_to_do(rule: Rule) -> Non
     assert len(rule.why) > 30
     assert len(rule.remediation) > 10
     anchor = rule.link.partition("#")[2]
-    assert f"\n### {anchor}\n" in reference.markdown()
+    assert f"\n### {anchor}\n" in MARKDOWN()
 
 
 def test_names_of_rules_are_unique() -> None:
@@ -50,4 +52,4 @@ def test_a_setting_that_the_page_names_is_one_of_this_project(rule: str, setting
 
 @pytest.mark.parametrize("heading", ["configuration", "report"])
 def test_the_pack_s_own_policies_have_a_place_on_the_page(heading: str) -> None:
-    assert re.search(rf"^## {heading}$", reference.markdown(), re.MULTILINE | re.IGNORECASE)
+    assert re.search(rf"^## {heading}$", MARKDOWN(), re.MULTILINE | re.IGNORECASE)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from typing import Any, cast
 
 import kubernetes_validate
 import pytest
+from kubernetes_validate import utils
 
 from components.platform.kubernetes.network_policies import PRIVATE_IPV4
 from tests.harness import references
@@ -63,6 +66,15 @@ def policies(stack: str) -> list[Manifest]:
     return of_kind(manifests(RUNS[stack]), "NetworkPolicy", "CiliumNetworkPolicy")
 
 
+@pytest.fixture(scope="module")
+def schemas() -> Iterator[None]:
+    """The library would read every definition of Kubernetes anew for each object."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "schema_contents", functools.cache(utils.schema_contents))
+        yield
+
+
+@pytest.mark.usefixtures("schemas")
 @pytest.mark.parametrize("stack", CLUSTERS)
 def test_every_manifest_of_a_built_in_kind_is_strictly_valid(stack: str) -> None:
     judged = 0

@@ -137,34 +137,29 @@ def together(platform: Platform, wanted: Iterable[str]) -> tuple[list[tuple[str,
     """Sets of changes, each a variant and its settings with as many of the wanted ones changed as are accepted
     together, and the settings that have no second value anywhere.
     """
-    closed: list[tuple[str, dict[str, Any]]] = []
-    opened: dict[str, dict[str, Any]] = {}
+    sets: list[tuple[str, dict[str, Any]]] = []
     without: set[str] = set()
     for setting in wanted:
-        if not _add(platform, setting, opened, closed):
+        there = platform.places.get(setting, {})
+        # Those that were begun first: each more is a run of the program, and so is another variant as it is.
+        begun = [name for name in there if any(name == one for one, _ in sets)]
+        new = [(name, platform.full[name]) for name in dict.fromkeys([*begun, *there])]
+        for index, (name, now) in enumerate([*sets, *new]):
+            if result := _add(platform, setting, name, now):
+                sets[index : index + 1] = [(name, result)]
+                break
+        else:
             without.add(setting)
-    return [*closed, *opened.items()], without
+    return sets, without
 
 
-def _add(
-    platform: Platform,
-    setting: str,
-    opened: dict[str, dict[str, Any]],
-    closed: list[tuple[str, dict[str, Any]]],
-) -> bool:
-    for name, there in platform.places.get(setting, {}).items():
-        full = platform.full[name]
-        for place in there:
-            now = opened.get(name, full)
-            untouched = value_at(now, place.path) == value_at(full, place.path)
-            if untouched and (result := change(now, place, SETTINGS[setting])):
-                opened[name] = result
-                return True
-            if name in opened and (result := change(full, place, SETTINGS[setting])):
-                closed.append((name, opened[name]))
-                opened[name] = result
-                return True
-    return False
+def _add(platform: Platform, setting: str, name: str, now: dict[str, Any]) -> dict[str, Any] | None:
+    full = platform.full[name]
+    for place in platform.places.get(setting, {}).get(name, ()):
+        untouched = value_at(now, place.path) == value_at(full, place.path)
+        if untouched and (result := change(now, place, SETTINGS[setting])):
+            return result
+    return None
 
 
 @on_each_platform

@@ -22,7 +22,7 @@ from tests.harness.program import (
     image_id,
     needs,
     random_text,
-    run_stack,
+    shared_run,
     texts,
     unwrapped,
 )
@@ -217,7 +217,7 @@ def host(name: str, *, secrets: Mapping[str, str] | None = None, **sections: Any
     stack = from_file(ROOT / f"Pulumi.{name}.yaml")
     changed = {key: {**stack.sections.get(key, {}), **section} for key, section in sections.items()}
     stack = Stack(stack.name, {**stack.sections, **changed}, {**stack.secrets, **(secrets or {})})
-    return Host(stack=stack, run=run_stack(stack))
+    return Host(stack=stack, run=shared_run(stack))
 
 
 def find(block: list[Directive], *path: str) -> list[Directive]:

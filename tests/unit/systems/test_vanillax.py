@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.harness.mocks import Run
-from tests.harness.program import ROOT, from_file, manifests, run_stack
+from tests.harness.program import ROOT, from_file, manifests, shared_run
 from tests.unit.systems.audit import claims
 from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.runbook import stack_pages
@@ -19,7 +19,7 @@ AUDIT = ROOT / "docs" / "systems" / "vanillax.md"
 
 @functools.cache
 def _run() -> Run:
-    return run_stack(from_file(ROOT / "Pulumi.vanillax.yaml"))
+    return shared_run(from_file(ROOT / "Pulumi.vanillax.yaml"))
 
 
 @functools.cache
