@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 APP = "immich"
 """The product's name in labels and the prefix of object names."""
 TOKEN_ENDS = "accessTokenExpiresAt"
@@ -13,8 +14,14 @@ TOKEN_ENDS = "accessTokenExpiresAt"
 def object_name(workload: str) -> str:
     """Name of a workload's objects: `server` -> `immich-server`.
 
-    Never plain `immich`: a Service of that name would set IMMICH_PORT in every pod (immich-charts#162).
+    Never plain `immich`: a Service of that name would set IMMICH_PORT in every pod (immich-charts#162). Raises
+    `ValueError` for a name that neither a cluster nor an engine would take.
     """
+    if not _NAME.fullmatch(workload):
+        raise ValueError(
+            f"the name {workload!r} cannot be part of an object's name: give small letters, digits and hyphens, "
+            "a letter first, such as photos-db"
+        )
     return f"{APP}-{workload}"
 
 

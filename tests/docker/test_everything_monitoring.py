@@ -110,16 +110,17 @@ def test_what_is_broken_rings_and_is_silent_once_it_is_mended(everything: Everyt
     """Several at once, since each waits for numbers to be read; test_monitoring.py has one after the other."""
     watched, success = everything.watched, 'immich_backup_success{name="dump"} '
     dump = watched.volume("volume-exporter", "/volumes/backup") / "status" / "dump.prom"
-    before = watched.ringing()
+    broken = {"ImmichBackupFailed", "ImmichCacheEvicts", "ImmichQueuePaused"}
+    assert not broken & watched.ringing()
     try:
         with everything.verified.file(dump, f"{success}1", f"{success}0"):
             watched.valkey("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
             watched.jobs("metadataExtraction", "paused", 3)
-            watched.wait_for(before | {"ImmichBackupFailed", "ImmichCacheEvicts", "ImmichQueuePaused"})
+            host.until(lambda: broken <= watched.ringing(), "all three ring", 90)
     finally:
         watched.valkey("CONFIG", "SET", "maxmemory-policy", "noeviction")
         watched.jobs("metadataExtraction", "paused", 0)
-    watched.wait_for(before)
+    host.until(lambda: not broken & watched.ringing(), "none of them rings any more", 90)
 
 
 def test_the_backlog_is_counted_by_queue(watched: Watched) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.harness.engine import ROOT, Engine
 
@@ -51,6 +52,13 @@ def test_programs_of_every_language_get_the_components(engine: Engine, tmp_path:
     assert set(found["Database"]["properties"]) == {"host", "port", "username", "password"}
     assert found["Proxy"]["requiredInputs"] == ["hostnames", "server"]
 
+    example = yaml.safe_load(
+        (ROOT / "examples" / "other-languages" / "Pulumi.yaml").read_text(encoding="utf-8")
+    )
+    used = {one["type"]: one["properties"] for one in example["resources"].values()}
+    for kind in ("Database", "MachineLearning"):
+        assert set(used[f"immich:{kind}"]) <= set(found[kind]["inputProperties"])
+
     engine.program(PROGRAM)
     done = engine.operate("up")
     assert {op for ops in done.ops.values() for op in ops} == {"create"}
@@ -65,3 +73,10 @@ def test_a_mistake_is_told_by_the_component_that_it_is_in(engine: Engine) -> Non
     done = engine.preview(check=False)
     assert done.returncode != 0
     assert "siez" in done.text
+
+
+def test_a_name_that_no_object_could_have_is_refused_with_what_is_accepted(engine: Engine) -> None:
+    engine.program(PROGRAM.replace('"db"', '"photosDb"'))
+    done = engine.preview(check=False)
+    assert done.returncode != 0
+    assert "the name 'photosDb' cannot be part of an object's name" in done.text

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from components.model.cron import FIELDS
-from components.model.naming import object_name
+from components.model.naming import APP, object_name
 from components.model.task import Task
 from components.model.workload import (
     ConfigFiles,
@@ -73,7 +73,7 @@ def check(task: Task, taken: Iterable[str], access_modes: Mapping[str, str]) -> 
         raise ValueError(f"{task.name}: a workload or another task has this name already")
     if len(object_name(task.name)) > _LONGEST_CRON_JOB:
         raise ValueError(
-            f"{task.name}: the name of a task has at most {_LONGEST_CRON_JOB - len(object_name(''))} characters"
+            f"{task.name}: the name of a task has at most {_LONGEST_CRON_JOB - len(APP) - 1} characters"
         )
     names = [step.name for step in task.steps]
     for name in sorted({name for name in names if names.count(name) > 1}):
