@@ -24,9 +24,9 @@ from typing import Final
 from toolchain import environment, policies
 from toolchain.deployment import items, mapping
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.paths import ROOT, VENV
+from toolchain.paths import ROOT, VENV, settings_file
 from toolchain.rendered import DIRECTORY_VARIABLE
-from toolchain.stack import settings_file, without_salt
+from toolchain.stack import without_salt
 
 _SAMPLE: Final = 0.02  # seconds
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from toolchain import environment, interrupted
 from toolchain.deployment import PROVIDER_PREFIX, Resource, export, mapping, resources
 from toolchain.failure import ToolchainError, exit_with
+from toolchain.paths import settings_file
 from toolchain.render import files_only
-from toolchain.stack import run, settings_file, tidy_settings
+from toolchain.stack import run, tidy_settings
 
 
 def staying(found: Sequence[Resource]) -> list[Resource]:

@@ -9,51 +9,19 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from components.proxy.door_advice import mobile_app, preconditions, split_horizon
 from components.proxy.doors import data, doors, table
-from components.settings.model import SECRET_KEYS
-from components.settings.reader import SettingsError, read_settings
-from toolchain import stack_file
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.stack import settings_file
+from toolchain.paths import settings_file
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 if TYPE_CHECKING:
     from components.settings.model import Settings
 
 _PREFIX: Final = "immich:"
-
-
-def stack_texts(path: Path) -> tuple[dict[str, str], set[str]]:
-    """The texts of a stack's file as Pulumi hands them to the program, and which keys hold something encrypted.
-
-    Raises `ToolchainError` when the file is none that the CLI would take, or has keys that nobody reads.
-    """
-    found = stack_file.read(path)
-    return found.texts(), set(found.hidden)
-
-
-def settings_without_secrets(
-    stack: str, texts: Mapping[str, str], hidden: Collection[str]
-) -> tuple[Settings, list[str]]:
-    """The settings, and the keys of secrets that are not given yet. Raises `ToolchainError` for other problems."""
-    try:
-        return read_settings(stack, texts, hidden), []
-    except SettingsError as error:
-        missing = [
-            key
-            for key in SECRET_KEYS
-            if key not in texts and any(problem.key == f"{_PREFIX}{key}" for problem in error.problems)
-        ]
-        if not missing:
-            raise ToolchainError(str(error)) from None
-    try:
-        return read_settings(stack, {**texts, **dict.fromkeys(missing, "")}, {*hidden, *missing}), missing
-    except SettingsError as error:
-        raise ToolchainError(str(error)) from None
 
 
 def report(stack: str, settings: Settings, missing: Sequence[str]) -> dict[str, object]:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.settings.reader import SettingsError
-from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.paths import ROOT
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 
 def files(stack: str) -> dict[str, str]:

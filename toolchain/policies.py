@@ -41,7 +41,7 @@ def options(stack: str, settings: Path, pack: Path = PACK) -> Generator[list[str
 
 def configuration(stack: str, settings: Path, pack: Path = PACK) -> dict[str, object]:
     """The pack's configuration for a stack: what it declares, and its exceptions."""
-    from toolchain.doors import settings_without_secrets, stack_texts
+    from toolchain.stack_settings import settings_without_secrets, stack_texts
 
     told: dict[str, object] = {}
     try:
@@ -83,7 +83,7 @@ def exceptions(file: Path) -> dict[str, object]:
 
 def main() -> int:
     """`python -m toolchain.policies STACK` prints the pack's configuration, for other commands of the CLI."""
-    from toolchain.stack import settings_file
+    from toolchain.paths import settings_file
 
     if len(sys.argv) != 2:
         raise ToolchainError("usage: python -m toolchain.policies STACK")

@@ -20,9 +20,9 @@ from typing import Final
 from toolchain import environment, rendered
 from toolchain.deployment import Json, Resource, export, items, mapping, resources, restore, without
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.paths import BIN, RENDER_STATE, RENDERED, ROOT
+from toolchain.paths import BIN, RENDER_STATE, RENDERED, ROOT, settings_file
 from toolchain.rendered import DIRECTORY_VARIABLE, target_of
-from toolchain.stack import ensure, run, settings_file, tidy_settings
+from toolchain.stack import ensure, run, tidy_settings
 
 _PROVIDER: Final = "pulumi:providers:kubernetes"
 _RENDERS: Final = "renderYamlToDirectory"

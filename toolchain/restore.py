@@ -19,10 +19,10 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from toolchain import environment
-from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError, exit_with
+from toolchain.paths import settings_file
 from toolchain.restore_request import LATEST, Request, request
-from toolchain.stack import settings_file
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 if TYPE_CHECKING:
     from components.settings.model import Settings

@@ -22,9 +22,9 @@ from components.upgrade.component import backup_name
 from components.upgrade.deployed import MARK, MARK_TYPE, Deployed, Last, last_of
 from toolchain import environment
 from toolchain.deployment import Resource, export, mapping, resources
-from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.stack import settings_file
+from toolchain.paths import settings_file
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 if TYPE_CHECKING:
     from components.model.values import ImageRef

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from components.recovery.runbooks import pages
-from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.paths import RENDERED, ROOT
-from toolchain.stack import settings_file
+from toolchain.paths import RENDERED, ROOT, settings_file
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 EXAMPLE: Final = "hwc"
 """The stack whose pages are in docs/."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from toolchain import api_server, environment, interrupted
 from toolchain.deployment import items, mapping
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.paths import ROOT
+from toolchain.paths import ROOT, settings_file
 from toolchain.rendered import target_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _SALT: Final = re.compile(rb"^encryptionsalt:.*\n?", re.MULTILINE)
 _SECURE: Final = re.compile(rb"^\s+secure:", re.MULTILINE)
-_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _COMMANDS: Final = {
     "up": ("up", "--yes"),
     "preview": ("preview",),
@@ -44,18 +43,6 @@ _OTHER_SALT: Final = (
     "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, or, if the file holds no `secure:` values, remove "
     "its line `encryptionsalt:`."
 )
-
-
-def settings_file(stack: str, root: Path = ROOT) -> Path:
-    """`Pulumi.<stack>.yaml`; ToolchainError with the stacks that exist when there is none."""
-    path = root / f"Pulumi.{stack}.yaml"
-    if not _NAME.fullmatch(stack) or not path.is_file():
-        known = sorted(found.name.split(".")[1] for found in root.glob("Pulumi.*.yaml"))
-        raise ToolchainError(
-            f"There is no stack {stack!r}: it would have its settings in Pulumi.{stack}.yaml. "
-            f"Stacks here: {', '.join(known) or 'none'}. Choose one with STACK=..., or copy one of their files."
-        )
-    return path
 
 
 def without_salt(current: bytes, committed: bytes | None) -> bytes:
@@ -246,7 +233,7 @@ def _explain_failed(stack: str, env: Mapping[str, str]) -> None:
 
 def _host(stack: str) -> Docker | None:
     """The stack's host; None where its settings are not right, which the CLI says better."""
-    from toolchain.doors import settings_without_secrets, stack_texts
+    from toolchain.stack_settings import settings_without_secrets, stack_texts
 
     try:
         texts, hidden = stack_texts(settings_file(stack))

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from toolchain import environment
-from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.stack import settings_file
+from toolchain.paths import settings_file
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 if TYPE_CHECKING:
     from components.settings.model import Settings

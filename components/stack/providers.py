@@ -19,8 +19,8 @@ from components.settings.model import Settings
 from components.settings.secret_source import ExternalSecrets
 
 if TYPE_CHECKING:
-    from components.platform.docker import DockerPlatform
-    from components.platform.kubernetes import KubernetesPlatform
+    from components.platform.docker.platform import DockerPlatform
+    from components.platform.kubernetes.platform import KubernetesPlatform
     from components.settings.docker import Docker
 
 
@@ -104,7 +104,8 @@ def platform_of(
 
 
 def _host(settings: Settings, docker: Docker, stack: str, opts: pulumi.ResourceOptions) -> DockerPlatform:
-    from components.platform.docker import DockerPlatform, DockerPlatformArgs
+    from components.platform.docker.options import DockerPlatformArgs
+    from components.platform.docker.platform import DockerPlatform
     from components.stack.host_networks import subnets
     from components.versions import busybox_image
 
@@ -139,7 +140,7 @@ def linked_workloads(settings: Settings) -> frozenset[str]:
 
 
 def _cluster(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> KubernetesPlatform:
-    from components.platform.kubernetes import KubernetesPlatform, KubernetesPlatformArgs
+    from components.platform.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
     from components.platform.kubernetes.secrets import ExternalStore
     from components.storage.component import server_mounts
 

@@ -20,7 +20,7 @@ from components.monitoring import scrapes, setup
 from tests.docker import host
 from tests.docker.watched import Watched
 from tests.harness.program import ROOT
-from toolchain.doors import settings_without_secrets, stack_texts
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 
 def drawn(watched: Watched, folder: Path, picture: Path, minutes: float) -> str:

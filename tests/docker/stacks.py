@@ -69,7 +69,8 @@ _RCLONE: Final = "[proton]\ntype = memory\n"
 
 _ASKED_OFTEN: Final = """
 import dataclasses
-from components.platform.docker import DockerPlatform, tasks
+from components.platform.docker import tasks
+from components.platform.docker.platform import DockerPlatform
 _workload, _step = DockerPlatform.workload, tasks.step
 def _asked(one):
     probes = {name: getattr(one, name) for name in ("liveness", "readiness")}

@@ -25,7 +25,8 @@ USER: Final = 1000
 _PROGRAM: Final = """
 import json, pathlib
 import pulumi, pulumi_docker
-from components.platform.docker import DockerPlatformArgs, DockerPlatform
+from components.platform.docker.options import DockerPlatformArgs
+from components.platform.docker.platform import DockerPlatform
 from components.model.task import Task
 from components.model.values import ImageRef, Quantity
 from components.model.workload import ConfigFiles, Egress, Resources, Scratch, Storage, VolumeRequest, Workload

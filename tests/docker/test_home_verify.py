@@ -12,7 +12,7 @@ import pytest
 
 from tests.docker.standing import Standing, systems
 from tests.harness.stacks import ROOT
-from toolchain.doors import settings_without_secrets, stack_texts
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 from toolchain.verify.checks.backups import wanted
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine, pytest.mark.deep]

@@ -274,7 +274,7 @@ def test_an_image_that_cannot_be_pulled_leaves_the_running_containers_alone(host
 
 IMPATIENT = """
 import dataclasses
-from components.platform.docker import DockerPlatform
+from components.platform.docker.platform import DockerPlatform
 _workload = DockerPlatform.workload
 DockerPlatform.workload = lambda self, one, **more: _workload(
     self, dataclasses.replace(one, start_timeout=8) if one.name == "server" else one, **more

@@ -16,7 +16,7 @@ from docker.models.containers import Container
 
 from tests.docker import host
 from tests.docker.stacks import HostStack
-from toolchain.doors import settings_without_secrets, stack_texts
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 from toolchain.verify.docker_host import DockerHost
 from toolchain.verify.model import Check
 from toolchain.verify.runner import verify

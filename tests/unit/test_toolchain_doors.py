@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.harness.program import ROOT
-from toolchain.doors import columns, main, report, settings_without_secrets, stack_texts, text
+from toolchain.doors import columns, main, report, text
 from toolchain.failure import ToolchainError
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 DOORS = """
 config:

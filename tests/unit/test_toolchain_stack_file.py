@@ -11,10 +11,10 @@ import pytest
 
 from tests.harness.program import ROOT
 from toolchain import policies, rendered, stack
-from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError
 from toolchain.paths import BIN
 from toolchain.stack_file import parse, read
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
+from toolchain.plugins.changes import Change
 from toolchain.plugins.values import Object
 
 
@@ -117,17 +118,6 @@ class CheckRequest(Resource):
     news: Object
     seed: bytes = b""
     autonaming: Autonaming | None = None
-
-
-ChangeKind = Literal["add", "delete", "update"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """One changed property; `replace` when the object must be made anew for it."""
-
-    kind: ChangeKind
-    replace: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 import grpc
 
 from toolchain.plugins import protocol
+from toolchain.plugins.changes import Change
 from toolchain.plugins.provider import (
     Autonaming,
-    Change,
     CheckRequest,
     CreateRequest,
     DeleteRequest,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from toolchain.plugins.provider import Change
+from toolchain.plugins.changes import Change
 from toolchain.plugins.values import Object, Secret, Unknown, Value
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

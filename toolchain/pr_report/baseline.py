@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from toolchain.failure import ToolchainError
+from toolchain.paths import settings_file
 from toolchain.pr_report import doors, markdown
 from toolchain.rendered import DIRECTORY_VARIABLE
-from toolchain.stack import ensure, settings_file
+from toolchain.stack import ensure
 
 _CLUSTER: Final = ("KUBECONFIG",)
 """Variables that would have the provider talk to a cluster."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from toolchain.doors import stack_texts
 from toolchain.failure import ToolchainError
+from toolchain.paths import settings_file
 from toolchain.pr_report import baseline, doors, markdown, preview, redaction, report
 from toolchain.pr_report.events import Preview
-from toolchain.stack import ensure, settings_file, tidy_settings
+from toolchain.stack import ensure, tidy_settings
+from toolchain.stack_settings import stack_texts
 
 _BASES: Final = ("origin/HEAD", "origin/main", "main", "HEAD")
 """What a change is compared with unless a base is named: the first of these that is here."""

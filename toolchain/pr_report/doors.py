@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.proxy.doors import doors, table
-from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError
 from toolchain.pr_report import markdown
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 Row = Mapping[str, str]
 

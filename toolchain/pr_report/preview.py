@@ -8,8 +8,9 @@ from pathlib import Path
 
 from toolchain import policies
 from toolchain.failure import ToolchainError
+from toolchain.paths import settings_file
 from toolchain.pr_report import events
-from toolchain.stack import looks_first, settings_file
+from toolchain.stack import looks_first
 
 
 def command(stack: str, root: Path, judged: Sequence[str], options: Sequence[str] = ()) -> list[str]:

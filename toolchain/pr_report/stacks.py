@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Final, cast
 
 from toolchain import stack_file
-from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.paths import ROOT
+from toolchain.paths import ROOT, settings_file
 from toolchain.pr_report import doors
 from toolchain.rendered import target_of
-from toolchain.stack import settings_file
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 FOR_FORKS: Final = "dev"
 """The one stack that a change from a fork is previewed with."""

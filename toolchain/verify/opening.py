@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.failure import ToolchainError
-from toolchain.stack import settings_file
+from toolchain.paths import settings_file
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 from toolchain.verify.running import Running, RunningError
 from toolchain.verify.target import Options, Target, chosen_doors
 from toolchain.verify.wire import Wire

@@ -1,5 +1,1 @@
-"""Kubernetes as a platform."""
-
-from components.platform.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
-
-__all__ = ["KubernetesPlatform", "KubernetesPlatformArgs"]
+"""A Kubernetes cluster as a platform."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from components.settings.model import Settings
 from tests.harness.program import ROOT
-from toolchain.doors import settings_without_secrets, stack_texts
-from toolchain.stack import settings_file
+from toolchain.paths import settings_file
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 STACKS = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
 USB = {"name": "usb", "kind": "local", "source": {"kind": "hostPath", "path": "/mnt/usb/immich"}}

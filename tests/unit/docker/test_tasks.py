@@ -28,7 +28,8 @@ from components.model.workload import (
     VolumeRequest,
     Workload,
 )
-from components.platform.docker import DockerPlatform, networks, tasks
+from components.platform.docker import networks, tasks
+from components.platform.docker.platform import DockerPlatform
 from components.settings.docker import NETWORKS
 from tests.harness import mocks
 from tests.unit.docker.parts import OPTIONS, labels_of, options, workload

@@ -34,13 +34,8 @@ from components.model.workload import (
     VolumeRequest,
     Workload,
 )
-from components.platform.kubernetes import (
-    KubernetesPlatform,
-    KubernetesPlatformArgs,
-    cilium,
-    network_policies,
-    tasks,
-)
+from components.platform.kubernetes import cilium, network_policies, tasks
+from components.platform.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
 from components.platform.kubernetes.pods import PodContext
 from tests.harness import mocks
 from tests.harness.hardening import problems

@@ -11,8 +11,8 @@ import pytest
 from tests.harness.mocks import Run
 from tests.harness.program import ROOT, from_file, manifests, shared_run
 from tests.unit.systems.audit import claims
-from toolchain.doors import settings_without_secrets, stack_texts
 from toolchain.runbook import stack_pages
+from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 AUDIT = ROOT / "docs" / "systems" / "vanillax.md"
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from toolchain.plugins.provider import Change, Failure
+from toolchain.plugins.changes import Change
+from toolchain.plugins.provider import Failure
 from toolchain.plugins.values import Object, Unknown, Value, as_object, contains_unknown, reveal
 
 Kind = Literal["text", "integer", "boolean", "list", "set", "map", "object", "objects"]

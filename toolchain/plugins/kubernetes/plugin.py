@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from toolchain.plugins.changes import Change
 from toolchain.plugins.kubernetes import render
 from toolchain.plugins.kubernetes.client import UnreachableError
 from toolchain.plugins.kubernetes.live import Cluster
@@ -32,7 +33,6 @@ from toolchain.plugins.kubernetes.replacement import (
 from toolchain.plugins.kubernetes.settings import Settings, check_settings, diff_settings
 from toolchain.plugins.kubernetes.waiting import NotReadyError
 from toolchain.plugins.provider import (
-    Change,
     Checked,
     CheckRequest,
     Created,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from toolchain.plugins.changes import Change
 from toolchain.plugins.kubernetes.objects import annotation, identifier, is_true, name_of, object_kind
 from toolchain.plugins.kubernetes.settings import Settings
-from toolchain.plugins.provider import Change
 from toolchain.plugins.values import Object, as_text, dig
 
 _VOLUME_SOURCES = (
