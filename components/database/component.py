@@ -12,6 +12,7 @@ from components.database.archive_settings import Archive as ArchiveSettings
 from components.database.lineage import archive_base, cluster_name, lineage
 from components.database.settings import BundledDatabase, CloudNativePg, ExternalDatabase
 from components.model.connection import Connection
+from components.model.naming import cluster_peer
 from components.model.secret_text import SecretText
 from components.model.specs import Archive, DatabaseCluster, PublishedSecret
 from components.model.values import ImageRef, Quantity
@@ -216,7 +217,10 @@ def connection(
             host, link = platform.address(of), Link(to=of, port=5432)
         case CloudNativePg():
             name = cluster_name(settings)
-            host, link = platform.cluster_address(name, settings.namespace), Link(to=name, port=5432)
+            host, link = (
+                platform.cluster_address(name, settings.namespace),
+                Link(to=cluster_peer(name), port=5432),
+            )
         case ExternalDatabase():
             return _external(settings, of)
     return _connection(of, host, 5432, settings.name, settings.user, link=link)

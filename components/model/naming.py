@@ -25,6 +25,11 @@ def object_name(workload: str) -> str:
     return f"{APP}-{workload}"
 
 
+def cluster_peer(cluster: str) -> str:
+    """What links call a database cluster of an operator: no workload can have such a name."""
+    return f"cluster/{cluster}"
+
+
 def slug(stack: str) -> str:
     """The stack's name as repositories and files have it: small letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", stack.lower()).strip("-") or "stack"

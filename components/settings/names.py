@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from components.settings.secret_source import SecretSource
     from components.storage.settings import Storage, VolumeSource
 
-WORKLOADS = (
-    "server", "microservices", "database", "cache", "machine-learning", "proxy", "cloudflared", "certificates",
-    "prometheus", "alertmanager", "grafana",
-)  # fmt: skip
-"""Short names of workloads; a database cluster of an operator is linked to by its name, among these."""
 _VOLUMES = ("database", "machine-learning-cache", "cache", "certificates", "prometheus")
 """Short names of the volumes that no source of the settings stands for."""
 _SECRETS = (
@@ -187,21 +182,12 @@ def the_namespace_is_immichs_own(
     )
 
 
-def clusters_have_names_of_their_own(database: Database) -> Iterator[Finding]:
-    """Links name a workload or a database cluster; one name must not be both."""
-    if not isinstance(database, CloudNativePg):
-        return
-    name = str(database.cluster_name)
-    if name in WORKLOADS:
+def clusters_leave_the_account_alone(database: Database) -> Iterator[Finding]:
+    """The operator makes a ServiceAccount of the cluster's name, and there is one of Immich's."""
+    if isinstance(database, CloudNativePg) and database.cluster_name == APP and database.namespace is None:
         yield Finding(
             key="database.clusterName",
-            given=name,
-            reason=f"is a name of this program's own; taken are {', '.join(sorted(WORKLOADS))}",
-        )
-    elif name == APP and database.namespace is None:
-        yield Finding(
-            key="database.clusterName",
-            given=name,
+            given=APP,
             reason="the operator makes a ServiceAccount of the cluster's name, and the one of that name is Immich's",
             hint="pulumi config set --path 'immich:database.clusterName' immich-database",
         )
@@ -215,6 +201,6 @@ NAME_RULES = (
     Rule(("secrets", "storage", "backup", "proxy", "docker"), secrets_have_names_of_their_own),
     Rule(("proxy", "docker", "stack"), networks_are_somebody_elses),
     Rule(("kubernetes", "docker", "proxy", "database"), the_namespace_is_immichs_own),
-    Rule(("database",), clusters_have_names_of_their_own),
+    Rule(("database",), clusters_leave_the_account_alone),
 )
 """All of them. `stack` is the name of the stack."""

@@ -17,7 +17,7 @@ from components.model.exposure import (
     TraefikSpec,
     Way,
 )
-from components.model.naming import labels, object_name
+from components.model.naming import cluster_peer, labels, object_name
 from components.model.specs import CertificateSpec, DatabaseCluster, LanAllowance, Peer, PublishedSecret
 from components.model.task import Task
 from components.model.watch import Watch
@@ -91,6 +91,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self._published: dict[str, pulumi.Resource] = {}
         self._files: dict[str, pulumi.Resource] = {}
         self._clusters: list[DatabaseCluster] = []
+        self._made: set[tuple[str, str, str]] = set()
         self._namespace_ready: list[pulumi.Resource] = []
         if args.create_namespace:
             self._namespace_ready.append(self._namespace(args.privileged))
@@ -292,7 +293,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         """
         namespace = spec.namespace or self._options.namespace
         for name in (spec.name, *spec.kept):
-            self._peers[name] = Peer(namespace=spec.namespace, labels={"cnpg.io/cluster": name})
+            self._peers[cluster_peer(name)] = Peer(namespace=spec.namespace, labels={"cnpg.io/cluster": name})
         self._clusters.append(spec)
 
         made = dict(self._published)
@@ -388,11 +389,11 @@ class KubernetesPlatform(pulumi.ComponentResource):
             (workload.name, link.port)
             for workload in self._members()
             for link in workload.links
-            if link.to == spec.name
+            if link.to == cluster_peer(spec.name)
         ]
         for name in (spec.name, *spec.kept):
             manifest = network_policies.peer_policy(
-                self._peers[name],
+                self._peers[cluster_peer(name)],
                 clients if name == spec.name else [],
                 namespace=self._options.namespace,
                 operator_namespace=spec.operator_namespace,
@@ -451,6 +452,13 @@ class KubernetesPlatform(pulumi.ComponentResource):
         must_exist: bool = False,
         aliases: Sequence[pulumi.Alias] = (),
     ) -> pulumi.CustomResource:
+        made = (str(manifest["kind"]), namespace or self._options.namespace, name)
+        if made in self._made:
+            raise pulumi.RunError(
+                f"the {made[0]} {made[1]}/{name} would be made twice: a name of the settings, such as "
+                "immich:database.clusterName or a claimName, is one of this program's own; choose another"
+            )
+        self._made.add(made)
         return register(
             manifest,
             provider=self._provider,
