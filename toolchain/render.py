@@ -4,7 +4,8 @@ The kubernetes plugin writes a file only when it creates or updates a resource. 
 `immich:kubernetes` has `target: render`) has nothing but such files to its Kubernetes resources, so they are taken out
 of its state and made again; passwords and everything else stay. A stack that talks to a cluster keeps its state
 untouched: the rendering works on a copy in a backend of its own, with IMMICH_RENDER_DIRECTORY telling the program to
-render, and stops before anything but Kubernetes manifests and random values would be made.
+render, and stops before anything but Kubernetes manifests and random values would be made. The policy pack is asked
+first, as `make preview` does.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from toolchain import environment, rendered
+from toolchain import environment, policies, rendered
 from toolchain.deployment import Json, Resource, export, items, mapping, resources, restore, without
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import BIN, RENDER_STATE, RENDERED, ROOT, settings_file
@@ -68,8 +69,27 @@ def _offline_packages() -> frozenset[str]:
     return frozenset(path.name.removeprefix("pulumi-resource-") for path in BIN.glob("pulumi-resource-*"))
 
 
+def _ask_policies(stack: str, env: Mapping[str, str]) -> None:
+    """Raises `ToolchainError` with what the policy pack says where it stops the stack: then nothing is rendered."""
+    with policies.options(stack, settings_file(stack)) as judged:
+        answer = subprocess.run(
+            ["pulumi", "preview", "--stack", stack, "--non-interactive", *judged],
+            cwd=ROOT,
+            env=dict(env),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if answer.returncode != 0:
+        raise ToolchainError(
+            f"{(answer.stdout + answer.stderr).strip()}\n\nNothing was rendered: see above what stops {stack}; "
+            f"`make preview STACK={stack}` shows it again"
+        )
+
+
 def _in_place(stack: str, env: Mapping[str, str], directory: Path) -> int:
     ensure(stack, env)
+    _ask_policies(stack, env)
     state = export(stack, env)
     gone = files_only(state)
     if state is not None and gone:
@@ -99,6 +119,7 @@ def _on_a_copy(stack: str, env: Mapping[str, str], directory: Path) -> int:
             f"Rendering {stack} needs what does not exist yet, and a rendering must not make it:\n{listed}\n"
             f"Run `make up STACK={stack}` first."
         )
+    _ask_policies(stack, copy_env)
     rendered.clear(directory)
     return run(["up", "--yes", "--skip-preview", "--stack", stack], copy_env)
 

@@ -64,6 +64,22 @@ def test_render_writes_the_whole_tree_also_after_it_was_deleted(clone: Clone, st
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} <= {0o600}
 
 
+def test_a_rendering_asks_the_policies_and_leaves_what_was_there(clone: Clone) -> None:
+    assert clone.make("render", "dev").returncode == 0
+    before = clone.rendered("dev")
+    settings = clone.directory / "Pulumi.dev.yaml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(
+        text + '  immich:server: {image: "ghcr.io/immich-app/immich-server:v3.3.1-custom"}\n',
+        encoding="utf-8",
+    )
+    refused = clone.make("render", "dev")
+    assert refused.returncode != 0
+    assert "workloads-images-pinned" in refused.text
+    assert "Nothing was rendered" in refused.text
+    assert clone.rendered("dev") == before
+
+
 def test_destroy_names_what_stays_and_its_commands_remove_that_too(clone: Clone) -> None:
     assert clone.make("up", "dev").returncode == 0
     done = clone.make("destroy", "dev")
