@@ -76,6 +76,8 @@ class Listener:
     """X-Forwarded-Proto: the listener's own scheme, always https (a tunnel's edge), or what a trusted peer says."""
     tls_port: int | None = None
     """A second port with TLS, where nginx has a certificate; the first then leads there."""
+    internet: bool = False
+    """Whether a door of the internet leads to it, or some do."""
     behind_cloudflare: bool = False
     """The address that the peer tells may be one of Cloudflare's edge, which is then asked in turn."""
 
@@ -98,17 +100,24 @@ def listeners(
     tls = settings.tls is not None
     for way in settings.expose:
         listener = _listener(way, tuple(pods), tuple(host), tls=tls, cloudflare=cloudflare_in_front)
+        listener = replace(listener, internet=getattr(way, "door", "lan") == "internet")
         known = found.get(listener.name)
         if known is not None:
             listener = replace(
                 known,
                 trust=(*known.trust, *(network for network in listener.trust if network not in known.trust)),
+                internet=known.internet or listener.internet,
                 behind_cloudflare=known.behind_cloudflare or listener.behind_cloudflare,
             )
         found[listener.name] = listener
     if tunnel:
         found["tunnel"] = Listener(
-            name="tunnel", port=TUNNEL_PORT, client="cf-connecting-ip", trust=tuple(pods), scheme="https"
+            name="tunnel",
+            port=TUNNEL_PORT,
+            client="cf-connecting-ip",
+            trust=tuple(pods),
+            scheme="https",
+            internet=True,
         )
     return tuple(found.values())
 

@@ -266,6 +266,9 @@ class Proxy(Section):
     """Promise browsers that this name is https for a year."""
     login_rate: WholeNumber = Field(default=10, ge=1, le=600)
     """Attempts to sign in that one address has in a minute; the next gets 429."""
+    maintenance: Literal["lan", "everywhere"] = "lan"
+    """Where a restore or maintenance can be begun by Immich's API and page: not through listeners of nginx that a door
+    of the internet leads to (`lan`), or `everywhere`. A server without an administrator lets anybody begin it."""
     content_security_policy: bool = False
     """Tell browsers what Immich's pages may load. It fits Immich's own map, workers and casting; a map style or custom
     CSS that loads from other hosts is blocked by it."""
