@@ -37,6 +37,7 @@ OF_DOORS: Final[dict[str, OfDoor]] = {
     "ping": doors.ping,
     "websocket": doors.websocket,
     "setup-closed": doors.setup,
+    "restore-closed": doors.restore,
     "upload-limit": uploads.limits,
     "upload": uploads.upload,
     "clients": clients.clients,

@@ -133,6 +133,28 @@ def test_setup_is_closed_by_an_admin_or_by_the_settings(
         assert one(doors.setup(there, there.doors[0]), "setup-closed").outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("door", "status", "said", "outcome"),
+    [
+        ("internet", 403, "lan", "pass"),
+        ("internet", 302, "lan", "pass"),
+        ("internet", 404, "lan", "fail"),
+        ("internet", 404, "everywhere", "pass"),
+    ],
+)
+def test_a_door_of_the_internet_hands_on_no_restore(door: str, status: int, said: str, outcome: str) -> None:
+    exposed = {"kind": "publishedPort", "address": "127.0.0.1", "door": door}
+    base = target(proxy={"expose": [exposed], "maintenance": said})
+    with answering(lambda _: Reply(status), base) as (there, seen):
+        assert one(doors.restore(there, there.doors[0]), "restore-closed").outcome == outcome
+    assert [(request.method, request.path) for request in seen] == [("POST", "/api/admin/maintenance/verify")]
+
+
+def test_what_a_door_of_the_local_network_hands_on_is_not_asked() -> None:
+    there = target()
+    assert doors.restore(there, there.doors[0]) == []
+
+
 def test_plain_http_as_in_the_settings_has_no_certificate_and_no_redirect() -> None:
     there = target()
     assert one(doors.certificate(there, there.doors[0]), "tls").outcome == "not-checked"

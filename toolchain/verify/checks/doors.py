@@ -19,6 +19,8 @@ from toolchain.verify.wire import Site, Untrusted, WireError, pinned, place
 
 PING: Final = "/api/server/ping"
 _VERSION: Final = "/api/server/version"
+_CLOSED: Final = frozenset({301, 302, 303, 307, 308, 401, 403})
+"""Answers of what stands before Immich: nginx, or a sign-in page."""
 _SOCKET: Final = "/api/socket.io/?EIO=4&transport=websocket"
 _DAY: Final = 86_400
 _SHORT: Final = 14
@@ -230,6 +232,29 @@ def setup(target: Target, door: Door) -> list[Check]:
             )
         ]  # fmt: skip
     return [passed(name, about, "no admin yet; immich:server.allowSetup is false, so nobody can sign up")]
+
+
+def restore(target: Target, door: Door) -> list[Check]:
+    """A door of the internet does not hand on what begins a restore or maintenance."""
+    if door.name != "internet":
+        return []
+    name, about = "restore-closed", subject(door)
+    try:
+        # Below what begins maintenance, and no route of Immich's: it would answer 404.
+        answer = target.wire.request(site(target, door), "/api/admin/maintenance/verify", method="POST")
+    except WireError as error:
+        return [failed(name, about, str(error), "an answer", "See ping")]
+    if answer.status in _CLOSED:
+        return [passed(name, about, f"what begins a restore or maintenance gets {answer.status}")]
+    if target.settings.proxy.kind == "nginx" and target.settings.proxy.maintenance == "everywhere":
+        return [passed(name, about, "restores and maintenance are open, as immich:proxy.maintenance says")]
+    return [
+        failed(
+            name, about, f"{answer.status}: Immich itself answers, and without an administrator anybody may restore",
+            "403 before Immich is reached",
+            f"With nginx: `make up STACK={target.stack}`; without it make the first account before the door is opened",
+        )
+    ]  # fmt: skip
 
 
 def inside(target: Target) -> list[Check]:
