@@ -7,8 +7,12 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from toolchain.paths import BIN, PASSPHRASE, STATE, VENV_BIN
+
+_CLOUD: Final = "https://api.pulumi.com"
+"""The CLI's own default (pkg/backend/httpstate/backend.go of v3.206.0: PULUMI_API, else this)."""
 
 
 def logged_in_elsewhere(environment: Mapping[str, str]) -> str | None:
@@ -33,9 +37,9 @@ def uses_own_passphrase(environment: Mapping[str, str]) -> bool:
 def additions(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables to set on top of an environment. No value of them is secret.
 
-    The backend is the project's own unless PULUMI_BACKEND_URL or `pulumi login` says otherwise, the passphrase the
-    generated file unless the environment names one, and the salt of a stack is found in its state when its settings
-    file has none, so that the file need not be written.
+    The backend is the one of PULUMI_BACKEND_URL or `pulumi login`, else Pulumi Cloud where PULUMI_ACCESS_TOKEN is given,
+    else the project's own. The passphrase is the generated file unless the environment names one, and the salt of a stack
+    is found in its state when its settings file has none, so that the file need not be written.
     """
     wanted = {
         "PULUMI_SKIP_UPDATE_CHECK": "1",
@@ -45,7 +49,9 @@ def additions(environment: Mapping[str, str]) -> dict[str, str]:
     result = {name: value for name, value in wanted.items() if name not in environment}
     result["PATH"] = _path(environment.get("PATH", os.defpath))
     if not environment.get("PULUMI_BACKEND_URL") and logged_in_elsewhere(environment) is None:
-        result["PULUMI_BACKEND_URL"] = f"file://{STATE}"
+        with_token = environment.get("PULUMI_ACCESS_TOKEN")
+        cloud = environment.get("PULUMI_API") or _CLOUD
+        result["PULUMI_BACKEND_URL"] = cloud if with_token else f"file://{STATE}"
     if "PULUMI_CONFIG_PASSPHRASE" not in environment and "PULUMI_CONFIG_PASSPHRASE_FILE" not in environment:
         result["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(PASSPHRASE)
     return result

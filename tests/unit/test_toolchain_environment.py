@@ -26,6 +26,15 @@ def test_the_backend_is_the_projects_own_by_default(tmp_path: Path) -> None:
     assert environment.additions(_home(tmp_path, None))["PULUMI_BACKEND_URL"] == f"file://{STATE}"
 
 
+def test_with_an_access_token_the_backend_is_pulumi_cloud_or_what_is_named(tmp_path: Path) -> None:
+    given = {**_home(tmp_path, None), "PULUMI_ACCESS_TOKEN": "pul-token", "PULUMI_BACKEND_URL": ""}
+    assert environment.additions(given)["PULUMI_BACKEND_URL"] == "https://api.pulumi.com"
+    own = {**given, "PULUMI_API": "https://pulumi.example.com"}
+    assert environment.additions(own)["PULUMI_BACKEND_URL"] == "https://pulumi.example.com"
+    named = {**given, "PULUMI_BACKEND_URL": "s3://states"}
+    assert environment.full(named)["PULUMI_BACKEND_URL"] == "s3://states"
+
+
 def test_a_login_elsewhere_is_respected(tmp_path: Path) -> None:
     assert "PULUMI_BACKEND_URL" not in environment.additions(_home(tmp_path, "https://api.pulumi.com"))
 
