@@ -37,9 +37,9 @@ def uses_own_passphrase(environment: Mapping[str, str]) -> bool:
 def additions(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables to set on top of an environment. No value of them is secret.
 
-    The backend is that of PULUMI_BACKEND_URL or `pulumi login`, else Pulumi Cloud where PULUMI_ACCESS_TOKEN is given, else
-    the project's own. The passphrase is the generated file unless the environment names one, and the salt of a stack is
-    found in its state when its settings file has none, so that the file need not be written.
+    The backend is that of PULUMI_BACKEND_URL or `pulumi login`, else Pulumi Cloud where PULUMI_ACCESS_TOKEN is given,
+    else the project's own. The passphrase is the generated file unless the environment names one, and the salt of a
+    stack is found in its state when its settings file has none, so that the file need not be written.
     """
     wanted = {
         "PULUMI_SKIP_UPDATE_CHECK": "1",
