@@ -103,3 +103,59 @@ def test_credentials_become_files_that_nobody_else_reads_and_are_not_printed(tmp
     assert refused.returncode == 1
     assert "DOCKER_SSH_KNOWN_HOSTS is not" in refused.stderr
     assert "a-secret-key" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        ("success success skipped", 0),
+        ("success skipped skipped", 0),
+        ("success failure skipped", 1),
+        ("success success cancelled", 1),
+        ("failure skipped skipped", 1),
+    ],
+)
+def test_the_check_that_is_required_ends_well_when_no_preview_failed(
+    tmp_path: Path, results: str, code: int
+) -> None:
+    text = script("preview.yml", "result", "Did all of them end well?")
+    assert run(text, tmp_path, RESULTS=results).returncode == code
+
+
+@pytest.mark.parametrize(
+    ("backend", "token", "code"), [("", "", 1), ("s3://states", "", 0), ("", "pul-token", 0)]
+)
+def test_nothing_is_deployed_from_a_state_that_ends_with_the_runner(
+    tmp_path: Path, backend: str, token: str, code: int
+) -> None:
+    text = script("deploy.yml", "up", "The state lasts")
+    done = run(text, tmp_path, BACKEND=backend, ACCESS_TOKEN=token)
+    assert done.returncode == code
+    assert ("PULUMI_BACKEND_URL" in done.stdout) == bool(code)
+    assert token not in done.stdout or not token
+
+
+@pytest.mark.parametrize(("last", "base"), [("abc123", "abc123"), ("", "0" * 40)])
+def test_a_deployment_is_compared_with_the_last_one_that_ended_well(
+    tmp_path: Path, last: str, base: str
+) -> None:
+    tools, asked = tmp_path / "bin", tmp_path / "asked"
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    tools.mkdir()
+    programs = {
+        tools / "gh": f'printf "%s" "{last}"',
+        tools / "make": ":",
+        tools / "jq": "cat >/dev/null; echo []",
+        tmp_path / ".venv" / "bin" / "python": f'echo "$*" >"{asked}"; echo []',
+    }
+    for path, text in programs.items():
+        path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        path.chmod(0o755)
+    done = run(
+        script("deploy.yml", "stacks", "Choose"), tmp_path,
+        PATH=f"{tools}{os.pathsep}{os.environ['PATH']}", LIVE="prod", GITHUB_OUTPUT=str(tmp_path / "output"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert asked.read_text(encoding="utf-8").split() == [
+        "-m", "toolchain.pr_report.stacks", "deploy", "--base", base, "--live", "prod",
+    ]  # fmt: skip
