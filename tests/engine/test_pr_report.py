@@ -69,12 +69,13 @@ def test_a_release_and_a_limit_are_told_by_component_with_doors_and_images(cli: 
     assert good, report
     rows = [line.split(" | ")[:2] for line in _section(report, "What changes").splitlines()[3:] if line]
     assert rows == [
-        ["| Backup", "2 updated"],  # the script, whose dumps say the release, and when it runs
+        ["| Backup", "1 updated"],  # when it runs
         ["| MachineLearning", "1 updated"],
-        ["| Platform", "1 updated, 1 created"],  # the way of the backup before the upgrade to the database
-        ["| Proxy", "2 updated"],
+        # Files of the backup and of nginx, those of the backup before the upgrade, and its way to the database.
+        ["| Platform", "3 updated, 2 created"],
+        ["| Proxy", "1 updated"],
         ["| Server", "1 updated"],
-        ["| Upgrade", "1 updated, 2 created"],  # the release that is reached; that backup and its script
+        ["| Upgrade", "1 updated, 1 created"],  # the release that is reached; that backup
     ]
     before, after = _section(report, "Ways in").split("After:")
     assert "50 GiB" in before
