@@ -11,8 +11,7 @@ from components.model.connection import ExternalService
 from components.model.watch import UNSEEN, Seen
 from components.model.workload import Ingress, Link, Port, scrapers
 from components.platform.base import Platform
-from components.proxy import access_log
-from components.proxy import exposure as ways_in
+from components.proxy import access_log, exposure
 from components.proxy.certificate_keeper import KeeperArgs, Kept, keep
 from components.proxy.certificates import certificate
 from components.proxy.listeners import TUNNEL_PORT, Listener, listeners
@@ -20,7 +19,7 @@ from components.proxy.nginx import USER, exporter, workload
 from components.proxy.settings import Proxy as ProxySettings
 from components.secrets.component import Secrets
 
-NAME = ways_in.PROXY
+NAME = exposure.PROXY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +70,7 @@ class Proxy(pulumi.ComponentResource):
             sources=platform.sources(name),
             host=platform.host_addresses(name),
         )
-        ways = ways_in.specs(
+        ways = exposure.specs(
             settings,
             found,
             hostnames=args.hostnames,
@@ -82,7 +81,7 @@ class Proxy(pulumi.ComponentResource):
         if settings.kind == "nginx":
             before = self._certificate(args)
             rules = (
-                *ways_in.ingress(settings, found, cloudflare_in_front=args.cloudflare_in_front),
+                *exposure.ingress(settings, found, cloudflare_in_front=args.cloudflare_in_front),
                 *scrapers(self._numbers(args), args.monitoring_namespace),
             )
             nginx = platform.workload(

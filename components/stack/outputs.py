@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.model.naming import object_name
-from components.proxy import exposure as ways_in
+from components.proxy import exposure
 from components.proxy.door_advice import mobile_app, preconditions, split_horizon
 from components.proxy.doors import doors, names_of, table
 from components.proxy.listeners import TUNNEL_PORT
@@ -70,7 +70,7 @@ def _doors(settings: Settings) -> dict[str, object]:
     if settings.cloudflare is not None:
         from components.settings.cloudflare_checks import notes  # only stacks with that section
 
-        service = f"http://{object_name(ways_in.PROXY)}:{TUNNEL_PORT}"
+        service = f"http://{object_name(exposure.PROXY)}:{TUNNEL_PORT}"
         needed += notes(settings.cloudflare, host, service)
     if needed:
         told["preconditions"] = needed

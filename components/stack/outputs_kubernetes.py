@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.platform.kubernetes.volumes import claim_name
-from components.proxy import exposure as ways_in
+from components.proxy import exposure
 from components.proxy.listeners import LAN_PORT
 from components.proxy.settings import (
     ClusterIp,
@@ -31,7 +31,7 @@ def outputs(settings: Settings, stack: str, manifests: str | None) -> dict[str, 
 
 
 def _ways_in(settings: Settings) -> list[str]:
-    front = ways_in.front(settings.proxy)
+    front = exposure.front(settings.proxy)
     port = LAN_PORT if settings.proxy.kind == "nginx" else SERVER_PORT
     namespace = settings.kubernetes.namespace
     found: list[str] = []

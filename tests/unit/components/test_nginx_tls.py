@@ -9,7 +9,7 @@ import pytest
 from components.model.values import ImageRef
 from components.model.workload import SecretFiles
 from components.platform.kubernetes.certificates import manifests
-from components.proxy import exposure as ways_in
+from components.proxy import exposure
 from components.proxy.certificates import certificate
 from components.proxy.listeners import listeners
 from components.proxy.nginx import CERTIFICATE, nginx_version, workload
@@ -94,9 +94,9 @@ def test_a_stack_mounts_its_certificate_and_leads_plain_http_to_it(tls: dict[str
 def test_a_gateway_leads_to_the_plain_listener_since_tls_ends_before_it() -> None:
     settings = proxy(GATEWAY, LAN, tls=SECRET)
     found = listeners(settings, pods=("10.42.0.0/16",), tunnel=True, cloudflare_in_front=False)
-    ports = [ways_in.port(settings, way, found, cloudflare_in_front=False) for way in settings.expose]
+    ports = [exposure.port(settings, way, found, cloudflare_in_front=False) for way in settings.expose]
     redirects = [
-        ways_in.redirect_port(settings, way, found, cloudflare_in_front=False) for way in settings.expose
+        exposure.redirect_port(settings, way, found, cloudflare_in_front=False) for way in settings.expose
     ]
     assert (ports, redirects) == ([8081, 8443], [None, 8080])
     assert {one.name: one.tls_port for one in found} == {"gateway": None, "lan": 8443, "tunnel": None}

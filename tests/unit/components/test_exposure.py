@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from components.model.exposure import BouncerSpec, SignInPageSpec
-from components.proxy import exposure as ways_in
+from components.proxy import exposure
 from components.proxy.listeners import CLOUDFLARE_RANGES, listeners
 from components.proxy.settings import PlainIngress, TraefikRoute
 from components.proxy.traefik_settings import PUBLIC_PATHS
@@ -51,7 +51,7 @@ def test_a_way_through_another_proxy_leads_to_the_listener_that_believes_it(way:
     settings = proxy(way)
     found = listeners(settings, pods=PODS, tunnel=False, cloudflare_in_front=False)
     assert [(one.name, one.client, one.trust) for one in found] == [("gateway", "x-forwarded-for", PODS)]
-    number = ways_in.port(settings, settings.expose[0], found, cloudflare_in_front=False)
+    number = exposure.port(settings, settings.expose[0], found, cloudflare_in_front=False)
     assert number == found[0].port
 
 
@@ -63,8 +63,8 @@ def test_the_networks_of_traefik_can_be_said() -> None:
 
 def test_without_nginx_every_way_leads_to_the_server() -> None:
     settings = proxy(TRAEFIK, GATEWAY, CLUSTER_IP, kind="none")
-    assert ways_in.front(settings) == "server"
-    numbers = [ways_in.port(settings, way, (), cloudflare_in_front=False) for way in settings.expose]
+    assert exposure.front(settings) == "server"
+    numbers = [exposure.port(settings, way, (), cloudflare_in_front=False) for way in settings.expose]
     assert numbers == [2283, 2283, 2283]
 
 
@@ -77,7 +77,7 @@ def test_each_way_lets_in_whom_it_names_and_nobody_else() -> None:
         {**LAN, "sourceRanges": ["192.168.1.0/24"]},
     )
     found = listeners(settings, pods=PODS, tunnel=False, cloudflare_in_front=False)
-    rules_ = ways_in.ingress(settings, found, cloudflare_in_front=False)
+    rules_ = exposure.ingress(settings, found, cloudflare_in_front=False)
     assert [
         (one.reason, one.port, one.namespace, dict(one.pods), one.cidrs, one.anyone) for one in rules_
     ] == [
@@ -91,13 +91,13 @@ def test_each_way_lets_in_whom_it_names_and_nobody_else() -> None:
 def test_a_load_balancer_without_networks_lets_everybody_in() -> None:
     settings = proxy(OPEN)
     found = listeners(settings, pods=PODS, tunnel=False, cloudflare_in_front=False)
-    (rule,) = ways_in.ingress(settings, found, cloudflare_in_front=False)
+    (rule,) = exposure.ingress(settings, found, cloudflare_in_front=False)
     assert rule.anyone
 
 
 def test_a_gateway_on_the_nodes_is_let_in_by_its_networks_as_well() -> None:
     settings = proxy({**GATEWAY, "fromNodes": True, "sourceRanges": ["10.0.0.0/24"]}, kind="none")
-    found = ways_in.ingress(settings, (), cloudflare_in_front=False)
+    found = exposure.ingress(settings, (), cloudflare_in_front=False)
     assert [(one.namespace, one.cidrs, one.nodes) for one in found] == [
         ("gateway", (), False),
         (None, ("10.0.0.0/24",), True),
@@ -108,7 +108,7 @@ def test_a_gateway_on_the_nodes_is_let_in_by_its_networks_as_well() -> None:
 
 
 def spec(way: TraefikRoute, *, cloudflare: bool = False, **more: Any) -> Any:
-    return ways_in.traefik_spec(
+    return exposure.traefik_spec(
         proxy(TRAEFIK, **more),
         way,
         to="proxy",
