@@ -177,7 +177,13 @@ def test_a_cluster_that_is_not_there_is_told_before_anything_is_made(
     }
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(nowhere), encoding="utf-8")
-    stack = Deployment.create(tmp_path / "stack", require_cli(), "nowhere", {}, kubeconfig=kubeconfig)
+    stack = Deployment.create(
+        tmp_path / "stack",
+        require_cli(),
+        "nowhere",
+        {"host": {"name": "photos.example.com"}},
+        kubeconfig=kubeconfig,
+    )
     for command in ("preview", "up"):
         refused = stack.do(command, check=False)
         assert (refused.returncode == 0) == (command == "preview"), command
