@@ -83,3 +83,23 @@ def test_with_an_external_store_there_is_nothing_to_tell() -> None:
     found = run({}, external=True)
     assert sink(found) == {"fingerprints": {}}
     assert found.of_type(RANDOM_PASSWORD) == []
+
+
+def test_a_value_that_a_program_gives_in_the_clear_is_secret_from_there_on() -> None:
+    def program() -> None:
+        from pulumi_random import Provider
+
+        options = pulumi.ResourceOptions(providers=[Provider("random")])
+        args = SecretsArgs(wanted={"databasePassword": False}, given={"databasePassword": "in the clear"})
+        secrets = Secrets("photos-secrets", args, options)
+        pulumi.CustomResource("test:index:Sink", "sink", {"one": secrets.value("databasePassword")})
+
+    assert sink(mocks.run(program))["one"] == Secret("in the clear")
+
+
+def test_a_value_that_is_missing_and_cannot_be_random_is_told() -> None:
+    def program() -> None:
+        Secrets("photos-secrets", SecretsArgs(wanted={"smtpPassword": False}, given={}))
+
+    with pytest.raises(ValueError, match="smtpPassword: a value is needed"):
+        mocks.run(program)
