@@ -44,9 +44,10 @@ def provider() -> Provider:
         raise pulumi.RunError(f"{where}: {problem}")
     # Nothing of the package's thousands of classes is garbage: looking for some is a quarter of the time.
     gc.disable()
-    from pulumi_cloudflare import Provider
-
-    gc.enable()
+    try:
+        from pulumi_cloudflare import Provider
+    finally:
+        gc.enable()
     # A token of the environment reaches the plugin by itself, and then is in no state.
     return Provider("cloudflare", api_token=token if where.startswith("immich:") else None)
 
