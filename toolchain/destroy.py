@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from toolchain import environment, interrupted
+from toolchain import environment, interrupted, plugin_origin
 from toolchain.deployment import PROVIDER_PREFIX, Resource, export, mapping, resources
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import settings_file
@@ -77,10 +77,13 @@ def main() -> int:
     env = environment.full(os.environ)
     with tidy_settings(settings_file(stack), env):
         interrupted.release_lock(stack, env)
-        if export(stack, env) is None:
+        if (before := export(stack, env)) is None:
             print(f"The stack {stack} does not exist: there is nothing to remove.")
             return 0
-        interrupted.repair(stack, env)
+        change = plugin_origin.CHANGE in options
+        options = [option for option in options if option != plugin_origin.CHANGE]
+        before = plugin_origin.check(stack, before, env, change=change, write=True)
+        interrupted.repair(stack, before, env)
         code = run(["destroy", "--exclude-protected", "--yes", "--stack", stack, *options], env)
         if code != 0:
             return code

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from toolchain import half_made
-from toolchain.deployment import Json, Resource, export, items, mapping, resources, restore
+from toolchain.deployment import Json, Resource, items, mapping, resources, restore
 from toolchain.failure import ToolchainError
 from toolchain.paths import ROOT
 from toolchain.progress import warn
@@ -121,15 +121,12 @@ def _drop_torn_attributes(stack: str, env: Mapping[str, str]) -> None:
             file.unlink(missing_ok=True)
 
 
-def repair(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
-    """Find out what became of creations that a killed run had begun, so that nothing is made twice.
+def repair(stack: str, state: Json, env: Mapping[str, str], cwd: Path = ROOT) -> None:
+    """Find out what became of creations that a killed run had begun and `state` notes, so that nothing is made twice.
 
     Each object is put into the state under the name that it was to get, and then read back: what is there stays, what
     is not leaves the state again.
     """
-    state = export(stack, env, cwd)
-    if state is None:
-        return
     deployment = mapping(state.get("deployment"))
     pending = [mapping(entry) for entry in items(deployment.get("pending_operations"))]
     if not pending:

@@ -18,8 +18,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from toolchain import api_server, environment, interrupted
-from toolchain.deployment import items, mapping
+from toolchain import api_server, environment, interrupted, plugin_origin
+from toolchain.deployment import Json, export, items, mapping
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import ROOT, settings_file
 from toolchain.rendered import target_of
@@ -143,12 +143,14 @@ def _default_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def ensure(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
-    """Make the stack in the backend when it is not there; ToolchainError with the CLI's words when that fails.
+def ensure(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> Json:
+    """The stack's state; the stack is made in the backend when it is not there.
 
-    The lock of a run that was killed is taken away first.
+    Raises ToolchainError with the CLI's words when that fails. The lock of a run that was killed is taken away first.
     """
     interrupted.release_lock(stack, env)
+    if (state := export(stack, env, cwd)) is not None:
+        return state
     made = subprocess.run(
         ["pulumi", "stack", "init", stack, "--no-select", "--non-interactive"],
         cwd=cwd,
@@ -160,6 +162,7 @@ def ensure(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
     if made.returncode != 0 and "already exists" not in made.stderr:
         hint = _OTHER_SALT.format(stack=stack) if "incorrect passphrase" in made.stderr else ""
         raise ToolchainError(f"The stack {stack} could not be made:\n{made.stderr.strip()}{hint}")
+    return {}
 
 
 def _judged(command: str, stack: str, settings: Path) -> AbstractContextManager[list[str]]:
@@ -199,11 +202,12 @@ def main() -> int:
             f"{reason}. Nothing was planned or changed. `make render STACK={stack}` writes what the cluster would get, "
             f"and `make preview STACK={stack} ARGS={_UNASKED}` plans as if nothing were there"
         )
-    options = [option for option in options if option != _UNASKED]
+    change = plugin_origin.CHANGE in options
+    options = [option for option in options if option not in {_UNASKED, plugin_origin.CHANGE}]
     with tidy_settings(settings, env):
-        ensure(stack, env)
+        state = plugin_origin.check(stack, ensure(stack, env), env, change=change, write=command != "preview")
         if command != "preview":
-            interrupted.repair(stack, env)
+            interrupted.repair(stack, state, env)
         looks = looks_first(command, settings.read_bytes())
         if looks and command == "up":
             _forget_failed(stack, env)

@@ -272,6 +272,39 @@ reader = d.Container("reader", name="TAG-reader", image=image.image_id, command=
 """
 
 
+def as_the_official_plugin_writes_it(state: dict[str, Any]) -> dict[str, Any]:
+    """The state with what pulumi-docker just after 5.1.0 adds to it."""
+
+    def noted(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {"__defaults": [], **{key: noted(item) for key, item in value.items()}}
+        return [noted(item) for item in value] if isinstance(value, list) else value
+
+    for resource in state["deployment"]["resources"]:
+        if resource["type"].startswith("docker:"):
+            resource["inputs"] = noted(resource["inputs"])
+            resource["outputs"] |= {"__meta": "{}", "__pulumi_raw_state_delta": {"obj": {}}}
+    return state
+
+
+def test_a_state_of_the_official_plugin_is_refreshed_and_loses_what_only_that_one_reads(
+    stack: Stack, tmp_path: Path
+) -> None:
+    stack.up(
+        "d.Container('main', name='TAG-main', image=image.image_id, " + SLEEP + ",\n"
+        "    labels=[d.ContainerLabelArgs(label='a', value='b')], must_run=True)\n"
+    )
+    state = tmp_path / "state.json"
+    state.write_text(json.dumps(as_the_official_plugin_writes_it(stack.engine.export())))
+    stack.engine.run("stack", "import", "--stack", stack.engine.stack, "--file", str(state))
+    assert stack.refreshed() == {}
+    left = json.dumps(stack.engine.export())
+    assert "__pulumi_raw_state_delta" not in left
+    assert "__meta" not in left
+    assert "__defaults" not in left
+    assert stack.up().changes == {}
+
+
 def test_files_get_into_a_read_only_container_by_a_loader_and_stay_secret(stack: Stack) -> None:
     program = LOADER.replace("SECRET", SECRET)
     said = stack.up(program)

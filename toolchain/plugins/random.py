@@ -29,6 +29,7 @@ from toolchain.plugins.provider import (
     ProviderError,
     ReadRequest,
     ReadResult,
+    Resource,
     UpdateRequest,
 )
 from toolchain.plugins.structural import compare
@@ -290,7 +291,7 @@ class RandomProvider(Provider):
     name = "random"
     version = VERSION
 
-    def _kind(self, request: CheckRequest | CreateRequest | ReadRequest) -> Kind:
+    def _kind(self, request: Resource) -> Kind:
         kind = KINDS.get(request.type)
         if kind is None:
             raise self._unknown_type(request)
@@ -311,7 +312,10 @@ class RandomProvider(Provider):
         return Checked(inputs={**dict(kind.defaults), **inputs}, failures=failures)
 
     def diff(self, request: DiffRequest) -> Diff:
-        return Diff(changes=compare(request.old_inputs, request.news, lambda _path: True))
+        # The official plugin keeps only what the program gave; a default that is now written out is no change.
+        defaults = dict(self._kind(request).defaults)
+        old, new = ({**defaults, **item} for item in (request.old_inputs, request.news))
+        return Diff(changes=compare(old, new, lambda _path: True))
 
     def create(self, request: CreateRequest) -> Created:
         kind = self._kind(request)

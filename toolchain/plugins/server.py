@@ -32,7 +32,7 @@ from toolchain.plugins.provider import (
     Severity,
     UpdateRequest,
 )
-from toolchain.plugins.values import from_struct, to_struct
+from toolchain.plugins.values import from_struct, state_from_struct, to_struct
 
 if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
@@ -148,7 +148,7 @@ class Servicer(ResourceProviderServicer):
 
     def Check(self, request: p.CheckRequest, context: Context) -> p.CheckResponse:
         mode = request.autonaming
-        olds = from_struct(request.olds)
+        olds = state_from_struct(request.olds)
         asked = CheckRequest(
             urn=request.urn,
             olds=olds or None,
@@ -165,8 +165,8 @@ class Servicer(ResourceProviderServicer):
         asked = DiffRequest(
             urn=request.urn,
             id=request.id,
-            olds=from_struct(request.olds),
-            old_inputs=from_struct(request.old_inputs),
+            olds=state_from_struct(request.olds),
+            old_inputs=state_from_struct(request.old_inputs),
             news=from_struct(request.news),
             ignore=list(request.ignoreChanges),
         )
@@ -186,8 +186,8 @@ class Servicer(ResourceProviderServicer):
         asked = ReadRequest(
             urn=request.urn,
             id=request.id,
-            outputs=from_struct(request.properties),
-            inputs=from_struct(request.inputs),
+            outputs=state_from_struct(request.properties),
+            inputs=state_from_struct(request.inputs),
         )
         result = self._run(context, lambda: self._provider.read(asked))
         if result is None:
@@ -200,8 +200,8 @@ class Servicer(ResourceProviderServicer):
         asked = UpdateRequest(
             urn=request.urn,
             id=request.id,
-            olds=from_struct(request.olds),
-            old_inputs=from_struct(request.old_inputs),
+            olds=state_from_struct(request.olds),
+            old_inputs=state_from_struct(request.old_inputs),
             news=from_struct(request.news),
             preview=request.preview,
             timeout=request.timeout,
@@ -215,8 +215,8 @@ class Servicer(ResourceProviderServicer):
         asked = DeleteRequest(
             urn=request.urn,
             id=request.id,
-            outputs=from_struct(request.properties),
-            inputs=from_struct(request.old_inputs),
+            outputs=state_from_struct(request.properties),
+            inputs=state_from_struct(request.old_inputs),
             timeout=request.timeout,
         )
         self._run(context, lambda: self._provider.delete(asked))

@@ -30,6 +30,10 @@ UNKNOWN_UUIDS: Final = frozenset(
     }
 )
 UNKNOWN_TEXT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+DEFAULTED: Final = "__defaults"
+"""The input that lists the properties that the plugin filled in, as Pulumi's bridge does."""
+BRIDGE_OUTPUTS: Final = ("__meta", "__pulumi_raw_state_delta")
+"""Outputs that only a plugin with Pulumi's bridge writes."""
 
 
 class Unknown:
@@ -86,6 +90,35 @@ def _from_envelope(item: Object) -> Value:
 def from_struct(struct: Struct) -> Object:
     """The Python object of a wire object."""
     return {key: from_proto(item) for key, item in struct.fields.items()}
+
+
+def state_from_struct(struct: Struct) -> Object:
+    """The Python object of a wire object from a state, without what only the official plugins' bridge reads."""
+    return without_bridge_keys(from_struct(struct))
+
+
+def without_bridge_keys(item: Object) -> Object:
+    """The properties without what Pulumi's Terraform bridge adds: `__defaults` at every depth, and in the outputs
+    `__meta` and `__pulumi_raw_state_delta`, which describes the outputs beside it and is wrong once they change.
+
+    `__defaults` of the whole object stays where it says that the name was generated. Keys: pulumi-terraform-bridge,
+    unstable/reservedkeys.
+    """
+    return {
+        key: _without_defaults(value)
+        for key, value in item.items()
+        if key not in BRIDGE_OUTPUTS and (key != DEFAULTED or value == ["name"])
+    }
+
+
+def _without_defaults(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {key: _without_defaults(element) for key, element in value.items() if key != DEFAULTED}
+    if isinstance(value, list):
+        return [_without_defaults(element) for element in value]
+    if isinstance(value, Secret):
+        return Secret(_without_defaults(value.value))
+    return value
 
 
 def to_struct(item: Mapping[str, Value]) -> Struct:

@@ -24,7 +24,8 @@ def read(live: Object, before: Object) -> Object:
     A container that stands still although it must run gets `mustRun` false, which the next update answers.
     """
     host, config = as_object(live.get("HostConfig")), as_object(live.get("Config"))
-    state: Object = dict(before)
+    # The official plugin's state has no environment of the image's, but an empty list.
+    state: Object = {"envs": [], **before}
     state.update(_plain(live, host, config))
     # An image that the program gives by its id is compared by the id.
     by_id = as_text(before.get("image")).startswith("sha256:")

@@ -12,7 +12,6 @@ from typing import Final
 from toolchain.plugins.docker import container_fields, container_state, containers, images, networks, volumes
 from toolchain.plugins.docker.connection import Engine, UnreachableError
 from toolchain.plugins.docker.schema import (
-    DEFAULTED,
     Field,
     changes,
     failures,
@@ -41,6 +40,7 @@ from toolchain.plugins.provider import (
     UpdateRequest,
 )
 from toolchain.plugins.values import (
+    DEFAULTED,
     UNKNOWN,
     Object,
     Secret,

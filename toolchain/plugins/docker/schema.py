@@ -14,12 +14,9 @@ from typing import Final, Literal
 
 from toolchain.plugins.changes import Change
 from toolchain.plugins.provider import Failure
-from toolchain.plugins.values import Object, Unknown, Value, as_object, contains_unknown, reveal
+from toolchain.plugins.values import DEFAULTED, Object, Unknown, Value, as_object, contains_unknown, reveal
 
 Kind = Literal["text", "integer", "boolean", "list", "set", "map", "object", "objects"]
-
-DEFAULTED: Final = "__defaults"
-"""The input that lists the properties that the plugin filled in, as Pulumi's bridge does."""
 
 _WORDS: Final[dict[Kind, str]] = {
     "text": "a string",
