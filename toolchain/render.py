@@ -158,16 +158,11 @@ def main() -> int:
     # The official plugin refuses to render while a kubeconfig is named.
     env = {name: value for name, value in environment.full(os.environ).items() if name != "KUBECONFIG"}
     directory = RENDERED / stack
-    previous = os.umask(0o077)
-    try:
-        with tidy_settings(path, env):
-            way = _in_place if target_of(stack_file.read(path).values) == "render" else _on_a_copy
-            code = way(stack, env, directory)
-    finally:
-        os.umask(previous)
-    secrets = rendered.set_modes(directory)
+    with tidy_settings(path, env), rendered.closed_secrets(directory):
+        way = _in_place if target_of(stack_file.read(path).values) == "render" else _on_a_copy
+        code = way(stack, env, directory)
     if code == 0:
-        count = len(rendered.manifests(directory))
+        count, secrets = len(rendered.manifests(directory)), rendered.set_modes(directory)
         print(f"rendered/{stack}: {count} manifests, {secrets} of them Secrets (mode 0600, git-ignored)")
     return code
 

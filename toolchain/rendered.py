@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,17 @@ def clear(directory: Path) -> None:
     """Remove what an earlier rendering wrote; other files in the directory stay."""
     for folder in _FOLDERS:
         shutil.rmtree(directory / folder, ignore_errors=True)
+
+
+@contextmanager
+def closed_secrets(directory: Path) -> Generator[None, None, None]:
+    """Whatever is written meanwhile is nobody else's to read; afterwards only files that hold a Secret are not."""
+    previous = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(previous)
+        set_modes(directory)
 
 
 def set_modes(directory: Path) -> int:

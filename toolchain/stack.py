@@ -18,10 +18,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from toolchain import api_server, environment, interrupted, plugin_origin
+from toolchain import api_server, environment, interrupted, plugin_origin, rendered
 from toolchain.deployment import Json, export, items, mapping
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.paths import ROOT, settings_file
+from toolchain.paths import RENDERED, ROOT, settings_file
 from toolchain.rendered import target_of
 
 if TYPE_CHECKING:
@@ -211,7 +211,8 @@ def main() -> int:
         looks = looks_first(command, settings.read_bytes())
         if looks and command == "up":
             _forget_failed(stack, env)
-        with _judged(command, stack, settings) as judged:
+        writes = rendered.closed_secrets(RENDERED / stack) if target_of(values) == "render" else nullcontext()
+        with writes, _judged(command, stack, settings) as judged:
             code = run([*_COMMANDS[command], *looks, *judged, "--stack", stack, *options], env)
         if code != 0 and looks and command == "up":
             _explain_failed(stack, env)

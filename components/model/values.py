@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, ClassVar, Self
 
 from pydantic import GetCoreSchemaHandler
@@ -71,11 +72,27 @@ _SUFFIXES = {
     "Ti": Decimal(2**40),
     "Pi": Decimal(2**50),
 }
+_DECIMAL_UNITS = ("m", "", "k", "M", "G", "T", "P")
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?\Z")
 
 
+def _canonical(text: str) -> str:
+    """The quantity as an API server writes it: `2Gi` for `2048Mi`, `500m` for `0.5` (apimachinery, resource.Quantity).
+
+    What is finer than a thousandth, or no whole number of kibibytes, stays as it is.
+    """
+    number, suffix = text.rstrip("mkKMGTPi"), text.lstrip("0123456789.")
+    base, units = (1024, ("", "Ki", "Mi", "Gi", "Ti", "Pi")) if suffix.endswith("i") else (1000, _DECIMAL_UNITS)
+    amount = Fraction(number) * base ** units.index(suffix)
+    power = 0
+    while amount % base == 0 and power < len(units) - 1:
+        amount, power = amount / base, power + 1
+    exact = not amount % 1 and (base == 1000 or power) and amount < 10**15
+    return f"{int(amount)}{units[power]}" if exact else text
+
+
 class Quantity(ParsedStr):
-    """A Kubernetes resource quantity: cores (`Cpu`) or bytes (`Bytes`)."""
+    """A Kubernetes resource quantity, kept in canonical form: cores (`Cpu`) or bytes (`Bytes`)."""
 
     __slots__ = ()
     accepted: ClassVar[str] = "a quantity such as 500m, 2, 512Mi or 50Gi"
@@ -86,7 +103,7 @@ class Quantity(ParsedStr):
         match = _QUANTITY.match(text)
         if match is None or Decimal(match.group(1)) == 0:
             raise ValueError(f"expected {cls.accepted}, more than zero")
-        return text
+        return _canonical(text)
 
     @property
     def amount(self) -> Decimal:
@@ -98,8 +115,8 @@ class Quantity(ParsedStr):
 
     @classmethod
     def mebibytes(cls, amount: int) -> Self:
-        """`amount` MiB as a quantity, in Gi where that is whole."""
-        return cls(f"{amount // 1024}Gi" if amount % 1024 == 0 else f"{amount}Mi")
+        """`amount` MiB as a quantity."""
+        return cls(f"{amount}Mi")
 
 
 _CORES = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?m?\Z")
@@ -124,7 +141,7 @@ class Cpu(Quantity):
             raise ValueRefused(
                 f"expected {cls.accepted}, and at most {cls.most}", f"{text}m" if text.isdigit() else None
             )
-        return text
+        return _canonical(text)
 
 
 def _cores_meant(text: str) -> str | None:
@@ -153,7 +170,7 @@ class Bytes(Quantity):
             raise ValueRefused(f"expected {cls.accepted}", cls._meant(text))
         if Decimal(match.group(1)) * _SUFFIXES[match.group(2)] < Quantity(cls.least).amount:
             raise ValueError(f"expected {cls.accepted}")
-        return text
+        return _canonical(text)
 
     @classmethod
     def _meant(cls, text: str) -> str | None:
@@ -165,9 +182,10 @@ class Bytes(Quantity):
         else:
             return None
         try:
-            return str(cls(meant))
+            cls(meant)
         except ValueError:
             return None
+        return meant
 
     @classmethod
     def _with_unit(cls, number: int) -> str:

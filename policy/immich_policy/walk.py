@@ -95,7 +95,7 @@ def _decoded(value: Plain) -> Plain:
 def _docker_files(stack: Stack, one: Container) -> Iterator[tuple[str, File]]:
     for file, found in _uploads(one):
         yield file, found
-    mine = {(mount.source, mount.target) for mount in one.mounts() if mount.kind == "volume"}
+    mine = [(mount.source, mount.target) for mount in one.mounts() if mount.kind == "volume"]
     for other in stack.once(containers):
         if other.resource is one.resource or not other.docker or not sequence(other.props, "uploads"):
             continue

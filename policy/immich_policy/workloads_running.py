@@ -6,10 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 from immich_policy.config import Config
-from immich_policy.containers import DOCKER, IMMICH, Container, Role, having
+from immich_policy.containers import IMMICH, Container, Role, having
 from immich_policy.kubernetes_clusters import immich_clusters, namespace, object_name
 from immich_policy.model import (
     UNKNOWN,
@@ -31,6 +31,7 @@ from immich_policy.model import (
     text,
 )
 from immich_policy.text import shown
+from immich_policy.walk import files
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "enabled"})
 """What Immich reads as true."""
@@ -121,10 +122,15 @@ def _single(stack: Stack, one: Container, setting: str) -> Iterator[Judgement]:
 
 def _evicts_nothing(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
+    seen: set[tuple[int, str]] = set()
     for one in having(stack, Role.CACHE):
         texts = [(one.resource, one.at("command" if one.docker else "args"), " ".join(one.arguments()))]
         texts += list(_configuration(stack, one))
         for resource, path, value in texts:
+            # A loader of the cache's own image has the file too.
+            if (id(resource), path) in seen:
+                continue
+            seen.add((id(resource), path))
             if value is UNKNOWN:
                 yield Unjudged(resource=resource, path=path)
                 continue
@@ -139,27 +145,20 @@ def _evicts_nothing(stack: Stack, config: Config) -> Iterable[Judgement]:
                 )
 
 
+_TEMPLATE: Final = ("spec", "target", "template", "data")
+
+
 def _configuration(stack: Stack, one: Container) -> Iterator[tuple[Registered, str, Plain]]:
     """Texts of the files that a cache may read: of what its pod mounts, or of what is uploaded for it."""
-    if one.docker:
-        for other in stack.of_type(DOCKER):
-            for index, upload in mappings(other.props, "uploads"):
-                if text(upload, "file").rsplit("/", 1)[-1] in {"valkey.conf", "redis.conf"}:
-                    yield other, join("uploads", index, "content"), dig(upload, "content")
-        return
-    names = {
-        name
-        for _, volume in mappings(one.pod, "volumes")
-        for name in (text(volume, "configMap", "name"), text(volume, "secret", "secretName"))
-        if name
-    }
-    for other in stack.of_kind("ConfigMap", "Secret", "ExternalSecret"):
-        if object_name(other) not in names or namespace(other) != namespace(one.resource):
-            continue
-        for keys in (("data",), ("stringData",), ("spec", "target", "template", "data")):
-            for key, value in mapping(other.props, *keys).items():
+    for name, file in files(stack, one).items():
+        if name.endswith(".conf"):
+            yield file.resource, file.path, file.content
+    names = {text(volume, "secret", "secretName") for _, volume in mappings(one.pod, "volumes")} - {""}
+    for other in stack.of_kind("ExternalSecret"):
+        if object_name(other) in names and namespace(other) == namespace(one.resource):
+            for key, value in mapping(other.props, *_TEMPLATE).items():
                 if key.endswith(".conf"):
-                    yield other, join(".".join(keys), key), value
+                    yield other, join(".".join(_TEMPLATE), key), value
 
 
 def _gpu(stack: Stack, config: Config) -> Iterable[Judgement]:

@@ -328,3 +328,26 @@ def test_the_engine_of_the_environment_is_asked_where_the_host_is_automatic(
     assert stack.silent_engine(b"config: {docker: {host: auto}}", env) is None
     assert stack.silent_engine(b"config: {docker: {host: 'unix:///run/x.sock'}}", env) is None
     assert asked == [(None, env), ("unix:///run/x.sock", env)]
+
+
+def test_an_up_of_a_stack_that_renders_closes_secrets_to_others(
+    rendering: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "rendered" / "files" / "1-manifest"
+
+    def run(_arguments: list[str], _env: Mapping[str, str]) -> int:
+        folder.mkdir(parents=True)
+        for kind in ("ConfigMap", "Secret"):
+            (folder / f"{kind}.yaml").write_text(f"kind: {kind}\n", encoding="utf-8")
+        seen.append((folder / "Secret.yaml").stat().st_mode & 0o777)
+        return 0
+
+    seen: list[int] = []
+    monkeypatch.setattr(stack, "RENDERED", tmp_path / "rendered")
+    monkeypatch.setattr(stack, "run", run)
+    monkeypatch.setattr("toolchain.interrupted.repair", lambda *_: None)
+    monkeypatch.setattr("sys.argv", ["stack", "up", "files"])
+    assert stack.main() == 0
+    assert seen == [0o600]
+    assert [path.stat().st_mode & 0o777 for path in rendered.manifests(folder.parent)] == [0o644, 0o600]
+    assert rendering == []

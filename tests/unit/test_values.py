@@ -81,7 +81,7 @@ def test_what_is_no_text_is_refused(kind: type[ParsedStr], value: object) -> Non
 def test_a_number_is_text_for_a_quantity_only(kind: type[ParsedStr]) -> None:
     with pytest.raises(ValueError, match="expected"):
         kind(5)
-    assert (Quantity(5), Quantity(1.5)) == ("5", "1.5")
+    assert (Quantity(5), Quantity(1.5)) == ("5", "1500m")
 
 
 def test_a_value_is_a_field_of_a_model_and_goes_back_to_the_same_text() -> None:
@@ -102,9 +102,26 @@ def test_a_value_is_a_field_of_a_model_and_goes_back_to_the_same_text() -> None:
 @FAST
 def test_a_quantity_is_its_number_times_its_unit(number: str, unit: str) -> None:
     factor = Decimal(2) ** BINARY[unit] if unit in BINARY else Decimal(10) ** UNITS[unit]
-    quantity = Quantity(f"{number}{unit}")
-    assert quantity == f"{number}{unit}"
-    assert quantity.amount == Decimal(number) * factor
+    assert Quantity(f"{number}{unit}").amount == Decimal(number) * factor
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("2048Mi", "2Gi"),
+        ("1.5Gi", "1536Mi"),
+        ("1000Mi", "1000Mi"),
+        ("0.5", "500m"),
+        ("1000m", "1"),
+        ("1000M", "1G"),
+        ("1500M", "1500M"),
+        ("2", "2"),
+        ("50Gi", "50Gi"),
+        ("1.3Gi", "1.3Gi"),
+    ],
+)
+def test_a_quantity_is_kept_as_an_api_server_writes_it(given: str, kept: str) -> None:
+    assert Quantity(given) == kept
 
 
 @given(whole, whole, st.sampled_from([*UNITS, *BINARY]))

@@ -1,7 +1,6 @@
-"""Which changes the API server refuses on an existing object, so that it must be made anew.
+"""Which changes make an object anew: the table of pulumi-kubernetes (provider/pkg/provider/diff.go).
 
-The table is that of pulumi-kubernetes (provider/pkg/provider/diff.go), with the fields that Kubernetes has
-made immutable since and that the table there leaves to fail at the API server.
+Any other field that the API server refuses to change fails there, as with the official plugin.
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ _BINDING = ("roleRef",)
 
 _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("apps", "Deployment"): ("spec.selector",),
-    ("apps", "DaemonSet"): ("spec.selector",),
     ("apps", "StatefulSet"): (
         "spec.podManagementPolicy",
         "spec.revisionHistoryLimit",
@@ -43,19 +41,15 @@ _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
     ),
     ("batch", "Job"): (
         "spec.completions",
-        "spec.completionMode",
         "spec.parallelism",
         "spec.selector",
         "spec.template",
     ),
-    ("", "PersistentVolume"): tuple(f"spec.{source}" for source in (*_VOLUME_SOURCES, "volumeMode")),
+    ("", "PersistentVolume"): tuple(f"spec.{source}" for source in _VOLUME_SOURCES),
     ("", "PersistentVolumeClaim"): (
         "spec.accessModes",
-        "spec.dataSource",
-        "spec.dataSourceRef",
         "spec.selector",
         "spec.storageClassName",
-        "spec.volumeMode",
         "spec.volumeName",
     ),
     ("", "Pod"): tuple(f"spec.{field}" for field in _POD_FIELDS),
@@ -64,13 +58,7 @@ _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("", "Service"): ("spec.clusterIP",),
     ("rbac.authorization.k8s.io", "RoleBinding"): _BINDING,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _BINDING,
-    ("storage.k8s.io", "StorageClass"): (
-        "parameters",
-        "provisioner",
-        "reclaimPolicy",
-        "volumeBindingMode",
-    ),
-    ("networking.k8s.io", "IngressClass"): ("spec.controller",),
+    ("storage.k8s.io", "StorageClass"): ("parameters", "provisioner"),
 }
 
 _IDENTITY = ("apiVersion", "kind", "metadata.name", "metadata.namespace")
