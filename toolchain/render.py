@@ -14,7 +14,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -69,30 +69,29 @@ def _offline_packages() -> frozenset[str]:
     return frozenset(path.name.removeprefix("pulumi-resource-") for path in BIN.glob("pulumi-resource-*"))
 
 
-def _ask_policies(stack: str, env: Mapping[str, str]) -> None:
-    """Raises `ToolchainError` with what the policy pack says where it stops the stack: then nothing is rendered."""
+def _preview(stack: str, env: Mapping[str, str]) -> Json:
+    """What an update would do; `ToolchainError` with the CLI's words where it fails or the policy pack stops it."""
     with policies.options(stack, settings_file(stack)) as judged:
-        answer = subprocess.run(
-            ["pulumi", "preview", "--stack", stack, "--non-interactive", *judged],
-            cwd=ROOT,
-            env=dict(env),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if answer.returncode != 0:
-        raise ToolchainError(
-            f"{(answer.stdout + answer.stderr).strip()}\n\nNothing was rendered: see above what stops {stack}; "
-            f"`make preview STACK={stack}` shows it again"
-        )
+        command = ["pulumi", "preview", "--stack", stack, "--non-interactive", *judged]
+        answer = _asked([*command, "--json"], env)
+        if answer.returncode == 0:
+            return mapping(json.loads(answer.stdout))
+        # The digest says nothing of policies.
+        answer = _asked(command, env)
+    raise ToolchainError(
+        f"{(answer.stdout + answer.stderr).strip()}\n\nNothing was rendered: see above what stops {stack}; "
+        f"`make preview STACK={stack}` shows it again"
+    )
+
+
+def _asked(command: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, env=dict(env), capture_output=True, text=True, check=False)
 
 
 def _in_place(stack: str, env: Mapping[str, str], directory: Path) -> int:
-    ensure(stack, env)
-    _ask_policies(stack, env)
-    state = export(stack, env)
-    gone = files_only(state)
-    if state is not None and gone:
+    state = ensure(stack, env)
+    _preview(stack, env)
+    if gone := files_only(state):
         restore(stack, without(state, gone), env)
     rendered.clear(directory)
     return run(["up", "--yes", "--skip-preview", "--stack", stack], env)
@@ -102,10 +101,9 @@ def _on_a_copy(stack: str, env: Mapping[str, str], directory: Path) -> int:
     RENDER_STATE.mkdir(parents=True, exist_ok=True)
     copy_env = {**env, "PULUMI_BACKEND_URL": f"file://{RENDER_STATE}", DIRECTORY_VARIABLE: str(directory)}
     original = export(stack, env)
-    ensure(stack, copy_env)
-    state = export(stack, copy_env) if original is None or not resources(original) else original
-    if state is not None:
-        restore(stack, without(state, of_kubernetes(state)), copy_env)
+    copy = ensure(stack, copy_env)
+    if found := (original if resources(original) else copy):
+        restore(stack, without(found, of_kubernetes(found)), copy_env)
     preview = _preview(stack, copy_env)
     if not renders(
         [Resource(mapping(mapping(step).get("newState"))) for step in items(preview.get("steps"))]
@@ -119,30 +117,8 @@ def _on_a_copy(stack: str, env: Mapping[str, str], directory: Path) -> int:
             f"Rendering {stack} needs what does not exist yet, and a rendering must not make it:\n{listed}\n"
             f"Run `make up STACK={stack}` first."
         )
-    _ask_policies(stack, copy_env)
     rendered.clear(directory)
     return run(["up", "--yes", "--skip-preview", "--stack", stack], copy_env)
-
-
-def _preview(stack: str, env: Mapping[str, str]) -> Json:
-    answer = subprocess.run(
-        ["pulumi", "preview", "--json", "--stack", stack, "--non-interactive"],
-        cwd=ROOT,
-        env=dict(env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    try:
-        digest = mapping(json.loads(answer.stdout))
-    except ValueError:
-        raise ToolchainError(f"The preview of {stack} failed:\n{answer.stderr.strip()}") from None
-    if answer.returncode != 0:
-        messages = [
-            str(mapping(entry).get("message", "")).strip() for entry in items(digest.get("diagnostics"))
-        ]
-        raise ToolchainError(f"The preview of {stack} failed:\n" + "\n".join(filter(None, messages)))
-    return digest
 
 
 def main() -> int:
