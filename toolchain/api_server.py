@@ -6,22 +6,34 @@ Without an answer the official Kubernetes plugin warns once for each object and 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from toolchain.deployment import mapping
 from toolchain.rendered import DIRECTORY_VARIABLE, target_of
 
+if TYPE_CHECKING:
+    from toolchain.plugins.kubernetes.client import Client
 
-def silence(values: Mapping[str, object], env: Mapping[str, str]) -> str | None:
-    """Why it does not answer, in a sentence; None where it does, or where the stack (settings by section) has none."""
+
+def client_of(values: Mapping[str, object], env: Mapping[str, str]) -> Client | None:
+    """A client of the API server of a stack (settings by section); None where the stack has none."""
     if "docker" in values or target_of(values) == "render" or env.get(DIRECTORY_VARIABLE):
         return None
-    from toolchain.plugins.kubernetes.client import ApiError, Client
+    from toolchain.plugins.kubernetes.client import Client
     from toolchain.plugins.kubernetes.settings import Settings
-    from toolchain.plugins.provider import ProviderError
 
     context = mapping(values.get("kubernetes")).get("context")
+    return Client(Settings(context=context if isinstance(context, str) else ""))
+
+
+def silence(values: Mapping[str, object], env: Mapping[str, str]) -> str | None:
+    """Why the API server of a stack does not answer, in a sentence; None where it does, or where there is none."""
+    from toolchain.plugins.kubernetes.client import ApiError
+    from toolchain.plugins.provider import ProviderError
+
     try:
-        Client(Settings(context=context if isinstance(context, str) else "")).request("GET", "/version")
+        if (client := client_of(values, env)) is not None:
+            client.request("GET", "/version")
     except ApiError:
         return None  # it answers, and says itself what it does not allow
     except ProviderError as error:

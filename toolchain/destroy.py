@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from toolchain import environment, interrupted, plugin_origin
 from toolchain.deployment import PROVIDER_PREFIX, Resource, export, mapping, resources
 from toolchain.failure import ToolchainError, exit_with
+from toolchain.kept_data import letting_go
 from toolchain.paths import settings_file
 from toolchain.render import files_only
 from toolchain.stack import run, tidy_settings
@@ -46,11 +47,8 @@ def report(stack: str, left: Sequence[Resource], files: frozenset[str] = frozens
     lines = ["", f"What holds data stays ({len(left)}):"]
     lines += [f"  {resource.type:<{width}}  {resource.name}" for resource in left]
     lines += ["", "To remove it on purpose, with the data in it, in this order:", '  eval "$(make -s env)"']
-    lines += [
-        f"  pulumi state unprotect --stack {stack} --yes {shlex.quote(resource.urn)}"
-        for resource in left
-        if not resource.type.startswith(PROVIDER_PREFIX)
-    ]
+    own = (resource for resource in left if not resource.type.startswith(PROVIDER_PREFIX))
+    lines += [f"  {line}" for line in letting_go(stack, own)]
     lines.append(f"  pulumi destroy --stack {stack}")
     objects = [
         found for resource in left if resource.urn not in files and (found := kubernetes_object(resource))

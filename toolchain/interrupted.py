@@ -11,13 +11,13 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from toolchain import half_made
-from toolchain.deployment import Json, Resource, items, mapping, resources, restore
+from toolchain.deployment import Json, Resource, export, items, mapping, resources, restore
 from toolchain.failure import ToolchainError
 from toolchain.paths import ROOT
 from toolchain.progress import warn
@@ -121,8 +121,10 @@ def _drop_torn_attributes(stack: str, env: Mapping[str, str]) -> None:
             file.unlink(missing_ok=True)
 
 
-def repair(stack: str, state: Json, env: Mapping[str, str], cwd: Path = ROOT) -> None:
+def repair(stack: str, state: Json, env: Mapping[str, str], cwd: Path = ROOT) -> Json:
     """Find out what became of creations that a killed run had begun and `state` notes, so that nothing is made twice.
+
+    The state as it is afterwards.
 
     Each object is put into the state under the name that it was to get, and then read back: what is there stays, what
     is not leaves the state again.
@@ -130,7 +132,7 @@ def repair(stack: str, state: Json, env: Mapping[str, str], cwd: Path = ROOT) ->
     deployment = mapping(state.get("deployment"))
     pending = [mapping(entry) for entry in items(deployment.get("pending_operations"))]
     if not pending:
-        return
+        return state
     present = resources(state)
     known = {resource.urn for resource in present}
     files = frozenset(resource.urn for resource in present if _RENDERS in resource.inputs)
@@ -150,17 +152,34 @@ def repair(stack: str, state: Json, env: Mapping[str, str], cwd: Path = ROOT) ->
         f"an earlier run on the stack {stack} was killed amid {len(pending)} operations: looking what became of them"
     )
     half_made.remove(stack, half_made.creations(pending), present, env)
-    restore(stack, {**state, "deployment": repaired}, env, cwd)
     urns = [found.urn for found in adopted]
     urns += [urn for entry in others if (urn := Resource(mapping(entry.get("resource"))).urn) in known]
+    _read_back(stack, state, {**state, "deployment": repaired}, urns, env=env, cwd=cwd)
+    return export(stack, env, cwd) or {}
+
+
+def adopt(
+    stack: str, state: Json, found: Sequence[Resource], env: Mapping[str, str], cwd: Path = ROOT
+) -> None:
+    """Put resources that exist, each with its id, into the state; it stays as it was where they cannot be read."""
+    deployment = mapping(state.get("deployment"))
+    listed = [*items(deployment.get("resources")), *(one.state for one in found)]
+    changed = {**state, "deployment": {**deployment, "resources": listed}}
+    _read_back(stack, state, changed, [one.urn for one in found], env=env, cwd=cwd)
+
+
+def _read_back(
+    stack: str, before: Json, changed: Json, urns: Sequence[str], *, env: Mapping[str, str], cwd: Path
+) -> None:
+    restore(stack, changed, env, cwd)
     if not urns:
         return
     try:
         targets = [option for urn in urns for option in ("--target", urn)]
         _call(["refresh", "--yes", "--skip-preview", "--stack", stack, *targets], env, cwd)
     except ToolchainError:
-        # Nobody could be asked: what the killed run noted stays noted.
-        restore(stack, state, env, cwd)
+        # Nobody could be asked: what the state noted stays noted.
+        restore(stack, before, env, cwd)
         raise
 
 

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from toolchain import api_server, environment, interrupted, plugin_origin, rendered
+from toolchain import api_server, environment, interrupted, kept_data, plugin_origin, rendered
 from toolchain.deployment import Json, export, items, mapping
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import RENDERED, ROOT, settings_file
@@ -207,16 +207,29 @@ def main() -> int:
     with tidy_settings(settings, env):
         state = plugin_origin.check(stack, ensure(stack, env), env, change=change, write=command != "preview")
         if command != "preview":
-            interrupted.repair(stack, state, env)
-        looks = looks_first(command, settings.read_bytes())
-        if looks and command == "up":
-            _forget_failed(stack, env)
-        writes = rendered.closed_secrets(RENDERED / stack) if target_of(values) == "render" else nullcontext()
-        with writes, _judged(command, stack, settings) as judged:
-            code = run([*_COMMANDS[command], *looks, *judged, "--stack", stack, *options], env)
-        if code != 0 and looks and command == "up":
-            _explain_failed(stack, env)
-        return code
+            state = interrupted.repair(stack, state, env)
+        if command == "up" and (client := api_server.client_of(values, env)) is not None:
+            kept_data.take_back(stack, state, client, env)
+        return _carry_out(command, stack, options, state, env)
+
+
+def _carry_out(command: str, stack: str, options: list[str], state: Json, env: Mapping[str, str]) -> int:
+    from toolchain import stack_file
+
+    settings = settings_file(stack)
+    looks = looks_first(command, settings.read_bytes())
+    if looks and command == "up":
+        _forget_failed(stack, env)
+    renders = target_of(stack_file.read(settings).values) == "render"
+    writes = rendered.closed_secrets(RENDERED / stack) if renders else nullcontext()
+    with writes, _judged(command, stack, settings) as judged:
+        code = run([*_COMMANDS[command], *looks, *judged, "--stack", stack, *options], env)
+    if code != 0 and looks and command == "up":
+        _explain_failed(stack, env)
+    if code != 0 and command != "refresh":
+        for line in kept_data.refused(stack, state, env):
+            print(line, file=sys.stderr)
+    return code
 
 
 def _forget_failed(stack: str, env: Mapping[str, str]) -> None:

@@ -82,7 +82,9 @@ def _canonical(text: str) -> str:
     What is finer than a thousandth, or no whole number of kibibytes, stays as it is.
     """
     number, suffix = text.rstrip("mkKMGTPi"), text.lstrip("0123456789.")
-    base, units = (1024, ("", "Ki", "Mi", "Gi", "Ti", "Pi")) if suffix.endswith("i") else (1000, _DECIMAL_UNITS)
+    base, units = (
+        (1024, ("", "Ki", "Mi", "Gi", "Ti", "Pi")) if suffix.endswith("i") else (1000, _DECIMAL_UNITS)
+    )
     amount = Fraction(number) * base ** units.index(suffix)
     power = 0
     while amount % base == 0 and power < len(units) - 1:

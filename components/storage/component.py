@@ -69,7 +69,11 @@ def volume_requests(storage: settings.Storage) -> list[VolumeRequest]:
 
 
 def volume_request(name: str, source: settings.VolumeSource, *, read_only: bool) -> VolumeRequest:
-    """What to ask of the platform for one source."""
+    """What to ask of the platform for one source.
+
+    A share or folder that is only read holds nothing of this deployment: its volume may go, and be made again.
+    """
+    holds_data = not read_only
     match source:
         case settings.Volume():
             return VolumeRequest(
@@ -91,6 +95,7 @@ def volume_request(name: str, source: settings.VolumeSource, *, read_only: bool)
                 access_mode="ReadOnlyMany" if read_only else source.access_mode,
                 storage_class=source.storage_class,
                 claim_name=source.claim_name,
+                holds_data=holds_data,
                 nfs=NfsTarget(
                     server=source.server,
                     path=source.path,
@@ -105,6 +110,7 @@ def volume_request(name: str, source: settings.VolumeSource, *, read_only: bool)
                 size=source.size,
                 access_mode="ReadOnlyMany" if read_only else source.access_mode,
                 claim_name=source.claim_name,
+                holds_data=holds_data,
                 smb=SmbTarget(
                     source=source.source,
                     credentials_secret=source.credentials_secret,
@@ -114,7 +120,11 @@ def volume_request(name: str, source: settings.VolumeSource, *, read_only: bool)
             )
         case settings.HostPath():
             return VolumeRequest(
-                name=name, size=Quantity("1Ti"), access_mode="ReadWriteMany", host_path=source.path
+                name=name,
+                size=Quantity("1Ti"),
+                access_mode="ReadWriteMany",
+                host_path=source.path,
+                holds_data=holds_data,
             )
         case settings.ExistingClaim():
             return VolumeRequest(

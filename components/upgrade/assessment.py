@@ -93,7 +93,7 @@ def judge(last: Last, after: Deployed, upgrade: Upgrade, *, backed_up: bool) -> 
     moved = _moved(before, after, upgrade)
     changes = before.differs(after)
     restored = past.first or past.said or moved
-    problems = [*_lockstep(after), *_release(past, after, upgrade)]
+    problems = [*_lockstep(after), *_release(past, after, upgrade), *_moved_libraries(last, after)]
     if not past.first:
         problems += _database(before, after, restored=past.said or moved, moved=moved)
     alters = changes and not restored and _alters(before, after)
@@ -115,6 +115,19 @@ def judge(last: Last, after: Deployed, upgrade: Upgrade, *, backed_up: bool) -> 
         token_ends=last.token_ends,
     )
     return replace(judged, notes=tuple(_notes(judged, past, upgrade)))
+
+
+def _moved_libraries(last: Last, after: Deployed) -> Iterator[Problem]:
+    """Volumes of read-only libraries are not protected, and what runs holds them: the engine would wait for ever."""
+    before = last.finished.libraries if last.finished is not None else dict[str, str]()
+    for name, source in after.libraries.items():
+        if before.get(name, source) != source:
+            yield Problem(
+                key="immich:storage.externalLibraries",
+                given=source,
+                reason=f"the library {name} was {before[name]}, and its volume is in use",
+                hint=f"give it another name, such as {name}-2, with the same mountPath: photos stay where they are",
+            )
 
 
 def _past(last: Last, after: Deployed, upgrade: Upgrade) -> _Past | None:

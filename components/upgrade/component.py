@@ -85,13 +85,13 @@ def _renamed(step: Workload, task: str) -> Workload:
 
 def mark(judged: Judged) -> dict[str, object]:
     """What is written before anything newer starts."""
-    return replace(judged.after, before=None).plain()
+    return replace(judged.after, before=None, libraries={}).plain()
 
 
 def deployed_output(judged: Judged) -> dict[str, object]:
     """The output `deployed` of an update that ended well. No secret is in it."""
     leaves = judged.leaves
-    before = None if leaves is None else replace(leaves, database_at=None, backed_up=False)
+    before = None if leaves is None else replace(leaves, database_at=None, backed_up=False, libraries={})
     return replace(judged.after, backed_up=judged.backs_up, before=before).plain()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +13,7 @@ import pulumi
 from components.database.settings import CloudNativePg
 from components.machine_learning.settings import BundledMachineLearning
 from components.model.naming import TOKEN_ENDS
+from components.storage.settings import Nfs, Smb
 
 if TYPE_CHECKING:
     from components.settings.model import Settings
@@ -50,6 +51,8 @@ class Deployed:
     """Generation of the database's archive, counted up at each recovery."""
     database_at: str | None = None
     """`immich:upgrade.databaseAt` of that update: it counts once."""
+    libraries: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Name -> source of the read-only external libraries that have a volume of their own."""
     backed_up: bool = False
     """Whether a backup was made before the last upgrade."""
     before: Deployed | None = None
@@ -72,6 +75,8 @@ class Deployed:
             value = getattr(self, name)
             if value is not None:
                 found[name] = value
+        if self.libraries:
+            found["libraries"] = dict(self.libraries)
         if self.backed_up:
             found["backed_up"] = True
         if self.before is not None:
@@ -98,9 +103,7 @@ class Last:
 
 def from_plain(value: object) -> Deployed | None:
     """The other way round of `Deployed.plain`; None for what is no such data."""
-    if not isinstance(value, Mapping):
-        return None
-    data = cast("Mapping[str, object]", value)
+    data = _mapping(value)
     immich = data.get("immich")
     if not isinstance(immich, str):
         return None
@@ -115,6 +118,7 @@ def from_plain(value: object) -> Deployed | None:
         database_at=texts.get("database_at"),
         postgres=numbers.get("postgres"),
         lineage=numbers.get("lineage"),
+        libraries={str(name): str(source) for name, source in _mapping(data.get("libraries")).items()},
         backed_up=data.get("backed_up") is True,
         before=from_plain(data.get("before")),
     )
@@ -133,7 +137,19 @@ def wanted(settings: Settings, upgrade: Upgrade, lineage: int | None = None) -> 
         machine_learning=settings.server.version if bundled else None,
         lineage=lineage if isinstance(database, CloudNativePg) else None,
         database_at=upgrade.database_at,
+        libraries=dict(_libraries(settings)),
     )
+
+
+def _libraries(settings: Settings) -> Iterator[tuple[str, str]]:
+    # What a volume of that name can become while pods or containers hold it.
+    changeable = {"size"} if settings.docker is not None else {"size", "mount_options"}
+    for library in settings.storage.external_libraries:
+        if library.read_only and isinstance(library.source, Nfs | Smb):
+            given = library.source.model_dump(
+                mode="json", by_alias=True, exclude=changeable, exclude_defaults=True
+            )
+            yield library.name, ", ".join(f"{key} {value}" for key, value in given.items())
 
 
 def read_last() -> Last:
@@ -169,13 +185,14 @@ def _seconds(moment: object) -> int | None:
 
 def _mark(state: Mapping[str, object]) -> Deployed | None:
     for urn, resource in state.items():
-        if not urn.endswith(f"{MARK_TYPE}::{MARK}") or not isinstance(resource, Mapping):
-            continue
-        outputs = cast("Mapping[str, object]", resource).get("outputs")
-        if isinstance(outputs, Mapping):
+        if urn.endswith(f"{MARK_TYPE}::{MARK}"):
             # Not `output`, which keeps the first value for ever.
-            return from_plain(cast("Mapping[str, object]", outputs).get("input"))
+            return from_plain(_mapping(_mapping(resource).get("outputs")).get("input"))
     return None
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
 
 
 def _ask(function: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
@@ -190,8 +207,7 @@ def _ask(function: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
             # A backend of files may be read while the engine writes down that the update has begun.
             reason = str(error).removeprefix(f"invoke of {function} failed: ")
             continue
-        found = cast("Mapping[str, object]", answer).get("outputs") if isinstance(answer, Mapping) else None
-        return cast("Mapping[str, object]", found) if isinstance(found, Mapping) else {}
+        return _mapping(_mapping(answer).get("outputs"))
     raise pulumi.RunError(
         f"what the last update left could not be read from the backend: {reason}. "
         "Without it no upgrade can be judged; nothing was changed"

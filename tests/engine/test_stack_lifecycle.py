@@ -91,7 +91,7 @@ def test_destroy_keeps_what_holds_data_and_up_finds_it_again(deployed: Deployed,
 
     done = stack.do("destroy", "--exclude-protected")
     assert {step.op for step in steps(done)} == {"delete"}
-    assert [step.urn for step in steps(done) if data_bearing(step.urn)] == []
+    assert [step.urn for step in steps(done) if data_bearing(step.urn, step.inputs)] == []
     assert {one.urn: one.inputs for one in stack.data()} == data
     # A Secret stays where a database that stays needs it, and so does the file of what its operator asks it.
     manifests = stack.manifests()
@@ -104,7 +104,7 @@ def test_destroy_keeps_what_holds_data_and_up_finds_it_again(deployed: Deployed,
     }
     assert {one["metadata"]["name"] for one in of_kind(manifests, "ConfigMap")} == asked
 
-    assert not [step for step in steps(stack.up()) if data_bearing(step.urn)]
+    assert not [step for step in steps(stack.up()) if data_bearing(step.urn, step.inputs)]
     assert _texts_of_random(stack) == passwords
     again = {file: text for file, (_, text) in stack.files().items()}
     assert again.keys() == first.keys()

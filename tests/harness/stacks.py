@@ -65,6 +65,8 @@ class Step:
     op: str
     """`create`, `update`, `replace`, `create-replacement`, `delete-replaced`, `delete`, `same` ..."""
     urn: str
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)
+    """Before the step, or, of what is created, after it."""
 
     @property
     def type(self) -> str:
@@ -87,12 +89,14 @@ class Step:
         return self.op in {"replace", "create-replacement", "delete-replaced", "delete", "discard-replaced"}
 
 
-def data_bearing(urn: str) -> bool:
+def data_bearing(urn: str, inputs: Mapping[str, Any]) -> bool:
     """Whether a resource holds data. Decided by its type here and not by the flags that the program gives it.
 
     The claims of downloaded models and of numbers over time are the exceptions among claims: they are told by their
-    parents, the components of machine learning and of monitoring.
+    parents, the components of machine learning and of monitoring. A share that is only read holds somebody else's.
     """
+    if _only_read(inputs):
+        return False
     step = Step("", urn)
     models = "immich:index:MachineLearning$" in urn
     files = (
@@ -110,10 +114,21 @@ def data_bearing(urn: str) -> bool:
     )
 
 
+def _only_read(inputs: Mapping[str, Any]) -> bool:
+    spec = cast("dict[str, Any]", inputs.get("spec") or {})
+    options = str(cast("dict[str, Any]", inputs.get("driverOpts") or {}).get("o", "")).split(",")
+    static = "volumeName" in spec or "claimRef" in spec
+    return (static and spec["accessModes"] == ["ReadOnlyMany"]) or "ro" in options
+
+
 def steps(result: Result) -> list[Step]:
     """The steps of an `up`, `preview` or `destroy` that are no mere bookkeeping: `same`, `read` and `refresh`."""
     found = [event["resourcePreEvent"]["metadata"] for event in result.events if "resourcePreEvent" in event]
-    return [Step(one["op"], one["urn"]) for one in found if one["op"] not in {"same", "read", "refresh"}]
+    return [
+        Step(one["op"], one["urn"], (one.get("old") or one.get("new") or {}).get("inputs") or {})
+        for one in found
+        if one["op"] not in {"same", "read", "refresh"}
+    ]
 
 
 def changes(result: Result) -> dict[str, int]:
@@ -311,7 +326,7 @@ class Deployment:
 
     def data(self) -> list[Resource]:
         """Resources of the state that hold data by their type."""
-        return [resource for resource in self.state() if data_bearing(resource.urn)]
+        return [resource for resource in self.state() if data_bearing(resource.urn, resource.inputs)]
 
     @property
     def state_files(self) -> Iterable[Path]:

@@ -43,7 +43,7 @@ OFFICIAL_VOLUME: dict[str, Any] = {
 }
 """As pulumi-docker just after 5.1.0 wrote it."""
 
-PLAIN_INPUTS = {"driver": "local", "labels": [{"label": "a", "value": "b"}], "name": "v"}
+PLAIN_INPUTS: dict[str, Any] = {"driver": "local", "labels": [{"label": "a", "value": "b"}], "name": "v"}
 RECORD: dict[str, Any] = {
     "urn": RECORD_URN,
     "type": "cloudflare:index/dnsRecord:DnsRecord",
@@ -155,7 +155,7 @@ def test_the_offline_docker_plugin_reads_what_the_official_one_wrote_without_a_d
     old, inputs = to_struct(OFFICIAL_VOLUME["outputs"]), to_struct(OFFICIAL_VOLUME["inputs"])
     asked = p.DiffRequest(urn=VOLUME_URN, id="v", olds=old, old_inputs=inputs, news=to_struct(PLAIN_INPUTS))
     assert servicer.Diff(asked, CONTEXT).changes == p.DiffResponse.DIFF_NONE
-    changed = {**PLAIN_INPUTS, "labels": [{"label": "a", "value": "c"}]}
+    changed: dict[str, Any] = {**PLAIN_INPUTS, "labels": [{"label": "a", "value": "c"}]}
     asked = p.DiffRequest(urn=VOLUME_URN, id="v", olds=old, old_inputs=inputs, news=to_struct(changed))
     assert servicer.Diff(asked, CONTEXT).changes == p.DiffResponse.DIFF_SOME
     update = p.UpdateRequest(urn=VOLUME_URN, id="v", olds=old, old_inputs=inputs, news=inputs, preview=True)
@@ -166,7 +166,7 @@ def test_the_offline_docker_plugin_reads_what_the_official_one_wrote_without_a_d
 
 def test_a_password_that_the_official_random_plugin_made_is_kept() -> None:
     servicer = Servicer(RandomProvider(), "")
-    given = {"length": 32, "special": False}
+    given: dict[str, Any] = {"length": 32, "special": False}
     checked = servicer.Check(p.CheckRequest(urn=PASSWORD_URN, news=to_struct(given)), CONTEXT).inputs
     old = to_struct({**given, "__defaults": []})
     asked = p.DiffRequest(

@@ -49,7 +49,7 @@ def cli_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> list[l
         return 0
 
     monkeypatch.setattr(stack, "settings_file", lambda _: settings)
-    monkeypatch.setattr(stack, "ensure", lambda *_: None)
+    monkeypatch.setattr(stack, "ensure", lambda *_: {})
     monkeypatch.setattr(stack, "run", run)
     monkeypatch.setattr("toolchain.policies.options", lambda *_: nullcontext([]))
     return given
@@ -345,7 +345,7 @@ def test_an_up_of_a_stack_that_renders_closes_secrets_to_others(
     seen: list[int] = []
     monkeypatch.setattr(stack, "RENDERED", tmp_path / "rendered")
     monkeypatch.setattr(stack, "run", run)
-    monkeypatch.setattr("toolchain.interrupted.repair", lambda *_: None)
+    monkeypatch.setattr("toolchain.interrupted.repair", lambda *_: {})
     monkeypatch.setattr("sys.argv", ["stack", "up", "files"])
     assert stack.main() == 0
     assert seen == [0o600]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.harness.mocks import Recorded, Run
-from tests.harness.program import RANDOM_PASSWORD, REMOTE_IMAGE, needs
+from tests.harness.program import RANDOM_PASSWORD, REMOTE_IMAGE, needs, unwrapped
 from tests.harness.stacks import data_bearing
 from tests.unit.program.stacks import CLUSTERS, EVERY, RUNS, STACKS
 
@@ -74,8 +74,8 @@ def name_of(one: Recorded) -> str:
 
 def remade(one: Recorded) -> bool:
     """Whether nothing is lost with it; decided by what it is, not by the flags that the program gives it."""
-    if one.type == "docker:index/volume:Volume":
-        return not data_bearing(one.urn)
+    if one.type.endswith((":Volume", ":PersistentVolume", ":PersistentVolumeClaim")):
+        return not data_bearing(one.urn, unwrapped(one.props))
     return one.type in REMADE or name_of(one) in REMADE_NAMES
 
 
@@ -327,5 +327,8 @@ DEPLOYED: dict[str, list[str]] = json.loads(Path(__file__).with_name("data-urns.
 
 @pytest.mark.parametrize("stack", sorted(DEPLOYED))
 def test_what_holds_data_keeps_its_urn_so_that_no_update_replaces_or_drops_it(stack: str) -> None:
-    kept = {one.urn.split("::", 2)[2]: one.protect or one.retain_on_delete for one in RUNS[stack].resources}
+    kept = {
+        one.urn.split("::", 2)[2]: one.protect or one.retain_on_delete or remade(one)
+        for one in RUNS[stack].resources
+    }
     assert [urn for urn in DEPLOYED[stack] if not kept.get(urn)] == []

@@ -112,7 +112,7 @@ def _lost_on_a_cluster(before: Run, after: Run) -> list[Loss]:
             one.protect and (one.retain_on_delete or "random:" in one.type),
         )
         for step, one in losses(before, after)
-        if data_bearing(step.urn)
+        if data_bearing(step.urn, unwrapped(one.props))
     ]
 
 
@@ -121,7 +121,7 @@ def _lost_on_a_host(before: Run, after: Run) -> list[Loss]:
     return [
         Loss(one.name, one.protect and one.retain_on_delete)
         for one in before.of_type(VOLUME)
-        if data_bearing(one.urn)
+        if data_bearing(one.urn, unwrapped(one.props))
         and (one.urn not in now or any(one.props.get(key) != now[one.urn].props.get(key) for key in REPLACES))
     ]
 

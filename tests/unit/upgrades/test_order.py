@@ -217,3 +217,17 @@ def test_an_update_that_changes_nothing_keeps_steps_and_output_as_they_are(
         assert mark(again) == mark(first)
         assert task_of(again) == task_of(first)
         assert reindex_name(again) == reindex_name(first)
+
+
+def test_a_read_only_library_with_another_source_is_refused_before_anything_waits_for_its_volume() -> None:
+    there = replace(deployed("3.3.1"), libraries={"nas": "kind nfs, path /a", "usb": "kind nfs, path /c"})
+    moved = replace(there, libraries={"nas": "kind nfs, path /b", "new": "kind nfs, path /d"})
+    (problem,) = judged(there, moved).problems
+    assert problem.given == "kind nfs, path /b"
+    assert "nas was kind nfs, path /a" in problem.reason
+    assert problem.hint is not None
+    assert "nas-2" in problem.hint
+    assert judged(there, replace(there, libraries={})).problems == ()
+    assert judged(replace(there, libraries={}), there).problems == ()
+    assert "libraries" not in mark(judged(there, there))
+    assert from_plain(deployed_output(judged(there, there))) == there
