@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -26,6 +28,8 @@ _FILE: Final = "file://"
 _PROJECT: Final = "immich"
 _CREATING: Final = "creating"
 _RENDERS: Final = "renderYamlToDirectory"
+_PLUGINS_END_WITHIN: Final = 10.0
+"""Seconds from SIGTERM to SIGKILL."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def locks(stack: str, env: Mapping[str, str]) -> list[Lock]:
     return found
 
 
-def release_lock(stack: str, env: Mapping[str, str]) -> None:
+def release_lock(stack: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
     """Take the lock of a killed run away; ToolchainError where somebody may still be at work."""
     held = locks(stack, env)
     if not held:
@@ -97,12 +101,56 @@ def release_lock(stack: str, env: Mapping[str, str]) -> None:
             f"Another run works on the stack {stack}: process {lock.pid} on {lock.host}, since {lock.since}. Wait for "
             f'its end; if it is dead: eval "$(make -s env)" && pulumi cancel --yes --stack {stack}'
         )
+    _end_plugins(cwd)
     _drop_torn_attributes(stack, env)
     for lock in held:
         # What `pulumi cancel` does, which needs a stack that exists: the kill may have come before that.
         lock.file.unlink(missing_ok=True)
         lock.file.with_name(f"{lock.file.name}.attrs").unlink(missing_ok=True)
     warn(f"an earlier run on the stack {stack} was killed: its lock is released")
+
+
+def _end_plugins(project: Path) -> None:
+    """End the plugins of a killed engine of this project, which would go on creating what the next run looks for.
+
+    An official one was seen alive five minutes later. They work in the project's folder, and their parent is gone.
+    """
+    left = [process for process in _orphaned_plugins(project) if _signal(process, signal.SIGTERM)]
+    for process in left:
+        try:
+            ended = os.pidfd_open(process)
+        except ProcessLookupError:
+            continue
+        with os.fdopen(ended, "rb") as watched:
+            if not select.select([watched], [], [], _PLUGINS_END_WITHIN)[0]:
+                _signal(process, signal.SIGKILL)
+    if left:
+        warn(f"ended {len(left)} plugins that a killed run had left at work")
+
+
+def _orphaned_plugins(project: Path) -> list[int]:
+    found: list[int] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text(encoding="utf-8", errors="replace")
+            program = (folder / "cmdline").read_bytes()
+            here = (folder / "cwd").readlink()
+        except OSError:
+            continue  # ended meanwhile, or somebody else's
+        parent = int(stat.rpartition(")")[2].split()[1])
+        engine = Path(f"/proc/{parent}/comm")
+        orphan = not engine.exists() or not engine.read_text(encoding="utf-8").startswith("pulumi")
+        if b"pulumi-resource-" in program.split(b"\0")[0] and here == project and orphan:
+            found.append(int(folder.name))
+    return found
+
+
+def _signal(process: int, number: signal.Signals) -> bool:
+    try:
+        os.kill(process, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _drop_torn_attributes(stack: str, env: Mapping[str, str]) -> None:

@@ -171,3 +171,22 @@ def test_a_new_kubeconfig_for_the_same_cluster_identifier_replaces_nothing() -> 
     assert made.diff_config({**old, **same}, {**new, **same}).changes
     other = made.diff_config({**old, **same}, {**old, "clusterIdentifier": "away"})
     assert replaced(other) == ["clusterIdentifier"]
+
+
+SAME = [
+    ("v1", "Secret", {"data": {"a": "MQ=="}}, {"stringData": {"a": "1"}}),
+    ("v1", "Secret", {"stringData": {"a": "1"}}, {"data": {"a": "MQ=="}}),
+    ("v1", "PersistentVolume", {"spec": {"nfs": {}}}, {"spec": {"nfs": {}, "storageClassName": ""}}),
+]
+
+
+@pytest.mark.parametrize(("api_version", "kind", "old", "new"), SAME)
+def test_what_the_official_plugin_writes_otherwise_is_no_change(
+    api_version: str, kind: str, old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    assert diff(item(api_version, kind, **old), item(api_version, kind, **new)).changes == {}
+
+
+def test_a_text_of_a_secret_that_differs_from_the_encoded_one_is_a_change() -> None:
+    found = diff(item("v1", "Secret", data={"a": "MQ=="}), item("v1", "Secret", stringData={"a": "2"}))
+    assert list(found.changes) == ["data.a"]

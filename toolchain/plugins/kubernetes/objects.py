@@ -13,6 +13,7 @@ from toolchain.plugins.values import (
     Value,
     as_object,
     as_text,
+    contains_unknown,
     dig,
     mark_secrets,
     reveal,
@@ -175,6 +176,23 @@ def encoded_secret_data(item: Object) -> Object:
     for key, value in as_object(reveal(item.get("stringData"))).items():
         encoded[key] = base64.b64encode(as_text(value).encode()).decode()
     return encoded
+
+
+def as_official(item: Object, beside: Object) -> Object:
+    """Inputs as the official plugin stores them: without the empty class of a PersistentVolume, and with a Secret's
+    texts encoded, which is done where only one of `item` and `beside` has texts.
+    """
+    if (
+        object_kind(item) == GroupKind("v1", "PersistentVolume")
+        and dig(item, "spec", "storageClassName") == ""
+    ):
+        spec = {key: value for key, value in as_object(item["spec"]).items() if key != "storageClassName"}
+        return {**item, "spec": spec}
+    known = not contains_unknown(item) and not contains_unknown(beside)
+    if not (is_secret_object(item) and known and ("stringData" in item) != ("stringData" in beside)):
+        return item
+    rest = {key: value for key, value in item.items() if key != "stringData"}
+    return {**rest, "data": encoded_secret_data(item)}
 
 
 def decoded_text(value: Value) -> Value:

@@ -13,6 +13,7 @@ from toolchain.plugins.kubernetes.objects import (
     FIELD_MANAGER_KEY,
     INPUTS_KEY,
     annotation,
+    as_official,
     from_state,
     group_kind,
     hide_secret_data,
@@ -128,6 +129,7 @@ class KubernetesProvider(Provider):
         live_before = from_state(request.olds)
         olds = request.old_inputs or as_object(request.olds.get(INPUTS_KEY))
         old, new = (self._canonical(reveal_object(item)) for item in (olds, request.news))
+        old, new = as_official(old, new), as_official(new, old)
         changes = compare(old, new, replaces(old, new, self._settings))
         changes = {path: change for path, change in changes.items() if not _ignored(path, request.ignore)}
         if wants_replacement_when_unready(new) and self._settings.render_directory is None:
