@@ -88,10 +88,10 @@ env: ## eval "$(make -s env)": the toolchain, backend and passphrase for this sh
 	@$(VENV_PYTHON) -m toolchain.env
 
 cluster: setup-dev ## start the throw-away cluster and print its KUBECONFIG
-	@$(RUN) toolchain.cluster start
+	@$(RUN) toolchain.offline.cluster start
 
 cluster-stop: ## stop it
-	@$(RUN) toolchain.cluster stop
+	@$(RUN) toolchain.offline.cluster stop
 
 test: setup-dev ## every tier of tests that this machine can run, in ten minutes (TIERS="unit policy" for some)
 	@$(RUN) toolchain.tiers $(TIERS) $(if $(ARGS),-- $(ARGS))

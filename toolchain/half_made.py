@@ -34,10 +34,10 @@ def remove(
     }
     if not wanted:
         return []
-    from toolchain.plugins.docker.connection import Engine
-    from toolchain.plugins.docker.settings import Settings
-    from toolchain.plugins.provider import ProviderError
-    from toolchain.plugins.values import as_object, as_text, dig, plain
+    from toolchain.offline.plugins.docker.connection import Engine
+    from toolchain.offline.plugins.docker.settings import Settings
+    from toolchain.offline.plugins.provider import ProviderError
+    from toolchain.offline.plugins.values import as_object, as_text, dig, plain
 
     known = {one.text("id") for one in present}
     provider = next((one for one in present if one.type == _PROVIDER), Resource({}))

@@ -19,7 +19,7 @@ from toolchain.paths import ROOT
 from toolchain.progress import warn
 
 if TYPE_CHECKING:
-    from toolchain.plugins.kubernetes.client import Client
+    from toolchain.offline.plugins.kubernetes.client import Client
 
 _KINDS: Final = ("PersistentVolume", "PersistentVolumeClaim")
 
@@ -67,7 +67,7 @@ def take_back(stack: str, state: Json, client: Client, env: Mapping[str, str], c
 
     Only those that the settings ask for under the same name. Without any of them nothing is planned.
     """
-    from toolchain.plugins.provider import ProviderError
+    from toolchain.offline.plugins.provider import ProviderError
 
     known = {one.text("id") for one in resources(state)}
     try:
@@ -87,7 +87,7 @@ def take_back(stack: str, state: Json, client: Client, env: Mapping[str, str], c
 
 
 def _present(stack: str, client: Client) -> Iterable[tuple[str, str]]:
-    from toolchain.plugins.kubernetes.objects import GroupKind
+    from toolchain.offline.plugins.kubernetes.objects import GroupKind
 
     selector = f"app.kubernetes.io/name=immich,app.kubernetes.io/instance={stack}"
     for kind in _KINDS:

@@ -61,7 +61,7 @@ def _of(name: str, found: list[Resource]) -> list[Resource]:
 
 def _official(name: str, found: list[Resource]) -> bool | None:
     """Whether the official plugin made any of these resources; None where there are none of this package."""
-    from toolchain.plugins.values import BRIDGE_OUTPUTS
+    from toolchain.offline.plugins.values import BRIDGE_OUTPUTS
 
     own = _of(name, found)
     if not own:
@@ -89,7 +89,7 @@ def _refusal(stack: str, other: list[str], found: list[Resource]) -> str:
 
 
 def _plain(deployment: Json) -> Json:
-    from toolchain.plugins.values import as_object, plain, without_bridge_keys
+    from toolchain.offline.plugins.values import as_object, plain, without_bridge_keys
 
     listed = [mapping(item) for item in items(deployment.get("resources"))]
     return {

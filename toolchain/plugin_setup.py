@@ -1,4 +1,4 @@
-"""Resource plugins: the official ones when the CLI can install them, else the offline ones of toolchain/plugins.
+"""Resource plugins: the official ones when the CLI can install them, else those of toolchain/offline/plugins.
 
 An executable on PATH wins over an installed plugin, so an offline plugin's start script exists only while the
 official plugin of the same name does not.
@@ -27,7 +27,7 @@ _INSTALL_TIMEOUT: Final = 300.0  # seconds for one plugin
 _FAILURE: Final = "official-plugins"
 
 OFFLINE_NOTICE: Final = (
-    "using the offline plugins in toolchain/plugins for {names}: the official ones cannot be downloaded here"
+    "using the offline plugins (toolchain/offline) for {names}: the official ones cannot be downloaded here"
 )
 
 
@@ -40,9 +40,9 @@ def installed(name: str, environment: Mapping[str, str]) -> bool:
 
 def offline_module(name: str) -> str | None:
     """Python module of the offline plugin of that name, or None when this project has none."""
-    base = ROOT / "toolchain" / "plugins"
+    base = ROOT / "toolchain" / "offline" / "plugins"
     exists = (base / f"{name}.py").is_file() or (base / name / "__main__.py").is_file()
-    return f"toolchain.plugins.{name}" if exists else None
+    return f"toolchain.offline.plugins.{name}" if exists else None
 
 
 def write_start_script(path: Path, module: str) -> None:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from toolchain.failure import ToolchainError
-from toolchain.plugins.docker.connection import LONG_SECONDS, RefusedError
-from toolchain.plugins.docker.containers import demultiplexed
-from toolchain.plugins.values import Object, Value, as_object, as_text, dig
+from toolchain.offline.plugins.docker.connection import LONG_SECONDS, RefusedError
+from toolchain.offline.plugins.docker.containers import demultiplexed
+from toolchain.offline.plugins.values import Object, Value, as_object, as_text, dig
 from toolchain.restore_request import COPY_STEP, RESTORE_ONE, Request, said
 from toolchain.tasks_docker import connected
 
 if TYPE_CHECKING:
     from components.settings.docker import Docker
-    from toolchain.plugins.docker.connection import Engine
+    from toolchain.offline.plugins.docker.connection import Engine
 
 Progress = Callable[[str], None]
 

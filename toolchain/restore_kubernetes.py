@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 from toolchain.failure import ToolchainError
-from toolchain.plugins.kubernetes.objects import GroupKind, metadata, name_of
-from toolchain.plugins.kubernetes.readiness import condition
-from toolchain.plugins.provider import ProviderError
-from toolchain.plugins.values import Object, Value, as_object, as_text, dig
+from toolchain.offline.plugins.kubernetes.objects import GroupKind, metadata, name_of
+from toolchain.offline.plugins.kubernetes.readiness import condition
+from toolchain.offline.plugins.provider import ProviderError
+from toolchain.offline.plugins.values import Object, Value, as_object, as_text, dig
 from toolchain.progress import say
 from toolchain.restore_request import COPY_STEP, RESTORE_ONE, Request, said
 from toolchain.tasks_kubernetes import Cluster

@@ -24,7 +24,7 @@ def ensure_language_host(made: cli.Cli) -> None:
     """Beside a CLI that we built, our language host; the official archive brings its own."""
     script = BIN / "pulumi-language-python"
     if made.source == "build":
-        plugin_setup.write_start_script(script, "toolchain.language_host")
+        plugin_setup.write_start_script(script, "toolchain.offline.language_host")
     elif made.source == "path":
         # Ours come first on PATH, and would shadow the person's own CLI and its language host.
         for own in BIN.glob("pulumi-language-*"):

@@ -25,8 +25,8 @@ from toolchain.failure import ToolchainError
 
 if TYPE_CHECKING:
     from components.settings.docker import Docker
-    from toolchain.plugins.docker.connection import Engine
-    from toolchain.plugins.values import Object
+    from toolchain.offline.plugins.docker.connection import Engine
+    from toolchain.offline.plugins.values import Object
 
 Progress = Callable[[str], None]
 
@@ -55,9 +55,9 @@ class Step:
 def connected(docker: Docker, env: Mapping[str, str]) -> Generator[Engine]:
     """The engine of a stack. ToolchainError when it does not answer."""
     from components.platform.docker import reach
-    from toolchain.plugins.docker.connection import Engine
-    from toolchain.plugins.docker.settings import Settings
-    from toolchain.plugins.provider import ProviderError
+    from toolchain.offline.plugins.docker.connection import Engine
+    from toolchain.offline.plugins.docker.settings import Settings
+    from toolchain.offline.plugins.provider import ProviderError
 
     try:
         engine = Engine(
@@ -78,7 +78,7 @@ def connected(docker: Docker, env: Mapping[str, str]) -> Generator[Engine]:
 
 def steps(engine: Engine, stack: str) -> list[Step]:
     """The steps of all tasks of a stack, by task and number."""
-    from toolchain.plugins.values import as_object, as_text
+    from toolchain.offline.plugins.values import as_object, as_text
 
     filters = {"label": [f"immich.stack={stack}", TASK_LABEL]}
     answer = engine.get("/containers/json", all=True, filters=filters)
@@ -150,7 +150,7 @@ def read_status_of(engine: Engine, step: Step) -> dict[str, dict[str, object]]:
 
 def failed_attempts(engine: Engine, stack: str) -> list[Step]:
     """Containers of steps that run once, have ended and have failed."""
-    from toolchain.plugins.values import dig
+    from toolchain.offline.plugins.values import dig
 
     found: list[Step] = []
     for step in steps(engine, stack):
@@ -200,7 +200,7 @@ def _of(engine: Engine, stack: str, task: str) -> list[Step]:
 
 def _ask(engine: Engine, step: Step, token: str) -> None:
     """Put the request into the folder of the task, as the step's own user."""
-    from toolchain.plugins.values import as_object, as_text
+    from toolchain.offline.plugins.values import as_object, as_text
 
     folder = _folder(step.task)
     write = f'printf "%s\\n" "$1" >{folder}/request.new && mv {folder}/request.new {folder}/request'
@@ -283,7 +283,7 @@ def _object(text: str) -> dict[str, object]:
 
 def _files(engine: Engine, step: Step, path: str) -> dict[str, str]:
     """The small files of a folder in a container, running or not, or the one file; nothing where there is none."""
-    from toolchain.plugins.docker.connection import RefusedError
+    from toolchain.offline.plugins.docker.connection import RefusedError
 
     try:
         content = engine.raw(f"/containers/{step.id}/archive?path={quote(path)}")
@@ -302,7 +302,7 @@ def _files(engine: Engine, step: Step, path: str) -> dict[str, str]:
 
 def _log(engine: Engine, step: Step) -> list[tuple[str, str]]:
     """When, and what a container said, the last lines of it."""
-    from toolchain.plugins.docker.containers import demultiplexed
+    from toolchain.offline.plugins.docker.containers import demultiplexed
 
     data = engine.raw(f"/containers/{step.id}/logs", stdout=True, stderr=True, timestamps=True, tail=200)
     lines = demultiplexed(data).decode(errors="replace").splitlines()

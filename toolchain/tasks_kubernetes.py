@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from toolchain.failure import ToolchainError
-from toolchain.plugins.kubernetes.client import ApiError, Client
-from toolchain.plugins.kubernetes.objects import GroupKind, metadata, name_of
-from toolchain.plugins.kubernetes.readiness import condition
-from toolchain.plugins.kubernetes.settings import Settings
-from toolchain.plugins.provider import ProviderError
-from toolchain.plugins.values import Object, Value, as_object, as_text, dig, plain
+from toolchain.offline.plugins.kubernetes.client import ApiError, Client
+from toolchain.offline.plugins.kubernetes.objects import GroupKind, metadata, name_of
+from toolchain.offline.plugins.kubernetes.readiness import condition
+from toolchain.offline.plugins.kubernetes.settings import Settings
+from toolchain.offline.plugins.provider import ProviderError
+from toolchain.offline.plugins.values import Object, Value, as_object, as_text, dig, plain
 from toolchain.progress import say, warn
 
 STATUS_PREFIX: Final = "immich-status: "

@@ -150,8 +150,8 @@ def _provide_packages(packages: Sequence[str]) -> None:
 def _provide_cluster(env: Mapping[str, str]) -> None:
     if shutil.which("etcd") is None or shutil.which("go", path=env["PATH"]) is None:
         return
-    from toolchain.cluster.build import ensure_built
-    from toolchain.cluster.layout import ClusterError
+    from toolchain.offline.cluster.build import ensure_built
+    from toolchain.offline.cluster.layout import ClusterError
 
     try:
         ensure_built()

@@ -30,10 +30,10 @@ PLUGINS: Final = {
 
 # renovate: datasource=github-releases depName=kubernetes/kubernetes
 KUBERNETES: Final = "1.36.3"
-"""The throw-away cluster's API server; toolchain/cluster/go.mod requires it."""
+"""The throw-away cluster's API server; toolchain/offline/cluster/go.mod requires it."""
 # renovate: datasource=github-releases depName=kubernetes-sigs/kwok
 KWOK: Final = "0.8.0"
-"""What makes pods of the throw-away cluster Ready; toolchain/cluster/go.mod requires it."""
+"""What makes pods of the throw-away cluster Ready; toolchain/offline/cluster/go.mod requires it."""
 
 GO: Final = "1.26.6"
 """Oldest Go that builds the CLI; a Go from 1.21 on fetches it by itself."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness.kube import Kube, missing_parts, shared_cluster
 from toolchain import crds
-from toolchain.cluster.lifecycle import Options
+from toolchain.offline.cluster.lifecycle import Options
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from typing import Any, cast
 from tests.cluster.stand_in_policies import POLICIES
 from tests.harness.kube import Kube
 from tests.harness.objects import Manifest, at, items
-from toolchain.cluster.api import Api
-from toolchain.cluster.crd_loading import load_crds
+from toolchain.offline.cluster.api import Api
+from toolchain.offline.cluster.crd_loading import load_crds
 
 CILIUM_NETWORK_POLICY: Manifest = {
     "apiVersion": "apiextensions.k8s.io/v1",

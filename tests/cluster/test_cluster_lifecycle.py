@@ -13,15 +13,23 @@ import pytest
 
 from tests.cluster.test_throwaway_cluster import eventually
 from tests.harness import kube as harness
-from toolchain.cluster.layout import REPO_ROOT
-from toolchain.cluster.lifecycle import Options
-from toolchain.cluster.process import Owned, identity_of
+from toolchain.offline.cluster.layout import REPO_ROOT
+from toolchain.offline.cluster.lifecycle import Options
+from toolchain.offline.cluster.process import Owned, identity_of
 
-pytestmark = pytest.mark.deep(unless_changed=("toolchain/cluster",))
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/offline/cluster",))
 
 
 def cluster(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "toolchain.cluster", arguments[0], "--dir", str(root), *arguments[1:]]
+    command = [
+        sys.executable,
+        "-m",
+        "toolchain.offline.cluster",
+        arguments[0],
+        "--dir",
+        str(root),
+        *arguments[1:],
+    ]
     return subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, timeout=150, check=False)
 
 
@@ -102,7 +110,7 @@ def test_an_interrupted_start_leaves_nothing_behind(cluster_parts: None, tmp_pat
 def interrupted_start(root: Path, number: int) -> tuple[int, str, list[int]]:
     """How a start ends that gets a signal while it waits for its servers, what it said, and the pids of those."""
     state = root / "cluster.json"
-    command = [sys.executable, "-m", "toolchain.cluster", "start", "--dir", str(root)]
+    command = [sys.executable, "-m", "toolchain.offline.cluster", "start", "--dir", str(root)]
     with subprocess.Popen(command, cwd=REPO_ROOT, stderr=subprocess.PIPE, text=True) as starting:
         eventually("a started server", lambda: "kube-apiserver" in text_of(state), 60)
         pids = [one["pid"] for one in json.loads(text_of(state))["processes"]]
@@ -140,7 +148,7 @@ def test_the_clusters_of_a_killed_run_are_cleared_by_the_next(
 KILLED_RUN = """
 import json, os, pathlib, signal, sys
 from tests.harness import kube
-from toolchain.cluster.lifecycle import Options
+from toolchain.offline.cluster.lifecycle import Options
 os.environ["PYTEST_XDIST_TESTRUNUID"] = "killed"
 kube.CLUSTERS = pathlib.Path(sys.argv[1])
 with kube.shared_cluster("api", Options()) as running:
@@ -192,7 +200,7 @@ def test_crds_that_the_server_refuses_stop_what_was_started(cluster_parts: None,
 
 def test_a_machine_without_etcd_is_told_what_to_install(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "toolchain.cluster", "start", "--dir", str(tmp_path)],
+        [sys.executable, "-m", "toolchain.offline.cluster", "start", "--dir", str(tmp_path)],
         cwd=REPO_ROOT,
         env={**os.environ, "PATH": str(tmp_path)},
         capture_output=True,

@@ -19,12 +19,12 @@ from tests.harness.kube import Kube
 from tests.harness.objects import Manifest, at
 from tests.harness.stacks import Deployment, changes, free_text, require_cli
 from toolchain import crds
-from toolchain.cluster.lifecycle import Options, start, stop
+from toolchain.offline.cluster.lifecycle import Options, start, stop
 
 pytestmark = [
     pytest.mark.deep(
         unless_changed=(
-            "toolchain/cluster",
+            "toolchain/offline/cluster",
             "tests/harness",
         )
     ),

@@ -16,7 +16,7 @@ from tests.harness.kube import Kube
 from tests.harness.live_api import LiveApi
 
 pytestmark = [
-    pytest.mark.deep(unless_changed=("toolchain/plugins",)),
+    pytest.mark.deep(unless_changed=("toolchain/offline/plugins",)),
     pytest.mark.cluster,
     pytest.mark.engine,
 ]

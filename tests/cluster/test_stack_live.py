@@ -27,11 +27,11 @@ from tests.harness.stacks import (
 )
 from toolchain import kept_data
 from toolchain.deployment import Resource, mapping
-from toolchain.plugins.kubernetes.client import Client
-from toolchain.plugins.kubernetes.settings import Settings
+from toolchain.offline.plugins.kubernetes.client import Client
+from toolchain.offline.plugins.kubernetes.settings import Settings
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
-unless_changed = pytest.mark.deep(unless_changed=("toolchain/plugins",))
+unless_changed = pytest.mark.deep(unless_changed=("toolchain/offline/plugins",))
 
 
 def sections_of(name: str, where: str) -> dict[str, Any]:

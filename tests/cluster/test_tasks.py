@@ -12,8 +12,8 @@ from tests.harness.kube import Kube
 from tests.harness.objects import Manifest, at, items
 from toolchain import tasks_kubernetes
 from toolchain.failure import ToolchainError
-from toolchain.plugins.kubernetes.client import Client
-from toolchain.plugins.kubernetes.settings import Settings
+from toolchain.offline.plugins.kubernetes.client import Client
+from toolchain.offline.plugins.kubernetes.settings import Settings
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 

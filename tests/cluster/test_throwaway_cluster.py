@@ -11,10 +11,10 @@ import pytest
 from tests.harness.kube import Kube
 from tests.harness.manifests import apply_strict, changed_by_second_apply, remove
 from toolchain import crds
-from toolchain.cluster.api import Api
-from toolchain.cluster.crd_loading import read_crds
+from toolchain.offline.cluster.api import Api
+from toolchain.offline.cluster.crd_loading import read_crds
 
-pytestmark = pytest.mark.deep(unless_changed=("toolchain/cluster",))
+pytestmark = pytest.mark.deep(unless_changed=("toolchain/offline/cluster",))
 
 LABELS = {"app": "example"}
 

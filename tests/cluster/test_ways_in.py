@@ -13,7 +13,7 @@ from tests.harness.kube import Kube
 from tests.harness.manifests import apply_strict, changed_by_second_apply
 from tests.harness.objects import Manifest
 from tests.harness.program import Stack, manifests, run_stack
-from toolchain.cluster.crd_loading import load_crds
+from toolchain.offline.cluster.crd_loading import load_crds
 
 pytestmark = pytest.mark.cluster
 

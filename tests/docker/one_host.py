@@ -242,5 +242,5 @@ def add_docker_plugin(folder: Path) -> None:
     shim = folder / "pulumi-resource-docker"
     if not shim.exists():
         other = (folder / "pulumi-resource-random").read_text()
-        shim.write_text(other.replace("toolchain.plugins.random", "toolchain.plugins.docker"))
+        shim.write_text(other.replace("toolchain.offline.plugins.random", "toolchain.offline.plugins.docker"))
         shim.chmod(0o755)

@@ -13,9 +13,9 @@ from tests.harness.mocks import Recorded, Run
 from tests.harness.program import ROOT, host_stack, run_stack, unwrapped
 from tests.harness.setting_cases import change
 from tests.harness.setting_leaves import Place, every_setting, places, written_out
-from toolchain.plugins.docker.plugin import KINDS
-from toolchain.plugins.docker.schema import changes
-from toolchain.plugins.values import as_object, plain
+from toolchain.offline.plugins.docker.plugin import KINDS
+from toolchain.offline.plugins.docker.schema import changes
+from toolchain.offline.plugins.values import as_object, plain
 
 HOSTS: Final = ("home", "skylab", "hwc", "heartbeat", "homelab")
 """Stacks of this repository on one host."""

@@ -299,7 +299,7 @@ class HostStack:
         engine_directory.mkdir(parents=True)
         deployment = Deployment.create(engine_directory, cli, stack_name, config, secrets=given)
         shim = engine_directory / "bin" / "pulumi-resource-docker"
-        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m toolchain.plugins.docker "$@"\n')
+        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m toolchain.offline.plugins.docker "$@"\n')
         shim.chmod(0o755)
         made = cls(stack_name, system, place, deployment, folder)
         if name is not None or system != "home":

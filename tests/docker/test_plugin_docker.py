@@ -16,7 +16,7 @@ from docker.errors import NotFound
 from tests.docker.images.library import Images
 from tests.harness.engine import Engine, Missing, Result, find_cli
 
-pytestmark = [pytest.mark.engine, pytest.mark.deep(unless_changed=("toolchain/plugins",))]
+pytestmark = [pytest.mark.engine, pytest.mark.deep(unless_changed=("toolchain/offline/plugins",))]
 
 SECRET = "swordfish-and-horse"
 HEADER = """import pulumi, pulumi_docker as d

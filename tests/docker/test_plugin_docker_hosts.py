@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.plugins.docker.connection import CancelledError, Engine, UnreachableError
-from toolchain.plugins.docker.settings import Settings
+from toolchain.offline.plugins.docker.connection import CancelledError, Engine, UnreachableError
+from toolchain.offline.plugins.docker.settings import Settings
 
-pytestmark = [pytest.mark.engine, pytest.mark.deep(unless_changed=("toolchain/plugins",))]
+pytestmark = [pytest.mark.engine, pytest.mark.deep(unless_changed=("toolchain/offline/plugins",))]
 
 
 def version_of(engine: Engine) -> object:

@@ -14,7 +14,7 @@ import pytest
 from tests.harness.engine import Engine, Missing, Result, find_cli
 from toolchain import plugin_setup
 
-pytestmark = [pytest.mark.deep(unless_changed=("toolchain/language_host",)), pytest.mark.engine]
+pytestmark = [pytest.mark.deep(unless_changed=("toolchain/offline/language_host",)), pytest.mark.engine]
 
 PROGRAM = """
 import os, sys
@@ -46,7 +46,9 @@ def engine(tmp_path: Path) -> Engine:
         pytest.skip(cli.reason)
     made = Engine.create(tmp_path, cli, plugins=())
     # First on PATH, so that it is ours that is tested also beside an official CLI.
-    plugin_setup.write_start_script(tmp_path / "bin" / "pulumi-language-python", "toolchain.language_host")
+    plugin_setup.write_start_script(
+        tmp_path / "bin" / "pulumi-language-python", "toolchain.offline.language_host"
+    )
     return made
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.engine import Engine, Missing, find_cli
 
-pytestmark = [pytest.mark.deep(unless_changed=("toolchain/plugins",)), pytest.mark.engine]
+pytestmark = [pytest.mark.deep(unless_changed=("toolchain/offline/plugins",)), pytest.mark.engine]
 
 HEADER = """
 import pulumi

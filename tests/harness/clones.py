@@ -50,7 +50,9 @@ class Clone:
         (tools / LANGUAGE_HOST).symlink_to(host / LANGUAGE_HOST)
         for plugin in OFFLINE_PLUGINS:
             script = tools / f"pulumi-resource-{plugin}"
-            script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m toolchain.plugins.{plugin} "$@"\n')
+            script.write_text(
+                f'#!/bin/sh\nexec "{sys.executable}" -m toolchain.offline.plugins.{plugin} "$@"\n'
+            )
             script.chmod(0o755)
         home = directory / "home"
         home.mkdir()

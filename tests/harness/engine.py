@@ -128,7 +128,9 @@ class Engine:
         keep_no_log(home)
         for plugin in plugins:
             shim = shims / f"pulumi-resource-{plugin}"
-            shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m toolchain.plugins.{plugin} "$@"\n')
+            shim.write_text(
+                f'#!/bin/sh\nexec "{sys.executable}" -m toolchain.offline.plugins.{plugin} "$@"\n'
+            )
             shim.chmod(0o755)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OWN_VARIABLES)}
         search = [shims, LOCAL_BIN, cli.parent, Path(sys.executable).parent]

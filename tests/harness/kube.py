@@ -21,12 +21,12 @@ from kubernetes import config as kubernetes_config
 from kubernetes.dynamic import DynamicClient
 
 from toolchain import crds
-from toolchain.cluster import control_plane
-from toolchain.cluster.api import Api
-from toolchain.cluster.build import built
-from toolchain.cluster.layout import REPO_ROOT, ClusterError
-from toolchain.cluster.lifecycle import Options, Status, start, status, stop
-from toolchain.cluster.process import Owned, identity_of
+from toolchain.offline.cluster import control_plane
+from toolchain.offline.cluster.api import Api
+from toolchain.offline.cluster.build import built
+from toolchain.offline.cluster.layout import REPO_ROOT, ClusterError
+from toolchain.offline.cluster.lifecycle import Options, Status, start, status, stop
+from toolchain.offline.cluster.process import Owned, identity_of
 
 CLUSTERS = REPO_ROOT / ".toolchain" / "test-clusters"
 
@@ -39,7 +39,9 @@ def missing_parts() -> list[str]:
     except ClusterError:
         missing.append("etcd is not on PATH (Debian: apt-get install etcd-server; macOS: brew install etcd)")
     if not built():
-        missing.append("kube-apiserver and kwok are not built (python -m toolchain.cluster.build, needs Go)")
+        missing.append(
+            "kube-apiserver and kwok are not built (python -m toolchain.offline.cluster.build, needs Go)"
+        )
     if crds.find() is None:
         missing.append(f"there are no CRDs ({crds.MISSING})")
     return missing

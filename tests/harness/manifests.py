@@ -13,8 +13,8 @@ from typing import cast
 import yaml
 
 from tests.harness.objects import Manifest, at, items, kind_of, title
-from toolchain.cluster.api import Answer, Api, KindNotServedError
-from toolchain.cluster.crd_loading import wait_until_served
+from toolchain.offline.cluster.api import Answer, Api, KindNotServedError
+from toolchain.offline.cluster.crd_loading import wait_until_served
 
 FOLDERS = ("0-crd", "1-manifest")
 """What pulumi-kubernetes writes into `renderYamlToDirectory`, in the order of application."""

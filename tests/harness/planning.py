@@ -7,10 +7,10 @@ from typing import cast
 from tests.harness.mocks import Recorded, Run
 from tests.harness.program import unwrapped
 from tests.harness.stacks import Step
-from toolchain.plugins.kubernetes.replacement import replaces
-from toolchain.plugins.kubernetes.settings import Settings, diff_settings
-from toolchain.plugins.structural import compare
-from toolchain.plugins.values import Object
+from toolchain.offline.plugins.kubernetes.replacement import replaces
+from toolchain.offline.plugins.kubernetes.settings import Settings, diff_settings
+from toolchain.offline.plugins.structural import compare
+from toolchain.offline.plugins.values import Object
 
 _MUTABLE = Settings(config_map_mutable=True, secret_mutable=True)
 

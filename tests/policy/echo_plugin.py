@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from toolchain.plugins.provider import Checked, CheckRequest, Created, CreateRequest, Provider
-from toolchain.plugins.server import serve
+from toolchain.offline.plugins.provider import Checked, CheckRequest, Created, CreateRequest, Provider
+from toolchain.offline.plugins.server import serve
 
 
 class EchoProvider(Provider):

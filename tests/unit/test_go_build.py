@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from toolchain import go_build
-from toolchain.cluster.build import BUILD as CLUSTER
 from toolchain.failure import ToolchainError
 from toolchain.lint import ACTIONLINT
+from toolchain.offline.cluster.build import BUILD as CLUSTER
 
 GO_MOD = """module ours
 

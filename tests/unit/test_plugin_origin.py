@@ -13,10 +13,10 @@ from pulumi.runtime.proto import provider_pb2 as p
 from toolchain import plugin_origin
 from toolchain.deployment import Json, resources
 from toolchain.failure import ToolchainError
-from toolchain.plugins.docker.plugin import DockerProvider
-from toolchain.plugins.random import RandomProvider
-from toolchain.plugins.server import Servicer
-from toolchain.plugins.values import from_struct, to_struct
+from toolchain.offline.plugins.docker.plugin import DockerProvider
+from toolchain.offline.plugins.random import RandomProvider
+from toolchain.offline.plugins.server import Servicer
+from toolchain.offline.plugins.values import from_struct, to_struct
 
 VOLUME_URN = "urn:pulumi:s::immich::docker:index/volume:Volume::database"
 RECORD_URN = "urn:pulumi:s::immich::cloudflare:index/dnsRecord:DnsRecord::photos"

@@ -18,9 +18,9 @@ from components.settings.reader import read_settings
 from tests.harness.engine import ROOT
 from toolchain import restore, restore_docker, restore_kubernetes, restore_request
 from toolchain.failure import ToolchainError
-from toolchain.plugins.docker.connection import Engine, RefusedError
-from toolchain.plugins.kubernetes.client import Client
-from toolchain.plugins.values import Object
+from toolchain.offline.plugins.docker.connection import Engine, RefusedError
+from toolchain.offline.plugins.kubernetes.client import Client
+from toolchain.offline.plugins.values import Object
 from toolchain.restore_request import Request
 from toolchain.tasks_kubernetes import Cluster
 

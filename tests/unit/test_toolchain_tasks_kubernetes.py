@@ -14,8 +14,8 @@ import pytest
 
 from toolchain import tasks_kubernetes
 from toolchain.failure import ToolchainError
-from toolchain.plugins.kubernetes.client import Client
-from toolchain.plugins.kubernetes.settings import Settings
+from toolchain.offline.plugins.kubernetes.client import Client
+from toolchain.offline.plugins.kubernetes.settings import Settings
 
 NAMES = {"app.kubernetes.io/name": "immich", "app.kubernetes.io/instance": "home"}
 TYPES = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from components.model.naming import object_name
 from toolchain.failure import ToolchainError
-from toolchain.plugins.kubernetes.client import ApiError
-from toolchain.plugins.kubernetes.objects import GroupKind, metadata, name_of
-from toolchain.plugins.provider import ProviderError
-from toolchain.plugins.values import Object, as_object, as_text, dig
+from toolchain.offline.plugins.kubernetes.client import ApiError
+from toolchain.offline.plugins.kubernetes.objects import GroupKind, metadata, name_of
+from toolchain.offline.plugins.provider import ProviderError
+from toolchain.offline.plugins.values import Object, as_object, as_text, dig
 from toolchain.tasks_kubernetes import Cluster, read_status
 from toolchain.verify.running import Opening, RunningError, Unit
 

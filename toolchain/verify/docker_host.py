@@ -17,8 +17,8 @@ from requests import RequestException
 
 from components.model.task import BACKUP_FOLDER
 from components.platform.docker.reach import address
-from toolchain.plugins.docker.ssh import Tunnel
-from toolchain.plugins.provider import ProviderError
+from toolchain.offline.plugins.docker.ssh import Tunnel
+from toolchain.offline.plugins.provider import ProviderError
 from toolchain.verify.running import Opening, RunningError, Unit
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from kubernetes import stream as streams
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import kube_config
 
-from toolchain.plugins.kubernetes.settings import kubeconfig_document
+from toolchain.offline.plugins.kubernetes.settings import kubeconfig_document
 from toolchain.verify.running import RunningError
 
 

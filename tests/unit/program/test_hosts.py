@@ -14,11 +14,11 @@ from tests.harness.mocks import Recorded
 from tests.harness.program import CONTAINER, image_id, needs, run_stack, unwrapped
 from tests.harness.program import REMOTE_IMAGE as IMAGE
 from tests.unit.program.stacks import HOSTS, RUNS, STACKS
-from toolchain.plugins.docker import images as plugin_images
-from toolchain.plugins.docker import networks as plugin_networks
-from toolchain.plugins.docker import volumes as plugin_volumes
-from toolchain.plugins.docker.container_fields import FIELDS as CONTAINER_FIELDS
-from toolchain.plugins.docker.schema import Fields, failures
+from toolchain.offline.plugins.docker import images as plugin_images
+from toolchain.offline.plugins.docker import networks as plugin_networks
+from toolchain.offline.plugins.docker import volumes as plugin_volumes
+from toolchain.offline.plugins.docker.container_fields import FIELDS as CONTAINER_FIELDS
+from toolchain.offline.plugins.docker.schema import Fields, failures
 
 NETWORK, VOLUME = "docker:index/network:Network", "docker:index/volume:Volume"
 

@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.verify.parts import target
-from toolchain.plugins.kubernetes.client import ApiError, Client
-from toolchain.plugins.kubernetes.objects import GroupKind
+from toolchain.offline.plugins.kubernetes.client import ApiError, Client
+from toolchain.offline.plugins.kubernetes.objects import GroupKind
 from toolchain.tasks_kubernetes import Cluster
 from toolchain.verify.checks.exposure import openings
 from toolchain.verify.cluster import KubernetesCluster
