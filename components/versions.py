@@ -1,59 +1,43 @@
 """Which versions there are: images, the supported releases of Immich and what differs between them.
 
-Pure: no Pulumi. Digests are in image_digests.py.
+Pure: no Pulumi. Images and their digests are data, in images.yaml.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, Final, cast
 
-from components.image_digests import DIGESTS
+import yaml
+
 from components.model.values import ImageRef
 
-# renovate: datasource=docker depName=ghcr.io/immich-app/immich-server
-NEWEST: Final = "3.3.1"
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """One entry of images.yaml."""
+
+    repository: str
+    version: str = ""
+    """Tag of the release that is used; empty where the tag depends on other versions."""
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Tag -> digest."""
+
+
+def _read() -> dict[str, Image]:
+    text = files("components").joinpath("images.yaml").read_text(encoding="utf-8")
+    listed = cast("dict[str, dict[str, Any]]", yaml.load(text, Loader=_LOADER))  # noqa: S506  a safe one
+    return {name: Image(**entry) for name, entry in listed.items()}
+
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+IMAGES: Final = _read()
+"""Name -> image: every image of this program."""
+
+NEWEST: Final = IMAGES["server"].version
 """The newest release of Immich that this program knows."""
-# renovate: datasource=docker depName=docker.io/valkey/valkey
-VALKEY: Final = "9.1.2"
-# renovate: datasource=docker depName=docker.io/nginxinc/nginx-unprivileged
-NGINX: Final = "1.31.6-alpine"
-# renovate: datasource=docker depName=docker.io/nginx/nginx-prometheus-exporter
-NGINX_EXPORTER: Final = "1.5.1"
-# renovate: datasource=docker depName=docker.io/cloudflare/cloudflared
-CLOUDFLARED: Final = "2026.10.0"
-
-# renovate: datasource=docker depName=docker.io/certbot/dns-cloudflare
-CERTBOT: Final = "v5.7.0"
-# renovate: datasource=docker depName=docker.io/library/busybox
-BUSYBOX: Final = "1.37.0"
-# renovate: datasource=docker depName=docker.io/restic/restic
-RESTIC: Final = "0.19.1"
-# renovate: datasource=docker depName=docker.io/rclone/rclone
-RCLONE: Final = "1.74.0"
-# renovate: datasource=docker depName=docker.io/prom/prometheus
-PROMETHEUS: Final = "v3.15.0"
-# renovate: datasource=docker depName=docker.io/prom/alertmanager
-ALERTMANAGER: Final = "v0.34.1"
-# renovate: datasource=docker depName=docker.io/grafana/grafana
-GRAFANA: Final = "13.2.3"
-# renovate: datasource=docker depName=docker.io/prom/node-exporter
-NODE_EXPORTER: Final = "v1.12.1"
-# renovate: datasource=docker depName=docker.io/prom/blackbox-exporter
-BLACKBOX_EXPORTER: Final = "v0.28.0"
-# renovate: datasource=docker depName=quay.io/prometheuscommunity/postgres-exporter
-POSTGRES_EXPORTER: Final = "v0.20.1"
-# renovate: datasource=docker depName=quay.io/martinhelmich/prometheus-nginxlog-exporter
-ACCESS_LOG_EXPORTER: Final = "v1.11.0"
-# renovate: datasource=docker depName=docker.io/oliver006/redis_exporter
-VALKEY_EXPORTER: Final = "v1.91.1"
-# renovate: datasource=docker depName=nvcr.io/nvidia/k8s/dcgm-exporter
-DCGM_EXPORTER: Final = "4.5.3-4.8.2-distroless"
-
-_SERVER: Final = "ghcr.io/immich-app/immich-server"
-_MACHINE_LEARNING: Final = "ghcr.io/immich-app/immich-machine-learning"
-_CNPG: Final = "ghcr.io/tensorchord/cloudnative-vectorchord"
-_POSTGRES: Final = "ghcr.io/immich-app/postgres"
 
 SUPPORTED_TEXT: Final = "2.5.0 to 3.x"
 
@@ -82,81 +66,26 @@ def is_supported(version: str) -> bool:
     return (2, 5, 0) <= parse(version) < (4, 0, 0)
 
 
-def pinned(repository: str, tag: str) -> ImageRef:
-    """The image with its digest, or without where none was read."""
-    digest = DIGESTS.get(repository, {}).get(tag)
-    return ImageRef(f"{repository}:{tag}@{digest}" if digest else f"{repository}:{tag}")
+def pinned(name: str, tag: str) -> ImageRef:
+    """The image of that name in images.yaml with its digest, or without where none was read."""
+    image = IMAGES[name]
+    digest = image.digests.get(tag)
+    return ImageRef(f"{image.repository}:{tag}@{digest}" if digest else f"{image.repository}:{tag}")
+
+
+def current(name: str) -> ImageRef:
+    """The image of that name in images.yaml at the release that is used."""
+    return pinned(name, IMAGES[name].version)
 
 
 def server_image(version: str) -> ImageRef:
     """Image of the server."""
-    return pinned(_SERVER, f"v{version}")
+    return pinned("server", f"v{version}")
 
 
 def machine_learning_image(version: str, backend: str) -> ImageRef:
     """Image of machine learning at the server's version; backends other than cpu have a suffix."""
-    return pinned(_MACHINE_LEARNING, f"v{version}" if backend == "cpu" else f"v{version}-{backend}")
-
-
-def valkey_image() -> ImageRef:
-    """Image of the cache."""
-    return pinned("docker.io/valkey/valkey", VALKEY)
-
-
-def nginx_image() -> ImageRef:
-    """Image of the proxy."""
-    return pinned("docker.io/nginxinc/nginx-unprivileged", NGINX)
-
-
-def nginx_exporter_image() -> ImageRef:
-    """Image of the exporter beside the proxy."""
-    return pinned("docker.io/nginx/nginx-prometheus-exporter", NGINX_EXPORTER)
-
-
-def cloudflared_image() -> ImageRef:
-    """Image of a tunnel's connector."""
-    return pinned("docker.io/cloudflare/cloudflared", CLOUDFLARED)
-
-
-def certbot_image() -> ImageRef:
-    """Image of what keeps certificates: certbot with the challenge by Cloudflare's DNS."""
-    return pinned("docker.io/certbot/dns-cloudflare", CERTBOT)
-
-
-def busybox_image() -> ImageRef:
-    """Image that puts files into volumes on one host."""
-    return pinned("docker.io/library/busybox", BUSYBOX)
-
-
-def restic_image() -> ImageRef:
-    """Image that copies files, encrypted."""
-    return pinned("docker.io/restic/restic", RESTIC)
-
-
-def rclone_image() -> ImageRef:
-    """Image that reaches what restic does not by itself."""
-    return pinned("docker.io/rclone/rclone", RCLONE)
-
-
-_MONITORING: Mapping[str, tuple[str, str]] = {
-    "prometheus": ("docker.io/prom/prometheus", PROMETHEUS),
-    "alertmanager": ("docker.io/prom/alertmanager", ALERTMANAGER),
-    "grafana": ("docker.io/grafana/grafana", GRAFANA),
-    "volumes": ("docker.io/prom/node-exporter", NODE_EXPORTER),
-    "doors": ("docker.io/prom/blackbox-exporter", BLACKBOX_EXPORTER),
-    "postgres": ("quay.io/prometheuscommunity/postgres-exporter", POSTGRES_EXPORTER),
-    "valkey": ("docker.io/oliver006/redis_exporter", VALKEY_EXPORTER),
-    # Its tag for every architecture is at quay.io alone (.goreleaser.yml of v1.11.0).
-    "access-log": ("quay.io/martinhelmich/prometheus-nginxlog-exporter", ACCESS_LOG_EXPORTER),
-    "gpu": ("nvcr.io/nvidia/k8s/dcgm-exporter", DCGM_EXPORTER),
-}
-
-
-def monitoring_image(part: str) -> ImageRef:
-    """Image of a part of monitoring: prometheus, alertmanager, grafana, or the exporter of volumes, doors, postgres,
-    valkey, access-log, gpu.
-    """
-    return pinned(*_MONITORING[part])
+    return pinned("machine-learning", f"v{version}" if backend == "cpu" else f"v{version}-{backend}")
 
 
 def client_image(postgres: int, vectorchord: str | None = None) -> ImageRef:
@@ -174,10 +103,11 @@ def client_image(postgres: int, vectorchord: str | None = None) -> ImageRef:
 def database_images(flavour: str) -> dict[tuple[str, str], ImageRef]:
     """PostgreSQL and VectorChord -> image, for `bundled` or `cloudnative-pg`."""
     if flavour == "bundled":
-        return {pair: pinned(_POSTGRES, tag) for pair, tag in _BUNDLED.items()}
-    tags = (tuple(tag.split("-", 1)) for tag in DIGESTS[_CNPG])
+        return {pair: pinned("postgres", tag) for pair, tag in _BUNDLED.items()}
+    tags = (tuple(tag.split("-", 1)) for tag in IMAGES["cloudnative-vectorchord"].digests)
     return {
-        (postgres, vectorchord): pinned(_CNPG, f"{postgres}-{vectorchord}") for postgres, vectorchord in tags
+        (postgres, vectorchord): pinned("cloudnative-vectorchord", f"{postgres}-{vectorchord}")
+        for postgres, vectorchord in tags
     }
 
 

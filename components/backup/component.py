@@ -309,7 +309,7 @@ class _Steps:
         published = backup_repositories.secret(self._args.settings, old_password=self._args.old_password)
         items = {key: key for key in published.items}
         secret = SecretFiles(secret=backup_repositories.SECRET, path=backup_repositories.FOLDER, items=items)
-        image = self._args.settings.restic_image or versions.restic_image()
+        image = self._args.settings.restic_image or versions.current("restic")
         step = self._step(name, image, scripts, (*media, *self._reach.mounts, secret, *extra))
         return replace(step, links=self._reach.links, egress=self._reach.egress)
 

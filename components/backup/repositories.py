@@ -126,7 +126,7 @@ def rclone_workload(settings: Backup, *, user: int, group: int) -> Workload:
     ]
     return Workload(
         name=RCLONE,
-        image=settings.rclone_image or versions.rclone_image(),
+        image=settings.rclone_image or versions.current("rclone"),
         resources=resources("backupRclone", settings.rclone_resources),
         user=user,
         group=group,

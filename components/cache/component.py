@@ -153,7 +153,7 @@ def workload(settings: BundledCache, name: str = NAME) -> Workload:
     ping = ("sh", "-c", f'REDISCLI_AUTH="$(cat {_FOLDER}/password)" valkey-cli ping | grep -q PONG')
     return Workload(
         name=name,
-        image=settings.image or versions.valkey_image(),
+        image=settings.image or versions.current("valkey"),
         resources=resources("cache", settings.resources),
         user=_VALKEY_UID,
         group=_VALKEY_UID,

@@ -91,7 +91,7 @@ def workload(
         args += ["run", "--token-file", f"{_SECRET_FOLDER}/{file}"]
     return Workload(
         name=name,
-        image=tunnel.image or versions.cloudflared_image(),
+        image=tunnel.image or versions.current("cloudflared"),
         resources=resources(NAME, tunnel.resources),
         user=_USER,
         group=_USER,

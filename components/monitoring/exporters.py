@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import yaml
 
@@ -67,13 +68,15 @@ def workload_name(part: str) -> str:
     return _NAMES[part]
 
 
+_PROGRAMS: Final = frozenset({"prometheus", "alertmanager", "grafana"})
+"""Parts of monitoring that are no exporters."""
+
+
 def image(part: str, given: Watched) -> ImageRef:
     """Image of a part of monitoring: the settings' or the table's."""
-    if part == "nginx":
-        return given.images.get("nginx") or versions.nginx_exporter_image()
-    return next(
-        (ref for name, ref in given.images.items() if name == part), None
-    ) or versions.monitoring_image(part)
+    name = part if part in _PROGRAMS else f"{part}-exporter"
+    chosen = next((ref for other, ref in given.images.items() if other == part), None)
+    return chosen or versions.current(name)
 
 
 def database_exporter(client: DatabaseClient, given: Watched) -> Workload:

@@ -130,7 +130,7 @@ def workload(tls: Kept, hostnames: Sequence[str], user: int) -> Workload:
 
 def image(tls: Kept) -> ImageRef:
     """Its image: the table's, or the one given."""
-    return tls.image or versions.certbot_image()
+    return tls.image or versions.current("certbot")
 
 
 def script(tls: Kept, hostnames: Sequence[str]) -> str:

@@ -131,12 +131,12 @@ class Surroundings:
 
 def nginx_version(image: ImageRef) -> tuple[int, int, int]:
     """nginx's version as the image's tag has it; the newest that this program knows where it has none."""
-    for tag in (image.tag or "", versions.NGINX):
+    for tag in (image.tag or "", versions.IMAGES["nginx"].version):
         found = re.match(r"(\d+)\.(\d+)\.(\d+)", tag)
         if found:
             major, minor, patch = (int(part) for part in found.groups())
             return major, minor, patch
-    raise ValueError(f"{versions.NGINX} is no version of nginx")
+    raise ValueError(f"{versions.IMAGES['nginx'].version} is no version of nginx")
 
 
 def configuration(settings: ProxySettings, found: Sequence[Listener], where: Surroundings) -> dict[str, str]:
@@ -216,7 +216,7 @@ def workload(
     `access_log_image` is that of the exporter that counts the access log; None has none.
     """
     health = HttpCheck(port="status", path="/health", inside=_ask(STATUS_PORT, "/health"))
-    image = settings.image or versions.nginx_image()
+    image = settings.image or versions.current("nginx")
     amounts = resources("proxy", settings.resources)
     where = Surroundings(
         upstream=f"{host}:{server.port}" if isinstance(host, str) else _UPSTREAM,
@@ -293,7 +293,7 @@ def exporter(image: ImageRef | None = None) -> Sidecar:
     """The exporter that turns nginx's counters into Prometheus' form."""
     return Sidecar(
         name="exporter",
-        image=image or versions.nginx_exporter_image(),
+        image=image or versions.current("nginx-exporter"),
         resources=Resources(
             cpu_request=Quantity("10m"),
             memory_request=Quantity("16Mi"),

@@ -31,7 +31,7 @@ from components.settings.model import Settings
 from components.settings.required_secrets import required_secrets
 from components.settings.secret_source import ExternalSecrets
 from components.templates import render
-from components.versions import busybox_image, restic_image
+from components.versions import current
 
 PAGES: Final[Mapping[str, str]] = {
     "disk-lost": "A disk with photos or the database is lost",
@@ -112,8 +112,8 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
         "user": settings.server.user,
         "group": settings.server.group,
         "folders": _FOLDERS,
-        "restic_image": str(restic_image()),
-        "files_image": str(busybox_image()),
+        "restic_image": str(current("restic")),
+        "files_image": str(current("busybox")),
         "places": list(there.values()),
         "media": there["media"],
         "backup_place": there.get("backup"),

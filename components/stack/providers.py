@@ -107,14 +107,14 @@ def _host(settings: Settings, docker: Docker, stack: str, opts: pulumi.ResourceO
     from components.platform.docker.options import DockerPlatformArgs
     from components.platform.docker.platform import DockerPlatform
     from components.stack.host_networks import subnets
-    from components.versions import busybox_image
+    from components.versions import current
 
     limits = {"max-size": str(docker.logs.max_size).lower(), "max-file": str(docker.logs.max_files)}
     args = DockerPlatformArgs(
         stack=stack,
         subnets=subnets(stack, docker),
         joined=linked_workloads(settings),
-        files_image=str(docker.files_image or busybox_image()),
+        files_image=str(docker.files_image or current("busybox")),
         podman=docker.engine == "podman",
         selinux=docker.selinux,
         restart=docker.restart,

@@ -12,16 +12,16 @@ from tests.harness.program import ROOT
 from toolchain import programs
 
 PINNED = {
-    "restic": versions.RESTIC,
-    "rclone": versions.RCLONE,
-    "prometheus": versions.PROMETHEUS,
-    "alertmanager": versions.ALERTMANAGER,
-    "node_exporter": versions.NODE_EXPORTER,
-    "blackbox_exporter": versions.BLACKBOX_EXPORTER,
-    "postgres_exporter": versions.POSTGRES_EXPORTER,
-    "redis_exporter": versions.VALKEY_EXPORTER,
-    "nginx-prometheus-exporter": versions.NGINX_EXPORTER,
-    "prometheus-nginxlog-exporter": versions.ACCESS_LOG_EXPORTER,
+    "restic": versions.IMAGES["restic"].version,
+    "rclone": versions.IMAGES["rclone"].version,
+    "prometheus": versions.IMAGES["prometheus"].version,
+    "alertmanager": versions.IMAGES["alertmanager"].version,
+    "node_exporter": versions.IMAGES["volumes-exporter"].version,
+    "blackbox_exporter": versions.IMAGES["doors-exporter"].version,
+    "postgres_exporter": versions.IMAGES["postgres-exporter"].version,
+    "redis_exporter": versions.IMAGES["valkey-exporter"].version,
+    "nginx-prometheus-exporter": versions.IMAGES["nginx-exporter"].version,
+    "prometheus-nginxlog-exporter": versions.IMAGES["access-log-exporter"].version,
 }
 TABLE = re.compile(r"^\| `([^`]+)` \| (\S+) \| (\S+) \| `([^`]+)`", re.MULTILINE)
 

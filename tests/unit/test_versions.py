@@ -10,29 +10,29 @@ from hypothesis import strategies as st
 
 from components import versions
 from components.database.settings import BundledDatabase, CloudNativePg
-from components.image_digests import DIGESTS
 from components.machine_learning.settings import ARCHITECTURES
 from components.server.settings import Server
 from components.settings.reader import read_settings
+from components.versions import IMAGES
 from tests.harness.examples import examples
 
 FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)
-ENTRIES = [(repository, tag, digest) for repository, tags in DIGESTS.items() for tag, digest in tags.items()]
-SERVER = "ghcr.io/immich-app/immich-server"
-MACHINE_LEARNING = "ghcr.io/immich-app/immich-machine-learning"
+ENTRIES = [(name, tag, digest) for name, image in IMAGES.items() for tag, digest in image.digests.items()]
+SERVER = "server"
+MACHINE_LEARNING = "machine-learning"
 FLAVOURS = ("bundled", "cloudnative-pg")
-RELEASES = sorted(versions.parse(tag.removeprefix("v")) for tag in DIGESTS[SERVER])
+RELEASES = sorted(versions.parse(tag.removeprefix("v")) for tag in IMAGES[SERVER].digests)
 
 
 def text(release: tuple[int, ...]) -> str:
     return ".".join(map(str, release))
 
 
-@pytest.mark.parametrize(("repository", "tag", "digest"), ENTRIES)
-def test_a_digest_is_one_and_its_image_is_accepted(repository: str, tag: str, digest: str) -> None:
+@pytest.mark.parametrize(("name", "tag", "digest"), ENTRIES)
+def test_a_digest_is_one_and_its_image_is_accepted(name: str, tag: str, digest: str) -> None:
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
-    image = versions.pinned(repository, tag)
-    assert image == f"{repository}:{tag}@{digest}"
+    image = versions.pinned(name, tag)
+    assert image == f"{IMAGES[name].repository}:{tag}@{digest}"
     assert (image.tag, image.digest) == (tag, digest)
 
 
@@ -43,16 +43,16 @@ def test_no_digest_stands_for_two_images() -> None:
 
 def test_an_image_without_a_known_digest_has_its_tag_alone() -> None:
     image = versions.server_image("3.99.0")
-    assert (image, image.digest) == (f"{SERVER}:v3.99.0", None)
-    assert versions.pinned("registry.example.com/a", "1").digest is None
+    assert (image, image.digest) == ("ghcr.io/immich-app/immich-server:v3.99.0", None)
+    assert versions.pinned("valkey", "1").digest is None
 
 
 def test_the_default_images_are_pinned() -> None:
     defaults = [
         versions.server_image(versions.NEWEST),
         versions.machine_learning_image(versions.NEWEST, "cpu"),
-        versions.valkey_image(),
-        versions.nginx_image(),
+        versions.current("valkey"),
+        versions.current("nginx"),
     ]
     assert [image for image in defaults if image.digest is None] == []
 
@@ -63,7 +63,9 @@ def test_the_newest_release_is_the_default_and_the_newest_of_the_table() -> None
 
 def test_every_release_of_the_table_is_supported() -> None:
     assert [release for release in RELEASES if not versions.is_supported(text(release))] == []
-    tags = {re.sub(r"-(cuda|rocm|openvino|armnn|rknn)\Z", "", tag) for tag in DIGESTS[MACHINE_LEARNING]}
+    tags = {
+        re.sub(r"-(cuda|rocm|openvino|armnn|rknn)\Z", "", tag) for tag in IMAGES[MACHINE_LEARNING].digests
+    }
     assert [tag for tag in tags if not versions.is_supported(tag.removeprefix("v"))] == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from components.versions import busybox_image
+from components.versions import current
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +19,7 @@ class DockerPlatformArgs:
     is trusted as a proxy by its address."""
     joined: frozenset[str] | None = None
     """Workloads that others are linked to: each has a network of its own with those. None is every one with a port."""
-    files_image: str = field(default_factory=lambda: str(busybox_image()))
+    files_image: str = field(default_factory=lambda: str(current("busybox")))
     """Image with a shell that puts files into volumes."""
     podman: bool = False
     selinux: bool = False

@@ -55,10 +55,12 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         _POSTGRES,
     ),
     "valkey": Recipe(
-        Base((*_SHELL, "redis-server")), "immich-standin/valkey:9", str(versions.valkey_image())
+        Base((*_SHELL, "redis-server")), "immich-standin/valkey:9", str(versions.current("valkey"))
     ),
     "nginx": Recipe(
-        Base((*_SHELL, "nginx", "curl", "busybox-static")), "nginx-debian:1.22.1", str(versions.nginx_image())
+        Base((*_SHELL, "nginx", "curl", "busybox-static")),
+        "nginx-debian:1.22.1",
+        str(versions.current("nginx")),
     ),
     "server": Recipe(
         _PYTHON,
@@ -73,7 +75,9 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     ),
     "busybox": Recipe(Base(("busybox-static",)), "busybox-debian:1.35", "docker.io/library/busybox:1.37"),
     "cloudflared": Recipe(
-        _PYTHON, f"cloudflared-standin:{versions.CLOUDFLARED}", str(versions.cloudflared_image())
+        _PYTHON,
+        f"cloudflared-standin:{versions.IMAGES['cloudflared'].version}",
+        str(versions.current("cloudflared")),
     ),
     "certbot": Recipe(
         Base((*_SHELL, "certbot", "python3-certbot-dns-cloudflare", "openssl", "diffutils")),
@@ -85,22 +89,22 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "restic": _built(
         "restic",
         Base(("busybox-static", "tzdata", "ca-certificates", "coreutils", "util-linux")),
-        versions.restic_image(),
+        versions.current("restic"),
     ),
-    "rclone": _built("rclone", Base(("busybox-static", "ca-certificates")), versions.rclone_image()),
-    "prometheus": _built("prometheus", _BUSYBOX, versions.monitoring_image("prometheus")),
-    "alertmanager": _built("alertmanager", _BUSYBOX, versions.monitoring_image("alertmanager")),
-    "volume-exporter": _built("node_exporter", _BUSYBOX, versions.monitoring_image("volumes")),
-    "door-exporter": _built("blackbox_exporter", _BUSYBOX, versions.monitoring_image("doors")),
-    "postgres-exporter": _built("postgres_exporter", _BUSYBOX, versions.monitoring_image("postgres")),
-    "valkey-exporter": _built("redis_exporter", _NOTHING, versions.monitoring_image("valkey")),
-    "nginx-exporter": _built("nginx-prometheus-exporter", _NOTHING, versions.nginx_exporter_image()),
+    "rclone": _built("rclone", Base(("busybox-static", "ca-certificates")), versions.current("rclone")),
+    "prometheus": _built("prometheus", _BUSYBOX, versions.current("prometheus")),
+    "alertmanager": _built("alertmanager", _BUSYBOX, versions.current("alertmanager")),
+    "volume-exporter": _built("node_exporter", _BUSYBOX, versions.current("volumes-exporter")),
+    "door-exporter": _built("blackbox_exporter", _BUSYBOX, versions.current("doors-exporter")),
+    "postgres-exporter": _built("postgres_exporter", _BUSYBOX, versions.current("postgres-exporter")),
+    "valkey-exporter": _built("redis_exporter", _NOTHING, versions.current("valkey-exporter")),
+    "nginx-exporter": _built("nginx-prometheus-exporter", _NOTHING, versions.current("nginx-exporter")),
     "access-log-exporter": _built(
-        "prometheus-nginxlog-exporter", _NOTHING, versions.monitoring_image("access-log")
+        "prometheus-nginxlog-exporter", _NOTHING, versions.current("access-log-exporter")
     ),
     "grafana": Recipe(
         Base((*_SHELL, "python3", "python3-yaml", "tini", "busybox-static")),
         "grafana-standin:13",
-        str(versions.monitoring_image("grafana")),
+        str(versions.current("grafana")),
     ),
 }

@@ -300,7 +300,7 @@ def test_the_script_is_one_that_a_plain_shell_reads() -> None:
 def test_the_container_runs_as_nginxs_user_and_keeps_the_files_in_a_volume() -> None:
     one = workload(tls(SELF_SIGNED), NAMES, 101)
     assert (one.user, one.group) == (101, 101)
-    assert one.image == versions.certbot_image()
+    assert one.image == versions.current("certbot")
     assert [mount.path for mount in one.mounts if isinstance(mount, Storage)] == ["/certificates"]
     (config,) = [mount for mount in one.mounts if isinstance(mount, ConfigFiles)]
     assert one.command == ("/bin/sh", f"{config.path}/keep.sh")

@@ -176,7 +176,7 @@ def test_network_policies_let_whoever_reads_in_and_nobody_to_the_lines() -> None
 
 
 def test_an_image_without_a_digest_is_taken_from_the_table_and_another_one_where_it_is_given() -> None:
-    assert versions.monitoring_image("access-log").digest is None
+    assert versions.current("access-log-exporter").digest is None
     given = watched_by(CLUSTER, "operator", accessLog=True)
     assert containers(given)["access-log"]["image"] == IMAGE
     own = f"registry.example.com/log-exporter:1@sha256:{'a' * 64}"
