@@ -10,18 +10,17 @@ import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from components.proxy.door_advice import mobile_app, preconditions, split_horizon
 from components.proxy.doors import data, doors, table
+from components.settings.problems import key_text
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import settings_file
 from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 if TYPE_CHECKING:
     from components.settings.model import Settings
-
-_PREFIX: Final = "immich:"
 
 
 def report(stack: str, settings: Settings, missing: Sequence[str]) -> dict[str, object]:
@@ -33,7 +32,7 @@ def report(stack: str, settings: Settings, missing: Sequence[str]) -> dict[str, 
         "mobileApp": mobile_app(found),
         "splitHorizonDns": split_horizon(settings.host, settings.proxy),
         "preconditions": preconditions(settings.host, settings.proxy, settings.cloudflare),
-        "missingSecrets": [f"{_PREFIX}{key}" for key in missing],
+        "missingSecrets": [key_text(key) for key in missing],
     }
 
 
@@ -62,7 +61,7 @@ def text(settings: Settings, missing: Sequence[str]) -> str:
     if needed := preconditions(settings.host, settings.proxy, settings.cloudflare):
         parts.append("\n".join(["must hold elsewhere", *(f"  {one}" for one in needed)]))
     if missing:
-        keys = ", ".join(f"{_PREFIX}{key}" for key in missing)
+        keys = ", ".join(key_text(key) for key in missing)
         parts.append(f"secrets not given yet (`make up` needs them): {keys}")
     return "\n\n".join(parts)
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from components.settings.model import SECRET_KEYS
+from components.settings.problems import key_text
 from components.settings.reader import SettingsError, read_settings
 from toolchain import stack_file
 from toolchain.failure import ToolchainError
 
 if TYPE_CHECKING:
     from components.settings.model import Settings
-
-_PREFIX: Final = "immich:"
 
 
 def stack_texts(path: Path) -> tuple[dict[str, str], set[str]]:
@@ -36,7 +35,7 @@ def settings_without_secrets(
         missing = [
             key
             for key in SECRET_KEYS
-            if key not in texts and any(problem.key == f"{_PREFIX}{key}" for problem in error.problems)
+            if key not in texts and any(problem.key == key_text(key) for problem in error.problems)
         ]
         if not missing:
             raise ToolchainError(str(error)) from None
