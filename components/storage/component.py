@@ -83,40 +83,16 @@ def volume_request(name: str, source: settings.VolumeSource, *, read_only: bool)
                 storage_class=source.storage_class,
                 claim_name=source.claim_name,
             )
-        case settings.Nfs():
-            options = (
-                source.mount_options
-                if not read_only or "ro" in source.mount_options
-                else ("ro", *source.mount_options)
-            )
+        case settings.Nfs() | settings.Smb():
             return VolumeRequest(
                 name=name,
                 size=source.size,
                 access_mode="ReadOnlyMany" if read_only else source.access_mode,
-                storage_class=source.storage_class,
+                storage_class=source.storage_class if isinstance(source, settings.Nfs) else None,
                 claim_name=source.claim_name,
                 holds_data=holds_data,
-                nfs=NfsTarget(
-                    server=source.server,
-                    path=source.path,
-                    mount_options=options,
-                    csi=source.driver != "in-tree",
-                    read_only=read_only,
-                ),
-            )
-        case settings.Smb():
-            return VolumeRequest(
-                name=name,
-                size=source.size,
-                access_mode="ReadOnlyMany" if read_only else source.access_mode,
-                claim_name=source.claim_name,
-                holds_data=holds_data,
-                smb=SmbTarget(
-                    source=source.source,
-                    credentials_secret=source.credentials_secret,
-                    mount_options=source.mount_options,
-                    read_only=read_only,
-                ),
+                nfs=_nfs(source, read_only=read_only) if isinstance(source, settings.Nfs) else None,
+                smb=None if isinstance(source, settings.Nfs) else _smb(source, read_only=read_only),
             )
         case settings.HostPath():
             return VolumeRequest(
@@ -133,3 +109,23 @@ def volume_request(name: str, source: settings.VolumeSource, *, read_only: bool)
                 access_mode=source.access_mode,
                 existing_claim=source.claim_name,
             )
+
+
+def _nfs(source: settings.Nfs, *, read_only: bool) -> NfsTarget:
+    given = source.mount_options
+    return NfsTarget(
+        server=source.server,
+        path=source.path,
+        mount_options=given if not read_only or "ro" in given else ("ro", *given),
+        csi=source.driver != "in-tree",
+        read_only=read_only,
+    )
+
+
+def _smb(source: settings.Smb, *, read_only: bool) -> SmbTarget:
+    return SmbTarget(
+        source=source.source,
+        credentials_secret=source.credentials_secret,
+        mount_options=source.mount_options,
+        read_only=read_only,
+    )
