@@ -83,7 +83,7 @@ class Listener:
     """One port of nginx."""
 
     name: str
-    """`lan`, `internet`, `gateway`, `tunnel`, `cloudflare` or `lb`; at most 15 characters, it names the port as well."""
+    """`lan`, `internet`, `gateway`, `tunnel`, `cloudflare` or `lb`; at most 15 characters, it names the port too."""
     port: int
     client: ClientFrom
     """Where the client's address is read."""
@@ -142,9 +142,7 @@ def listeners(
     return tuple(found.values())
 
 
-def _begins(
-    settings: Proxy, way: Exposure, listener: Listener, *, hides_clients: bool
-) -> tuple[str, ...]:
+def _begins(settings: Proxy, way: Exposure, listener: Listener, *, hides_clients: bool) -> tuple[str, ...]:
     """Clients that may begin what only an administrator shall, on a way in."""
     if settings.maintenance == "everywhere":
         return EVERYBODY

@@ -37,7 +37,6 @@ SPELT = [
     "/api/socket.io/../auth/admin-sign-up",
 ]
 LAN_GATEWAY = {**GATEWAY, "door": "lan"}
-PUBLISHED = {"kind": "publishedPort", "door": "internet", "address": "0.0.0.0"}
 
 
 def posted(nginx: Nginx, listener: str, path: str, headers: Headers = (), source: str = "127.0.0.1") -> int:
@@ -58,7 +57,7 @@ def test_a_door_of_the_internet_begins_none_of_it_however_it_is_spelt(
 @pytest.mark.parametrize("path", BEGINS)
 def test_a_door_of_the_local_network_does_and_every_one_where_it_is_said(path: str, start: Start) -> None:
     assert posted(start(proxy(LAN)), "lan", path) == 200
-    opened = start(proxy(GATEWAY, PUBLISHED, maintenance="everywhere"), tunnel=True)
+    opened = start(proxy(GATEWAY, PUBLIC, maintenance="everywhere"), tunnel=True)
     assert {posted(opened, name, path) for name in ("gateway", "tunnel", "internet")} == {200}
 
 

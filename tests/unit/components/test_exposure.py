@@ -62,7 +62,7 @@ def test_the_networks_of_traefik_can_be_said() -> None:
 
 
 def test_without_nginx_every_way_leads_to_the_server() -> None:
-    settings = proxy(TRAEFIK, GATEWAY, CLUSTER_IP, kind="none")
+    settings = proxy(TRAEFIK, GATEWAY, CLUSTER_IP, kind="none", maintenance="everywhere")
     assert exposure.front(settings) == "server"
     numbers = [exposure.port(settings, way, (), cloudflare_in_front=False) for way in settings.expose]
     assert numbers == [2283, 2283, 2283]
@@ -96,7 +96,9 @@ def test_a_load_balancer_without_networks_lets_everybody_in() -> None:
 
 
 def test_a_gateway_on_the_nodes_is_let_in_by_its_networks_as_well() -> None:
-    settings = proxy({**GATEWAY, "fromNodes": True, "sourceRanges": ["10.0.0.0/24"]}, kind="none")
+    settings = proxy(
+        {**GATEWAY, "door": "lan", "fromNodes": True, "sourceRanges": ["10.0.0.0/24"]}, kind="none"
+    )
     found = exposure.ingress(settings, (), cloudflare_in_front=False)
     assert [(one.namespace, one.cidrs, one.nodes) for one in found] == [
         ("gateway", (), False),
