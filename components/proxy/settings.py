@@ -309,7 +309,7 @@ class Proxy(Section):
                 )
         return self
 
-    def closes(self, way: Exposure) -> bool:
+    def closes(self, way: Exposure | TraefikWay) -> bool:
         """Whether a way in must itself refuse what begins maintenance: one of the internet without nginx behind it."""
         internet = not isinstance(way, ClusterIp) and way.door == "internet"
         return self.kind == "none" and self.maintenance == "lan" and internet

@@ -38,7 +38,7 @@ def ingress_route(spec: TraefikSpec) -> Manifest:
         "metadata": door(spec),
         "spec": {
             "entryPoints": list(spec.entry_points),
-            "routes": [_rule(spec, *rule) for _, *rule in rules(spec)],
+            "routes": [_rule(spec, match, chain, priority) for _, match, chain, priority in rules(spec)],
             "tls": tls,
         },
     }
