@@ -9,6 +9,9 @@ from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
 from components.settings.secret_source import ExternalSecrets
 
+SIGN_UP = f"curl -sS --json @- http://localhost:{PORT}/api/auth/admin-sign-up"
+"""Makes the first administrator from within the server's container, which has curl; it reads what from the input."""
+
 
 def steps(settings: Settings, stack: str) -> list[str]:
     """The next steps in Immich itself."""
@@ -51,8 +54,7 @@ def _administrator(settings: Settings, stack: str) -> str:
             "refuse it"
         )
     return (
-        f"{engine_command(settings)} exec -i immich-{stack}-server curl -sS --json @- "
-        f"http://localhost:{PORT}/api/auth/admin-sign-up, then type "
+        f"{engine_command(settings)} exec -i immich-{stack}-server {SIGN_UP}, then type "
         '{"name": "You", "email": "you@example.com", "password": "..."} and Ctrl-D: creates the first user, who is the '
         "administrator; doors of the internet refuse it"
     )
