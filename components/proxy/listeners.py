@@ -160,7 +160,7 @@ def begins_at(way: Exposure, *, hides_clients: bool = False) -> bool:
     """
     if isinstance(way, ClusterIp):
         return True
-    if isinstance(way, PublishedPort) and not way.trusted_sources:
+    if isinstance(way, PublishedPort):
         address = ipaddress.ip_address(way.address)
         if (address.is_unspecified or address.is_global) and (hides_clients or address.version == 6):
             return False

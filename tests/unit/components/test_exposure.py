@@ -96,6 +96,9 @@ def test_a_port_where_everybody_looks_like_a_neighbour_begins_nothing(
 ) -> None:
     way = {"kind": "publishedPort", "address": address}
     assert begins(way, hides_clients=hides_clients) == {"lan": open_to}
+    # Behind a proxy of the host's anybody could be that proxy there, and say who he is.
+    behind = begins({**way, "trustedSources": ["127.0.0.1/32"]}, hides_clients=hides_clients)
+    assert behind == {"gateway": (*open_to, *(["127.0.0.1/32"] if open_to else []))}
 
 
 @pytest.mark.parametrize(
