@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+BEGINS = (
+    r"(?i)^/api/(auth/admin-sign-up/*|admin/(database-backups/(start-restore|upload)/*|maintenance(/.*)?))$"
+)
+"""Paths that, by POST, make the first administrator or begin a restore or maintenance, in every spelling that Express
+accepts, for RE2 as a part of a path or as the whole of it.
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RouteSpec:
@@ -19,6 +26,10 @@ class RouteSpec:
     hostnames: tuple[str, ...]
     implementation: str = "other"
     """`envoy-gateway`, `nginx-gateway-fabric`, `traefik`, `cilium` or `other`."""
+    closed: bool = False
+    """Whether `BEGINS` leads nowhere, which needs a gateway that puts expressions before prefixes: Envoy Gateway."""
+    lan: bool = False
+    """Whether only the local network comes in."""
     timeout: int = 600
     """Seconds of silence that the gateway must put up with."""
 
@@ -36,6 +47,8 @@ class IngressSpec:
     annotations: Mapping[str, str]
     controllers: tuple[str, ...] = ("nginx.org", "ingress-nginx", "haproxy")
     """The controllers that may read it, also `traefik` and `other`; by default all that need annotations."""
+    lan: bool = False
+    """Whether only the local network comes in."""
     timeout: int = 600
     """Seconds of silence that the controller must put up with."""
 
@@ -80,6 +93,10 @@ class TraefikSpec:
     security_headers: bool
     hsts: bool
     sign_in_page: SignInPageSpec | None
+    closed: bool = False
+    """Whether `BEGINS` is refused."""
+    lan: bool = False
+    """Whether only the local network comes in."""
     network: str | None = None
     """Network of a container engine that Traefik is in, where it reads labels."""
 

@@ -26,6 +26,11 @@ class Platform(Protocol):
         ...
 
     @property
+    def hides_clients(self) -> bool:
+        """Whether behind a published port every client has an address of the engine's."""
+        ...
+
+    @property
     def unpinned_images(self) -> tuple[str, ...]:
         """Images without a digest, of everything that runs there so far."""
         ...

@@ -9,19 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from components.model.exposure import BouncerSpec, SignInPageSpec, TraefikSpec
+from components.model.exposure import BEGINS, BouncerSpec, SignInPageSpec, TraefikSpec
 
 Body = dict[str, Any]
-SIGN_IN = "PathRegexp(`(?i)^/api/(auth/(login|admin-sign-up)/*$|shared-links/login/*$|oauth(/|$))`)"
-"""Where passwords and codes are tried, in any spelling that Express accepts. Nothing else is limited: a page of
-thumbnails is hundreds of requests.
+SIGN_IN = "PathRegexp(`(?i)^/api/(auth/login/*$|shared-links/login/*$|oauth(/|$))`)"
+"""Where passwords and codes are tried, in any spelling that Express accepts. Beside `BEGINS` nothing else is limited: a
+page of thumbnails is hundreds of requests.
 """
+_BEGIN = f"Method(`POST`) && PathRegexp(`{BEGINS}`)"
+_FIRST = 100_000
+"""Priority before every rule that has none, which is as strong as it is long."""
+_NOBODY = "255.255.255.255/32"
+"""An address that no connection comes from. Not the local network's instead: a Traefik behind an engine without root, a
+balancer or a tunnel takes clients of the internet for it."""
 
 
 def middlewares(spec: TraefikSpec) -> Iterator[tuple[str, Body]]:
     """Name and body of each, in the order in which requests pass them."""
     if spec.bouncer is not None:
         yield "bouncer", _bouncer(spec.bouncer, spec.proxies)
+    if spec.closed:
+        yield "closed", {"ipAllowList": {"sourceRange": [_NOBODY]}}
     if spec.attempts is not None:
         yield "sign-in-rate", _rate_limit(spec.attempts, spec.proxies)
     if spec.sign_in_page is not None:
@@ -30,17 +38,20 @@ def middlewares(spec: TraefikSpec) -> Iterator[tuple[str, Body]]:
         yield "headers", _headers(hsts=spec.hsts)
 
 
-def rules(spec: TraefikSpec) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Suffix, rule and middlewares: one rule for everything, a longer (so stronger) one for signing in, one for guarded
-    pages.
+def rules(spec: TraefikSpec) -> Iterator[tuple[str, str, tuple[str, ...], int | None]]:
+    """Suffix, rule, middlewares and priority: one rule for everything, a longer (so stronger) one for signing in, one
+    for guarded pages, and before them all one for what is closed.
     """
     everything = " || ".join(f"Host(`{name}`)" for name in spec.hostnames)
-    yield "", everything, _chain(spec, ())
+    yield "", everything, _chain(spec, ()), None
     if spec.attempts is not None:
-        yield "-sign-in", f"({everything}) && ({SIGN_IN})", _chain(spec, ("sign-in-rate",))
+        attempts = f"({everything}) && ({SIGN_IN} || ({_BEGIN}))"
+        yield "-sign-in", attempts, _chain(spec, ("sign-in-rate",)), None
     if spec.sign_in_page is not None:
         guarded = " || ".join(f"PathPrefix(`{path}`)" for path in spec.sign_in_page.paths)
-        yield "-guarded", f"({everything}) && ({guarded})", _chain(spec, ("sign-in-page",))
+        yield "-guarded", f"({everything}) && ({guarded})", _chain(spec, ("sign-in-page",)), None
+    if spec.closed:
+        yield "-closed", f"({everything}) && {_BEGIN}", _chain(spec, ("closed",)), _FIRST
 
 
 def _chain(spec: TraefikSpec, own: tuple[str, ...]) -> tuple[str, ...]:

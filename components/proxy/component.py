@@ -69,6 +69,7 @@ class Proxy(pulumi.ComponentResource):
             args.cloudflare_in_front,
             sources=platform.sources(name),
             host=platform.host_addresses(name),
+            hides_clients=platform.hides_clients,
         )
         ways = exposure.specs(
             settings,
@@ -141,10 +142,16 @@ def proxy_listeners(
     *,
     sources: Sequence[str],
     host: Sequence[str] = (),
+    hides_clients: bool = False,
 ) -> tuple[Listener, ...]:
-    """nginx's listeners; without nginx there are none. `sources` and `host` as `Platform` has them."""
+    """nginx's listeners; without nginx there are none. `sources`, `host`, `hides_clients` as `Platform` has them."""
     if settings.kind != "nginx":
         return ()
     return listeners(
-        settings, pods=sources, tunnel=tunnel, cloudflare_in_front=cloudflare_in_front, host=host
+        settings,
+        pods=sources,
+        tunnel=tunnel,
+        cloudflare_in_front=cloudflare_in_front,
+        host=host,
+        hides_clients=hides_clients,
     )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
-from components.proxy.listeners import LAN_PORT
+from components.proxy.listeners import LAN_PORT, begins_at, listeners, way_listener
 from components.proxy.settings import (
     ClusterIp,
     Exposure,
@@ -113,6 +113,25 @@ def doors(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> tuple[Door
     for way in proxy.expose:
         found += _ways(way, host, proxy, cloudflare, inner)
     return tuple(found)
+
+
+def beginning(
+    host: Host, proxy: Proxy, cloudflare: Cloudflare | None, *, hides_clients: bool = False
+) -> Door | None:
+    """The first door at which the first administrator can be made; None where they all refuse it."""
+    edge = any(is_proxied(str(name), cloudflare) for name in host.names)
+    found = listeners(proxy, pods=(), tunnel=False, cloudflare_in_front=edge, hides_clients=hides_clients)
+    open_at = {one.name for one in found if one.begins}
+    for way in proxy.expose:
+        listener = way_listener(way, cloudflare_in_front=edge)
+        if (
+            listener in open_at
+            if proxy.kind == "nginx"
+            else begins_at(way) or proxy.maintenance == "everywhere"
+        ):
+            for door in _ways(way, host, proxy, cloudflare, ()):
+                return door
+    return None
 
 
 def names_of(way: Exposure, host: Host) -> tuple[str, ...]:

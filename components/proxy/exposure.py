@@ -202,6 +202,8 @@ def _specs(
                     hostnames=way.hostnames or hostnames,
                     implementation=way.implementation,
                     timeout=settings.timeout.seconds,
+                    closed=settings.closes(way),
+                    lan=way.door == "lan",
                 )
             ]
         case PlainIngress():
@@ -216,6 +218,7 @@ def _specs(
                     annotations=way.annotations,
                     controllers=way.controllers,
                     timeout=settings.timeout.seconds,
+                    lan=way.door == "lan",
                 )
             ]
         case TraefikWay():
@@ -298,6 +301,8 @@ def traefik_spec(
         attempts=settings.login_rate if way.rate_limit else None,
         security_headers=way.security_headers,
         hsts=settings.hsts,
+        closed=settings.closes(way),
+        lan=way.door == "lan",
         sign_in_page=SignInPageSpec(
             address=page.address, paths=page.paths, response_headers=page.response_headers
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from components.proxy.settings import (
+    ClusterIp,
     Exposure,
     HttpRoute,
     Ingress,
@@ -48,6 +49,20 @@ CLOUDFLARE_RANGES = (
 )
 """The 22 networks of Cloudflare's edge (cloudflare.com/ips, unchanged since 2023-09)."""
 
+LOCAL_NETWORKS = (
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+)
+"""Networks whose addresses nobody has on the internet (RFC 1918, 3927, 4193, 4291)."""
+EVERYBODY = ("all",)
+"""Every client, as nginx's `allow` has it."""
+
 ClientFrom = Literal["peer", "cf-connecting-ip", "x-forwarded-for", "proxy-protocol"]
 
 LAN_PORT = 8080
@@ -55,10 +70,12 @@ GATEWAY_PORT = 8081
 TUNNEL_PORT = 8082
 CLOUDFLARE_PORT = 8083
 PROXY_PROTOCOL_PORT = 8084
+INTERNET_PORT = 8085
 STATUS_PORT = 8090
 LAN_TLS_PORT = 8443
 CLOUDFLARE_TLS_PORT = 8444
 PROXY_PROTOCOL_TLS_PORT = 8445
+INTERNET_TLS_PORT = 8446
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +83,7 @@ class Listener:
     """One port of nginx."""
 
     name: str
-    """`lan`, `gateway`, `tunnel`, `cloudflare` or `lb`; at most 15 characters, it names the port as well."""
+    """`lan`, `internet`, `gateway`, `tunnel`, `cloudflare` or `lb`; at most 15 characters, it names the port too."""
     port: int
     client: ClientFrom
     """Where the client's address is read."""
@@ -76,8 +93,9 @@ class Listener:
     """X-Forwarded-Proto: the listener's own scheme, always https (a tunnel's edge), or what a trusted peer says."""
     tls_port: int | None = None
     """A second port with TLS, where nginx has a certificate; the first then leads there."""
-    internet: bool = False
-    """Whether a door of the internet leads to it, or some do."""
+    begins: tuple[str, ...] = ()
+    """Networks of clients that may make the first administrator and begin a restore or maintenance: nobody's where a
+    door of the internet leads to it, or `EVERYBODY`."""
     behind_cloudflare: bool = False
     """The address that the peer tells may be one of Cloudflare's edge, which is then asked in turn."""
 
@@ -89,24 +107,26 @@ def listeners(
     tunnel: bool,
     cloudflare_in_front: bool,
     host: Sequence[str] = (),
+    hides_clients: bool = False,
 ) -> tuple[Listener, ...]:
     """The listeners that the ways in need, each once.
 
     `pods`: networks of the pods, where gateways and tunnel connectors are. `cloudflare_in_front`: the internet door has
     a proxied DNS record, so its peers are Cloudflare's edge. `host`: addresses that programs of the host
-    have for nginx.
+    have for nginx. `hides_clients`: behind published ports every client has an address of the engine's.
     """
     found: dict[str, Listener] = {}
     tls = settings.tls is not None
     for way in settings.expose:
         listener = _listener(way, tuple(pods), tuple(host), tls=tls, cloudflare=cloudflare_in_front)
-        listener = replace(listener, internet=getattr(way, "door", "lan") == "internet")
+        begins = _begins(settings, way, listener, hides_clients=hides_clients)
+        listener = replace(listener, begins=begins)
         known = found.get(listener.name)
         if known is not None:
             listener = replace(
                 known,
                 trust=(*known.trust, *(network for network in listener.trust if network not in known.trust)),
-                internet=known.internet or listener.internet,
+                begins=tuple(dict.fromkeys(known.begins + begins)) if known.begins and begins else (),
                 behind_cloudflare=known.behind_cloudflare or listener.behind_cloudflare,
             )
         found[listener.name] = listener
@@ -117,9 +137,34 @@ def listeners(
             client="cf-connecting-ip",
             trust=tuple(pods),
             scheme="https",
-            internet=True,
+            begins=EVERYBODY if settings.maintenance == "everywhere" else (),
         )
     return tuple(found.values())
+
+
+def _begins(settings: Proxy, way: Exposure, listener: Listener, *, hides_clients: bool) -> tuple[str, ...]:
+    """Clients that may begin what only an administrator shall, on a way in."""
+    if settings.maintenance == "everywhere":
+        return EVERYBODY
+    if not begins_at(way, hides_clients=hides_clients):
+        return ()
+    ranges: tuple[str, ...] = way.source_ranges if isinstance(way, LoadBalancer) else ()
+    return tuple(dict.fromkeys((*LOCAL_NETWORKS, *ranges, *listener.trust)))
+
+
+def begins_at(way: Exposure, *, hides_clients: bool = False) -> bool:
+    """Whether the first administrator can be made, and a restore begun, by a way in at all.
+
+    Not from the internet; nor at a port of every address of a host where clients of the internet look like those of the
+    local network: an engine without root passes connections on itself, and each engine does so with IPv6.
+    """
+    if isinstance(way, ClusterIp):
+        return True
+    if isinstance(way, PublishedPort):
+        address = ipaddress.ip_address(way.address)
+        if (address.is_unspecified or address.is_global) and (hides_clients or address.version == 6):
+            return False
+    return way.door == "lan"
 
 
 def way_listener(way: object, *, cloudflare_in_front: bool) -> str:
@@ -131,8 +176,8 @@ def way_listener(way: object, *, cloudflare_in_front: bool) -> str:
             return "gateway"
         case LoadBalancer(proxy_protocol=True):
             return "lb"
-        case LoadBalancer(door="internet") | PublishedPort(door="internet") if cloudflare_in_front:
-            return "cloudflare"
+        case LoadBalancer(door="internet") | PublishedPort(door="internet"):
+            return "cloudflare" if cloudflare_in_front else "internet"
         case _:
             return "lan"
 
@@ -171,6 +216,9 @@ def _listener(
                 scheme="forwarded",
                 tls_port=CLOUDFLARE_TLS_PORT if tls else None,
             )
+        case "internet", _:
+            tls_port = INTERNET_TLS_PORT if tls else None
+            return Listener(name="internet", port=INTERNET_PORT, client="peer", tls_port=tls_port)
         case _:
             return Listener(name="lan", port=LAN_PORT, client="peer", tls_port=LAN_TLS_PORT if tls else None)
 

@@ -156,7 +156,6 @@ def configuration(settings: ProxySettings, found: Sequence[Listener], where: Sur
         "http2_directive": where.version >= (1, 25, 1),
         "server_variable": server_variable,
         "login_rate": settings.login_rate,
-        "closed": [one.name for one in found if one.internet] if settings.maintenance == "lan" else [],
         "body_size": int(settings.max_upload.amount),
         "body_buffer": _BODY_BUFFER,
         "answer_buffers": 8,

@@ -267,8 +267,9 @@ class Proxy(Section):
     login_rate: WholeNumber = Field(default=10, ge=1, le=600)
     """Attempts to sign in that one address has in a minute; the next gets 429."""
     maintenance: Literal["lan", "everywhere"] = "lan"
-    """Where a restore or maintenance can be begun by Immich's API and page: not through listeners of nginx that a door
-    of the internet leads to (`lan`), or `everywhere`. A server without an administrator lets anybody begin it."""
+    """Where the first administrator can be made, and a restore or maintenance begun, by Immich's API and page: `lan`,
+    for clients of the local network at doors that are not of the internet, or `everywhere`. A server without an
+    administrator lets anybody do so."""
     content_security_policy: bool = False
     """Tell browsers what Immich's pages may load. It fits Immich's own map, workers and casting; a map style or custom
     CSS that loads from other hosts is blocked by it."""
@@ -299,4 +300,27 @@ class Proxy(Section):
                 raise ValueError(
                     f"expose: a {way.kind} needs kind nginx; Immich itself must not face a network directly"
                 )
+            if self.closes(way) and not _refuses(way):
+                raise ValueError(
+                    f"expose: no {way.kind} can refuse what makes the first administrator and begins a restore, which "
+                    "Immich lets anybody do until there is an administrator. Put nginx behind it (pulumi config set "
+                    "--path immich:proxy.kind nginx); or say door lan, where only the local network comes in; or "
+                    "maintenance everywhere, where there always is an administrator"
+                )
         return self
+
+    def closes(self, way: Exposure | TraefikWay) -> bool:
+        """Whether a way in must itself refuse what begins maintenance: one of the internet without nginx behind it."""
+        internet = not isinstance(way, ClusterIp) and way.door == "internet"
+        return self.kind == "none" and self.maintenance == "lan" and internet
+
+
+def _refuses(way: Exposure) -> bool:
+    """Whether objects of ours can have it refuse a path in every spelling.
+
+    Traefik's rules do. Of gateways Envoy Gateway does: it puts expressions before prefixes (envoyproxy/gateway,
+    internal/gatewayapi/sort.go), which the Gateway API leaves open; an Ingress knows no expressions.
+    """
+    return isinstance(way, TraefikWay) or (
+        isinstance(way, HttpRoute) and way.implementation == "envoy-gateway"
+    )

@@ -248,7 +248,7 @@ def _platform(settings: Settings, stack: str) -> dict[str, object]:
     docker = settings.docker
     workloads = server_workloads(settings)
     if docker is not None:
-        engine = _engine(settings)
+        engine = engine_command(settings)
         containers = [container(stack, workload) for workload in workloads]
         return {
             "platform": "host",
@@ -287,7 +287,7 @@ def _platform(settings: Settings, stack: str) -> dict[str, object]:
     }
 
 
-def _engine(settings: Settings) -> str:
+def engine_command(settings: Settings) -> str:
     """The engine's own command, with the address where it is not this machine's usual one."""
     docker = settings.docker
     if docker is None:
@@ -320,13 +320,13 @@ def _database(settings: Settings, stack: str, there: Mapping[str, Place]) -> dic
     match database:
         case BundledDatabase() if settings.docker is not None:
             name = container(stack, "database")
-            psql = f"{_engine(settings)} exec -i {name} psql -U {database.user}"
+            psql = f"{engine_command(settings)} exec -i {name} psql -U {database.user}"
             return {
                 **found,
                 "psql": psql,
                 "psql_admin": psql,
                 "database_object": name,
-                "database_stop": f"{_engine(settings)} rm -f {name}",
+                "database_stop": f"{engine_command(settings)} rm -f {name}",
             }
         case BundledDatabase():
             kubectl = f"kubectl -n {settings.kubernetes.namespace}"

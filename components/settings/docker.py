@@ -133,6 +133,13 @@ class Docker(Section):
     logs: Logs = Logs()
     """Logs of all containers."""
 
+    @property
+    def hides_clients(self) -> bool:
+        """Whether containers see an address of the engine's in the place of every client's: Podman and engines without
+        root, by the socket of their user, pass connections to published ports on themselves.
+        """
+        return self.engine == "podman" or (self.host or "").startswith("unix:///run/user/")
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         tcp = self.host is not None and self.host.scheme == "tcp"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from components.proxy.doors import beginning
+from components.recovery.runbooks import engine_command
+from components.server.component import PORT
 from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
 from components.settings.secret_source import ExternalSecrets
+
+SIGN_UP = f"curl -sS --json @- http://localhost:{PORT}/api/auth/admin-sign-up"
+"""Makes the first administrator from within the server's container, which has curl; it reads what from the input."""
 
 
 def steps(settings: Settings, stack: str) -> list[str]:
@@ -12,7 +18,7 @@ def steps(settings: Settings, stack: str) -> list[str]:
     found: list[str] = []
     if settings.server.allow_setup:
         found += [
-            "open the address and create the first user: that is the administrator",
+            _administrator(settings, stack),
             f"then close the setup page: pulumi config set --path immich:server.allowSetup false -s {stack}",
         ]
     for library in settings.storage.external_libraries:
@@ -29,6 +35,29 @@ def steps(settings: Settings, stack: str) -> list[str]:
             "Administration > Settings > Backup: switch the database dump off; this stack has its own, which is checked"
         )
     return found
+
+
+def _administrator(settings: Settings, stack: str) -> str:
+    docker = settings.docker
+    door = beginning(
+        settings.host,
+        settings.proxy,
+        settings.cloudflare,
+        hides_clients=docker is not None and docker.hides_clients,
+    )
+    if door is not None:
+        return f"open {door.url} and create the first user: that is the administrator"
+    if docker is None:
+        return (
+            f"kubectl -n {settings.kubernetes.namespace} port-forward service/immich-server {PORT}:{PORT}, then open "
+            f"http://localhost:{PORT} and create the first user, who is the administrator; doors of the internet "
+            "refuse it"
+        )
+    return (
+        f"{engine_command(settings)} exec -i immich-{stack}-server {SIGN_UP}, then type "
+        '{"name": "You", "email": "you@example.com", "password": "..."} and Ctrl-D: creates the first user, who is the '
+        "administrator; doors of the internet refuse it"
+    )
 
 
 def _password(settings: Settings, stack: str) -> str:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from immich_policy import exposure_cloudflare, exposure_doors, exposure_isolation
+from immich_policy import exposure_cloudflare, exposure_doors, exposure_isolation, exposure_setup
 
-RULES = (*exposure_doors.RULES, *exposure_cloudflare.RULES, *exposure_isolation.RULES)
+RULES = (*exposure_doors.RULES, *exposure_setup.RULES, *exposure_cloudflare.RULES, *exposure_isolation.RULES)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from immich_policy.config import Config
-from immich_policy.containers import Role, containers, having
-from immich_policy.exposure_cloudflare import RECORDS, tunnel_rules
-from immich_policy.exposure_targets import backend, behind_url, pod_labels, private_port, service_ports
+from immich_policy.containers import containers
+from immich_policy.exposure_cloudflare import tunnel_rules
+from immich_policy.exposure_targets import backend, behind_url, private_port, service_ports
 from immich_policy.kubernetes_clusters import namespace
 from immich_policy.model import (
     UNKNOWN,
@@ -26,7 +26,6 @@ from immich_policy.model import (
     flag,
     join,
     mappings,
-    strings,
     text,
 )
 from immich_policy.text import shown
@@ -35,7 +34,6 @@ _LOOPBACK = re.compile(r"127\.|::1\Z|localhost\Z|0:0:0:0:0:0:0:1\Z")
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 _TRAEFIK_ROUTES = ("IngressRoute", "IngressRouteTCP", "IngressRouteUDP")
 _OPEN_TYPES = frozenset({"NodePort", "LoadBalancer"})
-_FALSE = frozenset({"false", "0", "no", "off", "n", "disabled"})
 
 
 def _services(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -160,54 +158,6 @@ def _tunnelled(stack: Stack, config: Config) -> Iterable[Judgement]:
             )
 
 
-def _public_door(stack: Stack) -> str | None:
-    """What lets anybody in, in words; `None` where nothing is known to."""
-    if any(one.service.startswith(("http:", "https:")) for one in stack.once(tunnel_rules)):
-        return "a Cloudflare Tunnel"
-    if any(flag(one.props, "proxied") for one in stack.of_type(*RECORDS)):
-        return "a proxied DNS record"
-    for service in stack.of_kind("Service"):
-        if service.group == "core" and text(service.props, "spec", "type") == "LoadBalancer":
-            open_to_all = {"0.0.0.0/0", "::/0"} & set(
-                strings(service.props, "spec", "loadBalancerSourceRanges")
-            )
-            if (open_to_all or not dig(service.props, "spec", "loadBalancerSourceRanges")) and _of_immich(
-                stack, service
-            ):
-                return f"the load balancer {service.name}"
-    return None
-
-
-def _of_immich(stack: Stack, service: Registered) -> bool:
-    selector = dig(service.props, "spec", "selector")
-    if not isinstance(selector, dict):
-        return False
-    return any(
-        selector.items() <= pod_labels(one).items()
-        for one in having(stack, Role.SERVER, Role.NGINX)
-        if not one.docker and namespace(one.resource) == namespace(service)
-    )
-
-
-def _setup(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
-    door = _public_door(stack)
-    if door is None:
-        return
-    for one in having(stack, Role.SERVER):
-        found = one.variable("IMMICH_ALLOW_SETUP")
-        if found and found[1] is UNKNOWN:
-            yield Unjudged(resource=one.resource, path=found[0])
-        elif not found or str(found[1]).strip().lower() not in _FALSE:
-            path = found[0] if found else one.at("envs" if one.docker else "env")
-            yield Finding(
-                resource=one.resource,
-                path=path,
-                message=f"{door} lets anybody in, and the first visitor may make themselves the administrator",
-                setting="server.allowSetup: false (IMMICH_ALLOW_SETUP), after making the first one on the LAN",
-            )
-
-
 _rule = partial(family_rule, "exposure")
 
 RULES = (
@@ -244,15 +194,5 @@ RULES = (
         "A tunnel needs no open port, so no firewall is in its way.",
         "Point the tunnel to the proxy in front of Immich.",
         judge=_tunnelled,
-    ),
-    _rule(
-        "setup",
-        Severity.HIGH,
-        "Where anybody may come in, the first administrator exists already.",
-        "Until then whoever comes first makes an administrator of themselves; the page can also restore a backup.",
-        "Set IMMICH_ALLOW_SETUP to false. A public door is a tunnel, a proxied record, or a load "
-        "balancer without source "
-        "ranges; of a gateway a program cannot see who reaches it.",
-        judge=_setup,
     ),
 )

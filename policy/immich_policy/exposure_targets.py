@@ -45,7 +45,7 @@ def private_port(one: Container, port: Plain) -> str | None:
         if role in one.roles:
             return _WORDS[role]
     name = port if isinstance(port, str) and not port.isdigit() else ""
-    number = _numbered(one, port)
+    number = numbered(one, port)
     for role in one.roles:
         found = _METRICS.get(role, {}).get(number)
         if found:
@@ -53,7 +53,8 @@ def private_port(one: Container, port: Plain) -> str | None:
     return "metrics" if "metrics" in name.lower() else None
 
 
-def _numbered(one: Container, port: Plain) -> int:
+def numbered(one: Container, port: Plain) -> int:
+    """The number of a container's port, by its number or its name; 0 for one that is not known."""
     if isinstance(port, int):
         return port
     if isinstance(port, str) and port.isdigit():
@@ -78,7 +79,7 @@ class ServicePort:
 def service_ports(stack: Stack, service: Registered) -> list[ServicePort]:
     """Ports of a Service, judged by the pods that it selects, else by number."""
     found: list[ServicePort] = []
-    behind = list(_selected(stack, service))
+    behind = list(selected(stack, service))
     cluster = text(service.props, "spec", "selector", "cnpg.io/cluster") or text(
         service.props, "spec", "selector", "cnpg.io/clusterName"
     )
@@ -95,7 +96,8 @@ def _by_number(port: Plain) -> str | None:
     return PRIVATE_PORTS.get(port) if isinstance(port, int) else None
 
 
-def _selected(stack: Stack, service: Registered) -> Iterator[Container]:
+def selected(stack: Stack, service: Registered) -> Iterator[Container]:
+    """Containers of the pods that a Service selects."""
     selector = mapping(service.props, "spec", "selector")
     if not selector:
         return

@@ -253,12 +253,13 @@ def uploads_through(stack: Stack, found: Configuration) -> list[tuple[Server, Ch
     for server in found.servers:
         chain = location(server, UPLOAD)
         passes = chain[-1].inner("proxy_pass")
-        if passes and not chain[-1].inner("return") and _to_immich(passes[-1], server, names):
+        if passes and not chain[-1].inner("return") and to_immich(passes[-1], server, names):
             result.append((server, chain))
     return result
 
 
-def _to_immich(passes: Directive, server: Server, names: frozenset[str]) -> bool:
+def to_immich(passes: Directive, server: Server, names: frozenset[str]) -> bool:
+    """Whether a `proxy_pass` leads to the server, which has these names."""
     target = passes.args[0] if passes.args else ""
     texts = [target]
     variables = re.findall(r"\$\{?(\w+)", target)

@@ -33,7 +33,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "a route": {"expose": [GATEWAY]},
     "a route of Envoy Gateway": {"expose": [{**GATEWAY, "implementation": "envoy-gateway"}]},
     "a route of NGINX Gateway Fabric": {"expose": [{**GATEWAY, "implementation": "nginx-gateway-fabric"}]},
-    "a route to the server": {"kind": "none", "expose": [GATEWAY]},
+    "a route to the server": {"kind": "none", "expose": [{**GATEWAY, "implementation": "envoy-gateway"}]},
     "an ingress": {
         "expose": [
             {"kind": "ingress", "className": "nginx", "controllerNamespace": "nginx", "tlsSecret": "photos"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,12 +14,15 @@ from typing import Any
 
 import pytest
 
+from components.stack.next_steps import SIGN_UP
 from tests.docker import host
 from tests.docker.everything import Everything
 from tests.docker.stacks import make_certificate
 from tests.docker.transfer import Door
 from tests.docker.verifying import (
+    EMAIL,
     LIBRARY,
+    PASSWORD,
     Verified,
     sign_up,
     success,
@@ -228,8 +232,16 @@ def test_a_sign_up_page_that_is_open(verified: Verified) -> None:
     assert "DELETE 1" in host.execute(verified.container("database"), *psql)
     try:
         assert verified.failures("setup-closed") == [(DOOR, "setup-closed")]
+        # 198.18.0.0/15 is no network of a home.
+        stranger = verified.stack.door(verified.stack.place.network.clients[0])
+        for path in ("/api/auth/admin-sign-up", "/API/auth/admin-sign-up/", "/api/admin/maintenance"):
+            assert stranger.request("POST", path, b"{}").status == 403
+        given = json.dumps({"name": "You", "email": EMAIL, "password": PASSWORD})
+        made = host.execute(verified.container("server"), "sh", "-c", f"echo '{given}' | {SIGN_UP}")
+        assert json.loads(made)["isAdmin"] is True
     finally:
-        sign_up(verified.stack)
+        if verified.failures("setup-closed"):
+            sign_up(verified.stack)
     assert verified.failures("setup-closed") == []
 
 

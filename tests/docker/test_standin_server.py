@@ -445,3 +445,14 @@ def test_the_database_is_reached_from_its_network_and_from_no_other(
     busybox = yard.images["busybox"]
     assert host.reaches(yard.client, busybox, yard.inner, "database", 5432)
     assert not host.reaches(yard.client, busybox, outer, host.address_of(database, yard.inner), 5432)
+
+
+def test_without_permission_to_set_up_it_says_that_there_is_an_administrator_and_makes_none(
+    server: Container, yard: Yard, outer: str, host_network: HostNetwork, door: Door
+) -> None:
+    assert door.get("/api/server/config").json()["isInitialized"] is False
+    server.remove(force=True)
+    _serve(yard, outer, host_network, {"IMMICH_ALLOW_SETUP": "false"})
+    given = b'{"email": "you@example.com", "password": "a long way"}'
+    assert door.request("POST", "/api/auth/admin-sign-up", given).status == 400
+    assert door.get("/api/server/config").json()["isInitialized"] is True

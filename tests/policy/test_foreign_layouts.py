@@ -12,6 +12,8 @@ OWN = [rule for rules in FAMILIES.values() for rule in rules]
 
 EXPECTED = {
     "compose": {
+        "exposure-restore",
+        "exposure-setup",
         "workloads-images-pinned",
         "workloads-limits",
         "workloads-non-root",
@@ -19,12 +21,16 @@ EXPECTED = {
         "secrets-environment",
     },
     "helm-chart": {
+        "exposure-restore",
+        "exposure-setup",
         "exposure-network-policy",
         "workloads-images-pinned",
         "workloads-limits",
         "workloads-non-root",
     },
     "home-ops": {
+        "exposure-restore",
+        "exposure-setup",
         "exposure-network-policy",
         "workloads-one-release",
         "workloads-limits",

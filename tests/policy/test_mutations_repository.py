@@ -12,7 +12,7 @@ import yaml
 
 from immich_policy.model import Registered
 from tests.harness.mocks import Run
-from tests.harness.program import ROOT, Runs, from_file, host_stack, with_secrets
+from tests.harness.program import ROOT, Runs, Stack, from_file, host_stack, with_secrets
 from tests.harness.stacks import REPOSITORY_STACKS
 from tests.policy.case_files import HERE, RULES, findings, recorded, unjudged
 
@@ -24,8 +24,7 @@ STAYS = {
     "heartbeat-dev": "immich-heartbeat-dev-backup-dump",
 }
 """Stacks to begin with, which have no target on purpose, and what makes the dumps that stay with their database."""
-SETUP = "exposure-setup"
-"""The stack `skylab` has a public door: until its first administrator exists, its setup page is open."""
+SETUP, RESTORE = "exposure-setup", "exposure-restore"
 
 
 def _table(name: str) -> list[dict[str, Any]]:
@@ -35,7 +34,7 @@ def _table(name: str) -> list[dict[str, Any]]:
 
 
 TABLE = [*_table("mutations.yaml"), *_table("mutations-docker.yaml")]
-_NAMES = ("name", "mountPath", "target", "file")
+_NAMES = ("name", "mountPath", "target", "file", "label")
 STACKS = (*REPOSITORY_STACKS, *DOCKER_STACKS, "skylab")
 _FILES = {name: from_file(ROOT / f"Pulumi.{name}.yaml") for name in STACKS}
 WITH_TARGET = "home-with-target"
@@ -57,7 +56,27 @@ _OPERATED = with_secrets(
     "backupSecretAccessKey",
 )
 """What settings.backup_rules offers for a CloudNativePG database beside an archive."""
-_RUNS = Runs({**_FILES, WITH_TARGET: _TARGET, OPERATED: _OPERATED})
+OPENED, OPENED_WITH_ADMINISTRATOR = "skylab-opened", "skylab-with-administrator"
+
+
+def _opened(name: str, *, allow_setup: bool) -> Stack:
+    """The stack `skylab`, whose one door is the internet's, with what it refuses there opened."""
+    sections = _FILES["skylab"].sections
+    server = {**sections["server"], "allowSetup": allow_setup}
+    return host_stack(
+        name, {**sections, "server": server, "proxy": {**sections["proxy"], "maintenance": "everywhere"}}
+    )
+
+
+_RUNS = Runs(
+    {
+        **_FILES,
+        WITH_TARGET: _TARGET,
+        OPERATED: _OPERATED,
+        OPENED: _opened(OPENED, allow_setup=True),
+        OPENED_WITH_ADMINISTRATOR: _opened(OPENED_WITH_ADMINISTRATOR, allow_setup=False),
+    }
+)
 
 
 def _named(row: dict[str, Any]) -> str:
@@ -170,23 +189,24 @@ def test_every_rule_is_in_the_table() -> None:
     assert {row["rule"] for row in TABLE} == set(RULES)
 
 
-def test_the_stack_with_a_public_door_is_clean_once_its_setup_page_is_closed() -> None:
-    found = recorded(_RUNS["skylab"])
-    assert {rule.name for rule, _ in findings(RULES.values(), found)} <= {SETUP}
-    closed = [
-        dataclasses.replace(one, props={**one.props, "envs": ["IMMICH_ALLOW_SETUP=false"]})
-        if one.name == "immich-skylab-server"
-        else one
-        for one in found
-    ]
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [("skylab", set()), (OPENED, {SETUP, RESTORE}), (OPENED_WITH_ADMINISTRATOR, {RESTORE})],
+)
+def test_a_door_of_the_internet_is_found_where_it_hands_on_what_makes_the_first_administrator(
+    name: str, broken: set[str]
+) -> None:
+    assert {rule for rule, _ in _found(_RUNS[name])} == broken
+
+
+def test_behind_a_door_that_refuses_it_the_setup_page_may_stay_open() -> None:
     opened = [
         dataclasses.replace(one, props={**one.props, "envs": ["IMMICH_ALLOW_SETUP=true"]})
         if one.name == "immich-skylab-server"
         else one
-        for one in found
+        for one in recorded(_RUNS["skylab"])
     ]
-    assert findings(RULES.values(), closed) == []
-    assert {rule.name for rule, _ in findings(RULES.values(), opened)} == {SETUP}
+    assert findings(RULES.values(), opened) == []
 
 
 _OF_ONE_KIND = {"workloads-gpu-worker"}

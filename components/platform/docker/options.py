@@ -22,6 +22,8 @@ class DockerPlatformArgs:
     files_image: str = field(default_factory=lambda: str(current("busybox")))
     """Image with a shell that puts files into volumes."""
     podman: bool = False
+    hides_clients: bool = False
+    """Whether the engine passes connections to published ports on itself, as those without root do."""
     selinux: bool = False
     restart: str = "always"
     log_driver: str = "json-file"

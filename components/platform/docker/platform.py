@@ -51,6 +51,11 @@ class DockerPlatform(pulumi.ComponentResource):
         return False
 
     @property
+    def hides_clients(self) -> bool:
+        """An engine without root does: connections go through a program of its own."""
+        return self._options.hides_clients
+
+    @property
     def unpinned_images(self) -> tuple[str, ...]:
         """Images without a digest, of everything that runs there so far."""
         return tuple(image for image in self._images if "@" not in image)

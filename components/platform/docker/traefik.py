@@ -28,7 +28,9 @@ def labels(spec: TraefikSpec, prefix: str) -> dict[str, str]:
     for middleware, body in traefik.middlewares(spec):
         for path, value in _flat(body):
             found[f"traefik.http.middlewares.{name}-{middleware}.{path}"] = value
-    for suffix, rule, chain in traefik.rules(spec):
+    if spec.lan:
+        found["immich.door"] = "lan"
+    for suffix, rule, chain, priority in traefik.rules(spec):
         router = f"traefik.http.routers.{name}{suffix}"
         found[f"{router}.rule"] = rule
         found[f"{router}.service"] = name
@@ -36,6 +38,8 @@ def labels(spec: TraefikSpec, prefix: str) -> dict[str, str]:
         found[f"{router}.tls"] = "true"
         if spec.cert_resolver is not None:
             found[f"{router}.tls.certresolver"] = spec.cert_resolver
+        if priority is not None:
+            found[f"{router}.priority"] = str(priority)
         if chain:
             found[f"{router}.middlewares"] = ",".join(f"{name}-{one}" for one in chain)
     return found

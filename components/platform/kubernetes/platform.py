@@ -111,6 +111,11 @@ class KubernetesPlatform(pulumi.ComponentResource):
         return True
 
     @property
+    def hides_clients(self) -> bool:
+        """No port is published: load balancers keep the client's address."""
+        return False
+
+    @property
     def unpinned_images(self) -> tuple[str, ...]:
         """Images without a digest, of everything that runs there so far."""
         pods = [*self._workloads, *(step for task in self._tasks for step in task.steps)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.model.exposure import IngressSpec, LoadBalancerSpec, RouteSpec
+from components.model.exposure import BEGINS, IngressSpec, LoadBalancerSpec, RouteSpec, TraefikSpec
 from components.model.naming import object_name, selector
 from components.platform.kubernetes.pods import Manifest
 
@@ -38,8 +38,18 @@ def unlimited(controllers: Sequence[str], service: str, timeout: int) -> dict[st
     return found
 
 
+def door(way: RouteSpec | IngressSpec | TraefikSpec) -> Manifest:
+    """Metadata that tell the policies who comes in, where that is the local network alone: a route does not show it."""
+    return {"annotations": {"immich/door": "lan"}} if way.lan else {}
+
+
 def http_route(route: RouteSpec) -> Manifest:
-    """An HTTPRoute. Its timeouts are off: an upload takes as long as it takes (Gateway API: "0s" is none)."""
+    """An HTTPRoute. Its timeouts are off: an upload takes as long as it takes (Gateway API: "0s" is none).
+
+    A rule without a backend answers 500 (Gateway API: HTTPRouteRule.backendRefs).
+    """
+    timeouts = {"request": "0s", "backendRequest": "0s"}
+    begins: Manifest = {"path": {"type": "RegularExpression", "value": BEGINS}, "method": "POST"}
     parent: Manifest = {
         "group": "gateway.networking.k8s.io",
         "kind": "Gateway",
@@ -51,14 +61,15 @@ def http_route(route: RouteSpec) -> Manifest:
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": {},
+        "metadata": door(route),
         "spec": {
             "parentRefs": [parent],
             "hostnames": list(route.hostnames),
             "rules": [
+                *([{"matches": [begins], "timeouts": timeouts}] if route.closed else []),
                 {
                     "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-                    "timeouts": {"request": "0s", "backendRequest": "0s"},
+                    "timeouts": timeouts,
                     "backendRefs": [
                         {
                             "group": "",
@@ -68,7 +79,7 @@ def http_route(route: RouteSpec) -> Manifest:
                             "weight": 1,
                         }
                     ],
-                }
+                },
             ],
         },
     }
@@ -103,6 +114,7 @@ def ingress(spec: IngressSpec) -> Manifest:
         "kind": "Ingress",
         "metadata": {
             "annotations": {
+                **door(spec).get("annotations", {}),
                 **unlimited(spec.controllers, object_name(spec.to), spec.timeout),
                 "pulumi.com/skipAwait": "true",
                 **spec.annotations,

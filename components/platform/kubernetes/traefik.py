@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from components.model.exposure import TraefikSpec
 from components.model.naming import object_name
 from components.platform.kubernetes.pods import Manifest
+from components.platform.kubernetes.routes import door
 from components.platform.traefik import middlewares, rules
 
 API = "traefik.io/v1alpha1"
@@ -34,16 +35,16 @@ def ingress_route(spec: TraefikSpec) -> Manifest:
     return {
         "apiVersion": API,
         "kind": "IngressRoute",
-        "metadata": {},
+        "metadata": door(spec),
         "spec": {
             "entryPoints": list(spec.entry_points),
-            "routes": [_rule(spec, match, chain) for _, match, chain in rules(spec)],
+            "routes": [_rule(spec, match, chain, priority) for _, match, chain, priority in rules(spec)],
             "tls": tls,
         },
     }
 
 
-def _rule(spec: TraefikSpec, match: str, chain: tuple[str, ...]) -> Manifest:
+def _rule(spec: TraefikSpec, match: str, chain: tuple[str, ...], priority: int | None) -> Manifest:
     rule: Manifest = {
         "kind": "Rule",
         "match": match,
@@ -57,6 +58,8 @@ def _rule(spec: TraefikSpec, match: str, chain: tuple[str, ...]) -> Manifest:
             }
         ],
     }
+    if priority is not None:
+        rule["priority"] = priority
     if chain:
         rule["middlewares"] = [{"name": f"{spec.name}-{one}"} for one in chain]
     return rule

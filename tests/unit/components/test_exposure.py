@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from components.model.exposure import BouncerSpec, SignInPageSpec
 from components.proxy import exposure
-from components.proxy.listeners import CLOUDFLARE_RANGES, listeners
+from components.proxy.listeners import CLOUDFLARE_RANGES, EVERYBODY, LOCAL_NETWORKS, listeners
 from components.proxy.settings import PlainIngress, TraefikRoute
 from components.proxy.traefik_settings import PUBLIC_PATHS
 from components.settings import door_rules, rules
+from components.settings.docker import Docker
 from tests.unit.components.edge import (
     CLUSTER_IP,
     GATEWAY,
@@ -55,6 +56,64 @@ def test_a_way_through_another_proxy_leads_to_the_listener_that_believes_it(way:
     assert number == found[0].port
 
 
+def begins(*ways: dict[str, Any], hides_clients: bool = False, **more: Any) -> dict[str, tuple[str, ...]]:
+    """The networks that may begin what only an administrator shall, by listener."""
+    found = listeners(
+        proxy(*ways, **more), pods=PODS, tunnel=False, cloudflare_in_front=False, hides_clients=hides_clients
+    )
+    return {one.name: one.begins for one in found}
+
+
+def test_who_may_begin_is_the_local_network_with_what_the_way_in_is_for_and_nobody_of_the_internet() -> None:
+    assert begins({**LAN, "sourceRanges": ["198.51.100.0/24"]}) == {
+        "lan": (*LOCAL_NETWORKS, "198.51.100.0/24")
+    }
+    assert begins({**GATEWAY, "door": "lan"}) == {"gateway": (*LOCAL_NETWORKS, *PODS)}
+    assert begins(CLUSTER_IP) == {"lan": LOCAL_NETWORKS}
+    assert begins(LAN, OPEN, GATEWAY) == {"lan": LOCAL_NETWORKS, "internet": (), "gateway": ()}
+    assert (
+        begins(GATEWAY, {**GATEWAY, "door": "lan"})
+        == begins({**GATEWAY, "door": "lan"}, GATEWAY)
+        == {"gateway": ()}
+    )
+    assert begins(OPEN, GATEWAY, maintenance="everywhere") == {"internet": EVERYBODY, "gateway": EVERYBODY}
+
+
+@pytest.mark.parametrize(
+    ("address", "hides_clients", "open_to"),
+    [
+        ("0.0.0.0", False, LOCAL_NETWORKS),  # noqa: S104
+        ("0.0.0.0", True, ()),  # noqa: S104
+        ("93.184.215.14", True, ()),
+        ("192.168.1.20", True, LOCAL_NETWORKS),
+        ("127.0.0.1", True, LOCAL_NETWORKS),
+        ("::", False, ()),
+        ("fd12::5", False, LOCAL_NETWORKS),
+    ],
+)
+def test_a_port_where_everybody_looks_like_a_neighbour_begins_nothing(
+    address: str, hides_clients: bool, open_to: tuple[str, ...]
+) -> None:
+    way = {"kind": "publishedPort", "address": address}
+    assert begins(way, hides_clients=hides_clients) == {"lan": open_to}
+    # Behind a proxy of the host's anybody could be that proxy there, and say who he is.
+    behind = begins({**way, "trustedSources": ["127.0.0.1/32"]}, hides_clients=hides_clients)
+    assert behind == {"gateway": (*open_to, *(["127.0.0.1/32"] if open_to else []))}
+
+
+@pytest.mark.parametrize(
+    ("section", "hides"),
+    [
+        ({}, False),
+        ({"engine": "podman"}, True),
+        ({"host": "unix:///run/user/1000/docker.sock"}, True),
+        ({"host": "ssh://me@machine"}, False),
+    ],
+)
+def test_engines_without_root_hide_clients(section: dict[str, Any], hides: bool) -> None:
+    assert Docker.model_validate(section, by_alias=True, by_name=False).hides_clients is hides
+
+
 def test_the_networks_of_traefik_can_be_said() -> None:
     settings = proxy({**TRAEFIK, "trustedSources": ["10.9.0.0/24"]})
     (listener,) = listeners(settings, pods=PODS, tunnel=False, cloudflare_in_front=False)
@@ -62,7 +121,7 @@ def test_the_networks_of_traefik_can_be_said() -> None:
 
 
 def test_without_nginx_every_way_leads_to_the_server() -> None:
-    settings = proxy(TRAEFIK, GATEWAY, CLUSTER_IP, kind="none")
+    settings = proxy(TRAEFIK, GATEWAY, CLUSTER_IP, kind="none", maintenance="everywhere")
     assert exposure.front(settings) == "server"
     numbers = [exposure.port(settings, way, (), cloudflare_in_front=False) for way in settings.expose]
     assert numbers == [2283, 2283, 2283]
@@ -96,7 +155,9 @@ def test_a_load_balancer_without_networks_lets_everybody_in() -> None:
 
 
 def test_a_gateway_on_the_nodes_is_let_in_by_its_networks_as_well() -> None:
-    settings = proxy({**GATEWAY, "fromNodes": True, "sourceRanges": ["10.0.0.0/24"]}, kind="none")
+    settings = proxy(
+        {**GATEWAY, "door": "lan", "fromNodes": True, "sourceRanges": ["10.0.0.0/24"]}, kind="none"
+    )
     found = exposure.ingress(settings, (), cloudflare_in_front=False)
     assert [(one.namespace, one.cidrs, one.nodes) for one in found] == [
         ("gateway", (), False),

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from components.settings.reader import read_settings
+from components.stack.next_steps import SIGN_UP, steps
 from components.stack.outputs import outputs
 
 TRAEFIK = {"kind": "traefik", "controllerNamespace": "traefik", "entryPointReadTimeout": "0s"}
+LAN = {"kind": "loadBalancer", "address": "192.168.1.20"}
+FORWARDED = "kubectl -n immich port-forward service/immich-server 2283:2283, then open http://localhost:2283"
 APP = {"oauth": {"enabled": True, "issuerUrl": "https://id.example.com/", "clientId": "immich"}}
 
 
@@ -51,6 +56,53 @@ def test_the_record_for_home_is_told_where_the_door_answers_by_https() -> None:
     found = told({"tls": tls, "expose": [{"kind": "loadBalancer", "address": "192.168.1.20"}]})
     assert found["splitHorizonDns"] == [{"name": "photos.example.com", "type": "A", "value": "192.168.1.20"}]
     assert "load balancer at 192.168.1.20, port 443" in found["waysIn"]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "where"),
+    [
+        ({"expose": [TRAEFIK, LAN]}, "open http://192.168.1.20 and create the first user"),
+        ({"expose": [{**TRAEFIK, "door": "lan"}]}, "open https://photos.example.com and create"),
+        (
+            {"kind": "none", "expose": [{**TRAEFIK, "door": "lan"}]},
+            "open https://photos.example.com and create",
+        ),
+        ({"expose": [{"kind": "clusterIp"}]}, "open http://localhost:8080 and create the first user"),
+        ({"expose": [TRAEFIK]}, FORWARDED),
+        ({"kind": "none", "expose": [TRAEFIK]}, FORWARDED),
+        # One listener for both: it refuses.
+        ({"expose": [TRAEFIK, {**TRAEFIK, "door": "lan", "hostnames": ["home.example.com"]}]}, FORWARDED),
+        ({"expose": [TRAEFIK], "maintenance": "everywhere"}, "open https://photos.example.com and create"),
+    ],
+)
+def test_the_first_administrator_is_made_where_it_is_not_refused(proxy: dict[str, Any], where: str) -> None:
+    assert told(proxy)["nextSteps"][0].startswith(where)
+
+
+@pytest.mark.parametrize(
+    ("docker", "expose", "where"),
+    [
+        ({}, {"address": "0.0.0.0"}, "open http://photos.example.com:2283 and create"),  # noqa: S104
+        ({}, {"address": "192.168.1.5", "door": "internet"}, f"docker exec -i immich-some-server {SIGN_UP}"),
+        ({"engine": "podman"}, {"address": "0.0.0.0"}, f"podman exec -i immich-some-server {SIGN_UP}"),  # noqa: S104
+        ({"engine": "podman"}, {"address": "192.168.1.5"}, "open http://192.168.1.5:2283 and create"),
+        (
+            {"host": "ssh://me@machine"},
+            {"address": "192.168.1.5", "door": "internet"},
+            f"docker -H ssh://me@machine exec -i immich-some-server {SIGN_UP}",
+        ),
+    ],
+)
+def test_on_a_host_whose_doors_refuse_it_a_command_makes_the_first_administrator(
+    docker: dict[str, Any], expose: dict[str, Any], where: str
+) -> None:
+    texts = {
+        "host": {"name": "photos.example.com", "https": False, "port": 2283},
+        "docker": docker,
+        "proxy": {"expose": [{"kind": "publishedPort", **expose}]},
+    }
+    settings = read_settings("some", {key: json.dumps(value) for key, value in texts.items()})
+    assert steps(settings, "some")[0].startswith(where)
 
 
 def test_nothing_is_told_where_there_is_nothing_to_do() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from components.model.exposure import (
 )
 from components.model.values import ImageRef, Quantity
 from components.model.workload import Port, Resources, Workload
+from components.platform.docker.traefik import labels
 from components.platform.kubernetes import gateway_policies, routes, traefik, workloads
 from components.proxy.traefik_settings import PUBLIC_PATHS
 
@@ -258,16 +260,22 @@ def test_nothing_takes_in_bodies_sends_again_or_breaks_the_circuit() -> None:
     assert forward["trustForwardHeader"] is False
 
 
-def matching(spec: TraefikSpec, path: str, host: str = "photos.example.com") -> list[str]:
-    """The middlewares that Traefik runs for a path: those of the longest rule that matches it."""
-    rules = sorted(traefik.ingress_route(spec)["spec"]["routes"], key=lambda rule: -len(rule["match"]))
+def matching(
+    spec: TraefikSpec, path: str, host: str = "photos.example.com", method: str = "POST"
+) -> list[str]:
+    """The middlewares that Traefik runs for a request: those of the rule of the highest priority that matches it."""
+    rules = sorted(
+        traefik.ingress_route(spec)["spec"]["routes"],
+        key=lambda rule: -rule.get("priority", len(rule["match"])),
+    )
+    matchers: dict[str, Callable[[str], bool]] = {
+        "Host": lambda value: value == host,
+        "Method": lambda value: value == method,
+        "PathRegexp": lambda value: re.search(value, path) is not None,
+        "PathPrefix": path.startswith,
+    }
     for rule in rules:
-        text = re.sub(r"Host\(`([^`]*)`\)", lambda found: str(found[1] == host), rule["match"])
-        text = re.sub(
-            r"PathRegexp\(`([^`]*)`\)", lambda found: str(re.search(found[1], path) is not None), text
-        )
-        text = re.sub(r"PathPrefix\(`([^`]*)`\)", lambda found: str(path.startswith(found[1])), text)
-        text = re.sub(r"Path\(`([^`]*)`\)", lambda found: str(path == found[1]), text)
+        text = re.sub(r"(\w+)\(`([^`]*)`\)", lambda found: str(matchers[found[1]](found[2])), rule["match"])
         assert re.fullmatch(r"(?:True|False|\|\||&&|[() ])+", text), text
         if eval(text.replace("||", "or").replace("&&", "and")):  # noqa: S307  only what the line above lets through
             return [one["name"] for one in rule.get("middlewares", [])]
@@ -276,7 +284,6 @@ def matching(spec: TraefikSpec, path: str, host: str = "photos.example.com") -> 
 
 GUESSES = [
     "/api/auth/login",
-    "/api/auth/admin-sign-up",
     "/api/shared-links/login",
     "/api/oauth/authorize",
     "/api/oauth/callback",
@@ -298,15 +305,67 @@ BROWSING = [
 ]
 
 
-@pytest.mark.parametrize("path", GUESSES)
-def test_attempts_to_sign_in_are_limited(path: str) -> None:
+BEGINNINGS = [
+    "/api/auth/admin-sign-up",
+    "/api/admin/database-backups/start-restore",
+    "/api/admin/database-backups/upload",
+    "/api/admin/maintenance",
+    "/api/admin/maintenance/login",
+    # Express answers these as well.
+    "/API/Auth/Admin-Sign-Up",
+    "/api/auth/admin-sign-up/",
+    "/Api/Admin/Database-Backups/START-RESTORE/",
+    "/api/admin/maintenance/",
+]
+
+
+@pytest.mark.parametrize("path", [*GUESSES, *BEGINNINGS])
+def test_attempts_to_sign_in_and_to_begin_maintenance_are_limited(path: str) -> None:
     for host in TRAEFIK.hostnames:
         assert "immich-proxy-sign-in-rate" in matching(TRAEFIK, path, host)
 
 
 @pytest.mark.parametrize("path", BROWSING)
 def test_nothing_else_is_limited(path: str) -> None:
-    assert matching(TRAEFIK, path) == ["immich-proxy-bouncer", "immich-proxy-headers"]
+    for spec in (TRAEFIK, replace(TRAEFIK, closed=True)):
+        assert matching(spec, path) == ["immich-proxy-bouncer", "immich-proxy-headers"]
+        assert "immich-proxy-sign-in-rate" not in matching(
+            spec, "/api/admin/maintenance/status", method="GET"
+        )
+
+
+@pytest.mark.parametrize("path", BEGINNINGS)
+@pytest.mark.parametrize("spec", [TRAEFIK, BARE])
+def test_where_it_is_closed_nobody_begins_maintenance(spec: TraefikSpec, path: str) -> None:
+    closed = replace(spec, closed=True)
+    for host in closed.hostnames:
+        assert "immich-proxy-closed" in matching(closed, path, host)
+        assert "immich-proxy-closed" not in matching(closed, path, host, method="GET")
+        assert "immich-proxy-closed" not in matching(spec, path, host)
+    assert middleware(closed, "closed") == {"ipAllowList": {"sourceRange": ["255.255.255.255/32"]}}
+
+
+@pytest.mark.parametrize("path", BEGINNINGS)
+def test_a_route_that_is_closed_has_no_backend_for_what_begins_maintenance(path: str) -> None:
+    refusing, everything = routes.http_route(replace(ROUTE, closed=True))["spec"]["rules"]
+    (match,) = refusing["matches"]
+    assert match["method"] == "POST"
+    assert match["path"]["type"] == "RegularExpression"
+    # Envoy compares with the whole path.
+    assert re.fullmatch(match["path"]["value"], path)
+    assert "backendRefs" not in refusing
+    assert [everything] == routes.http_route(ROUTE)["spec"]["rules"]
+
+
+def test_a_way_that_only_the_local_network_comes_in_by_says_so() -> None:
+    said = {"immich/door": "lan"}
+    assert routes.http_route(replace(ROUTE, lan=True))["metadata"]["annotations"] == said
+    assert traefik.ingress_route(replace(TRAEFIK, lan=True))["metadata"]["annotations"] == said
+    assert routes.ingress(replace(INGRESS, lan=True))["metadata"]["annotations"].items() >= said.items()
+    assert labels(replace(TRAEFIK, lan=True), "immich-home")["immich.door"] == "lan"
+    for made in (routes.http_route(ROUTE), traefik.ingress_route(TRAEFIK), routes.ingress(INGRESS)):
+        assert "immich/door" not in made["metadata"].get("annotations", {})
+    assert "immich.door" not in labels(TRAEFIK, "immich-home")
 
 
 def test_the_page_stands_before_its_paths_and_never_before_what_the_app_needs() -> None:

@@ -100,6 +100,7 @@ EXTERNAL = with_secrets(
             "expose": [
                 {
                     "kind": "ingress",
+                    "door": "lan",
                     "className": "nginx",
                     "controllerNamespace": "ingress-nginx",
                     "tlsSecret": "photos-tls",

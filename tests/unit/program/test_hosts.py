@@ -194,7 +194,7 @@ PORTS = {
         ("127.0.0.1", 2283, 8081), ("192.168.1.13", 2283, 8080), ("127.0.0.1", 9101, 9100),
         *(("127.0.0.1", port, port) for port in (8091, 8092, 9113, 9115, 9121, 9187, 9400)),
     },
-    "heartbeat": {(EVERYWHERE, 443, 8443), (EVERYWHERE, 80, 8080)},
+    "heartbeat": {(EVERYWHERE, 443, 8446), (EVERYWHERE, 80, 8085)},
     "heartbeat-dev": {("127.0.0.1", 443, 8443), ("127.0.0.1", 80, 8080)},
     "skylab": set[tuple[str, int, int]](),
     "homelab": set[tuple[str, int, int]](),

@@ -41,8 +41,9 @@ from tests.unit.systems.host import (
 from toolchain.runbook import stack_pages
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - an address that is expected, not bound
-HTTPS = 8443
-HTTP = 8080
+HTTPS = 8446
+HTTP = 8085
+HTTPS_OF_THE_TWIN = 8443
 
 
 @functools.cache
@@ -139,8 +140,8 @@ def test_the_twin_has_a_certificate_of_its_own() -> None:
 def test_the_twin_is_like_production_but_for_names_data_and_certificate() -> None:
     assert _dev().workloads() - TASKS == _host().workloads() - TASKS - {"backup-rclone"}
     assert _dev().image("server") == _host().image("server")
-    assert limits(_dev().server(HTTPS)) == limits(_host().server(HTTPS))
-    assert headers(_dev().server(HTTPS), "proxy_set_header") == headers(
+    assert limits(_dev().server(HTTPS_OF_THE_TWIN)) == limits(_host().server(HTTPS))
+    assert headers(_dev().server(HTTPS_OF_THE_TWIN), "proxy_set_header") == headers(
         _host().server(HTTPS), "proxy_set_header"
     )
     assert _dev().folders() == set()

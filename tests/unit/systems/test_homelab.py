@@ -8,6 +8,7 @@ import re
 import pytest
 import yaml
 
+from components.model.exposure import BEGINS
 from tests.policy.case_files import RULES, findings, recorded
 from tests.unit.systems.audit import faults
 from tests.unit.systems.backups import (
@@ -247,7 +248,15 @@ def test_signing_in_is_limited_and_thumbnails_are_not() -> None:
     labels = _host().labels("server")
     assert labels[f"{MIDDLEWARES}-sign-in-rate.rateLimit.average"] == "10"
     assert labels[f"{MIDDLEWARES}-sign-in-rate.rateLimit.period"] == "1m"
-    assert "PathRegexp(`(?i)^/api/(auth/(login|" in labels[f"{ROUTERS}-sign-in.rule"]
+    assert "PathRegexp(`(?i)^/api/(auth/login/" in labels[f"{ROUTERS}-sign-in.rule"]
+
+
+def test_from_the_internet_nobody_makes_the_first_administrator_or_begins_a_restore() -> None:
+    labels = _host().labels("server")
+    assert f"Method(`POST`) && PathRegexp(`{BEGINS}`)" in labels[f"{ROUTERS}-closed.rule"]
+    assert labels[f"{ROUTERS}-closed.priority"] == "100000"
+    assert "immich-homelab-server-closed" in labels[f"{ROUTERS}-closed.middlewares"].split(",")
+    assert labels[f"{MIDDLEWARES}-closed.ipAllowList.sourceRange"] == "255.255.255.255/32"
 
 
 def test_security_headers_are_set() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.unit.verify.parts import HOME, Recorded, Reply, Request, answering, target
+from components.proxy.doors import Door
+from tests.unit.verify.parts import HOME, Recorded, Reply, Request, answering, settings, target
 from toolchain.verify.checks import doors, uploads
 from toolchain.verify.model import Check
 from toolchain.verify.runner import verify
-from toolchain.verify.target import Options, Target
+from toolchain.verify.target import Options, Target, chosen_doors
 from toolchain.verify.wire import Wire
 
 KEY = Options(api_key="a-key-of-the-api", size=200_000)
@@ -121,33 +123,96 @@ def test_an_upgrade_is_a_websocket() -> None:
     assert "transport=websocket" in seen[0].path
 
 
+SIGN_UP = "/api/auth/admin-sign-up"
+RESTORE = "/api/admin/maintenance/verify"
+
+
+def at(door: str, **more: Any) -> Target:
+    """A target with one door of that name."""
+    exposed = {**HOME["proxy"]["expose"][0], "door": door}
+    return target(proxy={"expose": [exposed], "maintenance": more.pop("maintenance", "lan")}, **more)
+
+
+def immich(*, initialized: bool = False, refused: int | None = None) -> Callable[[Request], Reply]:
+    """Immich behind a door: what the door refuses is answered with `refused`, as it is spelt there."""
+
+    def answer(request: Request) -> Reply:
+        if request.method == "GET":
+            return Reply(200, {"isInitialized": initialized})
+        return Reply(refused or (400 if request.path.lower().strip("/") == SIGN_UP.strip("/") else 404))
+
+    return answer
+
+
+@pytest.mark.parametrize("door", ["lan", "internet"])
 @pytest.mark.parametrize(
     ("initialized", "allowed", "outcome"),
-    [(True, True, "pass"), (True, False, "pass"), (False, False, "pass"), (False, True, "fail")],
+    # A server that says so has IMMICH_ALLOW_SETUP=true, whatever the settings say by now.
+    [(True, True, "pass"), (True, False, "pass"), (False, False, "fail"), (False, True, "fail")],
 )
-def test_setup_is_closed_by_an_admin_or_by_the_settings(
-    initialized: bool, allowed: bool, outcome: str
+def test_where_immich_answers_setup_is_closed_by_an_admin_alone(
+    door: str, initialized: bool, allowed: bool, outcome: str
 ) -> None:
-    base = target(server={"allowSetup": allowed})
-    with answering(lambda _: Reply(200, {"isInitialized": initialized}), base) as (there, _):
-        assert one(doors.setup(there, there.doors[0]), "setup-closed").outcome == outcome
+    base = at(door, server={"allowSetup": allowed}, maintenance="everywhere")
+    with answering(immich(initialized=initialized), base) as (there, _):
+        check = one(doors.setup(there, there.doors[0]), "setup-closed")
+    assert check.outcome == outcome
+    assert ("there is an admin;" in check.found) == (initialized and allowed)
+
+
+def test_a_door_of_the_local_network_without_an_administrator_says_who_may_become_it() -> None:
+    with answering(immich(refused=403), at("lan")) as (there, seen):
+        check = one(doors.setup(there, there.doors[0]), "setup-closed")
+    assert (check.outcome, "everybody on the local network" in check.found) == ("fail", True)
+    assert [request.method for request in seen] == ["GET"]
+
+
+@pytest.mark.parametrize("initialized", [True, False])
+@pytest.mark.parametrize("status", [403, 302])
+def test_a_door_of_the_internet_that_refuses_the_sign_up_is_closed_whatever_the_server_says(
+    status: int, initialized: bool
+) -> None:
+    with answering(immich(initialized=initialized, refused=status), at("internet")) as (there, seen):
+        assert one(doors.setup(there, there.doors[0]), "setup-closed").outcome == "pass"
+    assert {(request.method, request.path) for request in seen} == {
+        ("POST", SIGN_UP),
+        ("POST", "/API/AUTH/ADMIN-SIGN-UP/"),
+    }
+    assert {request.headers.get("content-length", "0") for request in seen} == {"0"}, "it is no sign-up"
 
 
 @pytest.mark.parametrize(
-    ("door", "status", "said", "outcome"),
-    [
-        ("internet", 403, "lan", "pass"),
-        ("internet", 302, "lan", "pass"),
-        ("internet", 404, "lan", "fail"),
-        ("internet", 404, "everywhere", "pass"),
-    ],
+    ("status", "said", "outcome"),
+    [(403, "lan", "pass"), (302, "lan", "pass"), (None, "lan", "fail"), (None, "everywhere", "pass")],
 )
-def test_a_door_of_the_internet_hands_on_no_restore(door: str, status: int, said: str, outcome: str) -> None:
-    exposed = {"kind": "publishedPort", "address": "127.0.0.1", "door": door}
-    base = target(proxy={"expose": [exposed], "maintenance": said})
-    with answering(lambda _: Reply(status), base) as (there, seen):
+def test_a_door_of_the_internet_hands_on_no_restore(status: int | None, said: str, outcome: str) -> None:
+    with answering(immich(refused=status), at("internet", maintenance=said)) as (there, seen):
         assert one(doors.restore(there, there.doors[0]), "restore-closed").outcome == outcome
-    assert [(request.method, request.path) for request in seen] == [("POST", "/api/admin/maintenance/verify")]
+    assert ("POST", RESTORE) in {(request.method, request.path) for request in seen}
+
+
+@pytest.mark.parametrize("check", [doors.setup, doors.restore])
+def test_a_door_that_refuses_small_letters_alone_is_open(
+    check: Callable[[Target, Door], list[Check]],
+) -> None:
+    shut = immich(refused=403)
+
+    def answer(request: Request) -> Reply:
+        return shut(request) if request.path.islower() else immich()(request)
+
+    with answering(answer, at("internet")) as (there, _):
+        (found,) = check(there, there.doors[0])
+    assert found.outcome == "fail"
+
+
+@pytest.mark.parametrize(("implementation", "outcome"), [("envoy-gateway", "pass"), ("other", "fail")])
+def test_a_rule_of_a_gateway_that_leads_nowhere_answers_500(implementation: str, outcome: str) -> None:
+    route = {"kind": "httpRoute", "gateway": "g", "gatewayNamespace": "g", "implementation": implementation}
+    kind = "none" if implementation == "envoy-gateway" else "nginx"
+    found = settings(cluster=True, proxy={"kind": kind, "expose": [route]})
+    base = replace(target(), settings=found, doors=chosen_doors(found, None))
+    with answering(immich(refused=500), base) as (there, _):
+        assert one(doors.restore(there, there.doors[0]), "restore-closed").outcome == outcome
 
 
 def test_what_a_door_of_the_local_network_hands_on_is_not_asked() -> None:

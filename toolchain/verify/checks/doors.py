@@ -212,26 +212,31 @@ def setup(target: Target, door: Door) -> list[Check]:
     """Nobody who comes by can make himself the first admin."""
     name, about = "setup-closed", subject(door)
     try:
+        # Without a body it is no sign-up: Immich answers 400.
+        if door.name == "internet" and _refused(target, door, "/api/auth/admin-sign-up"):
+            return [passed(name, about, "what makes the first admin is refused before Immich")]
         answer = target.wire.request(site(target, door), "/api/server/config")
     except WireError as error:
         return [failed(name, about, str(error), "the server tells whether there is an admin", "See ping")]
     config = _json(answer.body)
     initialized = config.get("isInitialized") if config else None
-    allowed = target.settings.server.allow_setup
     if not isinstance(initialized, bool):
         return [failed(name, about, f"{answer.status} {answer.text}", "a field isInitialized", "See ping")]
-    if initialized:
-        later = "; immich:server.allowSetup may be false now, it would open again with an empty database"
-        return [passed(name, about, f"there is an admin{later if allowed else ''}")]
-    if allowed:
+    if not initialized:
+        who = "everybody" if door.name == "internet" else "everybody on the local network"
         return [
             failed(
-                name, about, "no admin yet, and the sign-up page is open to everybody who comes",
-                "an admin, or immich:server.allowSetup: false",
-                f"Open {door.url} and make the first account now; then set immich:server.allowSetup: false",
+                name, about, f"no admin yet, and {who} who comes may become it", "an admin",
+                f"Make the first account now: `pulumi stack output nextSteps -s {target.stack}` says where; then set "
+                "immich:server.allowSetup: false",
             )
         ]  # fmt: skip
-    return [passed(name, about, "no admin yet; immich:server.allowSetup is false, so nobody can sign up")]
+    if target.settings.server.allow_setup:
+        later = "immich:server.allowSetup may be false now, it would open again with an empty database"
+        return [passed(name, about, f"there is an admin; {later}")]
+    # With IMMICH_ALLOW_SETUP=false the field is true in any case (server.service.ts).
+    untold = "whether there is an admin Immich does not tell then, and without one anybody here may begin a restore"
+    return [passed(name, about, f"immich:server.allowSetup is false, so nobody can sign up; {untold}")]
 
 
 def restore(target: Target, door: Door) -> list[Check]:
@@ -241,20 +246,33 @@ def restore(target: Target, door: Door) -> list[Check]:
     name, about = "restore-closed", subject(door)
     try:
         # Below what begins maintenance, and no route of Immich's: it would answer 404.
-        answer = target.wire.request(site(target, door), "/api/admin/maintenance/verify", method="POST")
+        refused = _refused(target, door, "/api/admin/maintenance/verify")
     except WireError as error:
         return [failed(name, about, str(error), "an answer", "See ping")]
-    if answer.status in _CLOSED:
-        return [passed(name, about, f"what begins a restore or maintenance gets {answer.status}")]
-    if target.settings.proxy.kind == "nginx" and target.settings.proxy.maintenance == "everywhere":
+    if refused:
+        return [passed(name, about, "what begins a restore or maintenance is refused before Immich")]
+    if target.settings.proxy.maintenance == "everywhere":
         return [passed(name, about, "restores and maintenance are open, as immich:proxy.maintenance says")]
     return [
         failed(
-            name, about, f"{answer.status}: Immich itself answers, and without an administrator anybody may restore",
+            name, about, "Immich itself answers, and without an administrator anybody may restore",
             "403 before Immich is reached",
-            f"With nginx: `make up STACK={target.stack}`; without it make the first account before the door is opened",
+            f"Run `make up STACK={target.stack}`; a proxy of yours in front must not change paths (docs/doors.md)",
         )
     ]  # fmt: skip
+
+
+def _refused(target: Target, door: Door, path: str) -> bool:
+    """Whether a POST is refused before Immich, also in capital letters and with a slash, which Express ignores."""
+    answers = {
+        target.wire.request(site(target, door), spelt, method="POST").status
+        for spelt in (path, f"{path.upper()}/")
+    }
+    # A gateway's rule without a backend answers 500.
+    gateway = target.settings.proxy.kind == "none" and any(
+        hop.name.startswith("gateway ") for hop in door.hops
+    )
+    return answers <= (_CLOSED | {500} if gateway else _CLOSED)
 
 
 def inside(target: Target) -> list[Check]:

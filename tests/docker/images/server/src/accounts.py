@@ -24,6 +24,10 @@ class Accounts:
         """Whether there is an admin."""
         return self._database.account(None) is not None
 
+    def told(self) -> bool:
+        """What the API says of that: true without permission to set up in any case (3.0.3, server.service.ts)."""
+        return not self._allow_setup or self.initialized()
+
     def sign_up(self, given: dict[str, Any]) -> Answer:
         """The first admin. 400 without permission to set up, and for every one but the first."""
         if not self._allow_setup:

@@ -138,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
             major, minor, patch = (int(part) for part in numbers.groups()) if numbers else (0, 0, 0)
             self._json(200, {"major": major, "minor": minor, "patch": patch})
         elif method == "GET" and path == "/api/server/config":
-            self._json(200, {"isInitialized": application.accounts.initialized(), "maintenanceMode": False})
+            self._json(200, {"isInitialized": application.accounts.told(), "maintenanceMode": False})
         elif method == "POST" and path in {"/api/auth/admin-sign-up", "/api/auth/login", "/api/api-keys"}:
             self._account(path)
         elif method == "DELETE" and path == "/api/assets":
