@@ -66,7 +66,7 @@ def _holders(stack: Stack) -> Iterator[Registered]:
     volumes: set[str] = set()
     for one in having(stack, *IMMICH, Role.DATABASE):
         for mount in one.mounts():
-            if mount.kind == "claim":
+            if mount.kind == "claim" and not mount.read_only:
                 claims.add((namespace(one.resource), str(mount.source)))
         for mount in data_mounts(one):
             if mount.kind == "volume" and not mount.read_only:
