@@ -30,7 +30,7 @@ from immich_policy import model, once
 from immich_policy.config import Config
 from immich_policy.judging import Report, judge, message
 from immich_policy.model import UNKNOWN, Plain, Registered, Rule, Stack
-from immich_policy.rules import ALL
+from immich_policy.rules import ALL, FAMILIES
 
 T = TypeVar("T")
 
@@ -96,7 +96,10 @@ class _Round:
 
     def configure(self, values: object) -> None:
         """Take the settings of `immich-pack`."""
-        self.config, self.problems = configuration.read(known(values), frozenset(r.name for r in self._rules))
+        # One file serves the packs of all families.
+        self.config, self.problems = configuration.read(
+            known(values), frozenset(rule.name for rule in (*self._rules, *ALL))
+        )
 
 
 Validate = Callable[[StackValidationArgs, ReportViolation], None]
@@ -179,7 +182,11 @@ def _report(together: _Round, index: int) -> Validate:
     return validate
 
 
-def serve() -> None:
-    """Answer the engine until it ends the process. Nothing may be printed before: the first line is the port."""
+def serve(family: str | None = None) -> None:
+    """Answer the engine until it ends the process, with every rule or with those of one family.
+
+    Nothing may be printed before: the first line is the port.
+    """
     once.convert_once()
-    PolicyPack("immich", policies(), EnforcementLevel.MANDATORY)
+    name, rules = ("immich", ALL) if family is None else (f"immich-{family}", FAMILIES[family])
+    PolicyPack(name, policies(rules), EnforcementLevel.MANDATORY)

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
 import yaml
 
-from immich_policy import data, exposure, proxies, secrets, uploads, workloads
 from immich_policy.config import SCHEMA, Config
 from immich_policy.judging import judge
 from immich_policy.model import Registered, Rule, Stack, mapping, registered, text
+from immich_policy.rules import ALL, FAMILIES
 
-FAMILIES: Final[Mapping[str, tuple[str, Sequence[Rule]]]] = {
-    "uploads": ("Uploads", uploads.RULES),
-    "proxies": ("Proxies and addresses", proxies.RULES),
-    "exposure": ("What can be reached", exposure.RULES),
-    "workloads": ("Containers", workloads.RULES),
-    "data": ("Data", data.RULES),
-    "secrets": ("Secrets", secrets.RULES),
+TITLES: Final[Mapping[str, str]] = {
+    "uploads": "Uploads",
+    "proxies": "Proxies and addresses",
+    "exposure": "What can be reached",
+    "workloads": "Containers",
+    "data": "Data",
+    "secrets": "Secrets",
 }
+"""Family -> its title on the page."""
 SETTINGS: Final[Mapping[str, str]] = {
     "exposure-setup": "server.allowSetup",
     "workloads-images-pinned": "server.version",
@@ -52,6 +53,12 @@ The pack in `policy/` judges what a program registers, before anything is change
 so it works on other Immich programs too. A rule that is broken stops `make preview` and `make up` with the resource,
 the value, the reason and the setting to change.
 
+`policy/` has all rules, and `policy/<family>` those of one: `uploads`, `proxies`, `exposure`, `workloads`, `data`,
+`secrets`. For a program of your own, with `pip install -r policy/requirements.txt` in the environment of the CLI:
+
+    pulumi preview --policy-pack path/to/policy
+    pulumi preview --policy-pack path/to/policy/uploads --policy-pack path/to/policy/proxies
+
 What a preview does not know yet is counted in the output, never taken for right or wrong. A rule is turned off, or one
 finding of it allowed, in the file of `--policy-pack-config`, each with a reason that appears in the output:
 
@@ -81,19 +88,18 @@ def counts(document: Mapping[str, Any]) -> Counter[str]:
     """Rule -> number of findings in a layout."""
     stack = Stack(layout_resources(document))
     found: Counter[str] = Counter()
-    for _, rules in FAMILIES.values():
-        for rule in rules:
-            number = len(judge(rule, stack, Config()).findings)
-            if number:
-                found[rule.name] = number
+    for rule in ALL:
+        number = len(judge(rule, stack, Config()).findings)
+        if number:
+            found[rule.name] = number
     return found
 
 
 def markdown() -> str:
     """The page."""
     parts = [_INTRODUCTION, _configuration(), _contents()]
-    for title, rules in FAMILIES.values():
-        parts.append(f"## {title}\n")
+    for family, rules in FAMILIES.items():
+        parts.append(f"## {TITLES[family]}\n")
         parts += [_section(rule) for rule in rules]
     parts.append(_layouts())
     return "\n".join(parts).rstrip("\n") + "\n"
@@ -111,9 +117,7 @@ def _configuration() -> str:
 
 def _contents() -> str:
     rows = "\n".join(
-        f"| [{rule.name}](#{rule.name}) | {rule.severity.value} | {rule.title} |"
-        for _, rules in FAMILIES.values()
-        for rule in rules
+        f"| [{rule.name}](#{rule.name}) | {rule.severity.value} | {rule.title} |" for rule in ALL
     )
     return f"## Rules\n\n| rule | severity | what must be so |\n| --- | --- | --- |\n{rows}\n"
 
@@ -134,12 +138,7 @@ def _section(rule: Rule) -> str:
 def _layouts() -> str:
     found = layouts()
     counted = {name: counts(document) for name, document in found.items()}
-    rules = [
-        rule.name
-        for _, listed in FAMILIES.values()
-        for rule in listed
-        if any(rule.name in one for one in counted.values())
-    ]
+    rules = [rule.name for rule in ALL if any(rule.name in one for one in counted.values())]
     head = " | ".join(["rule", *found])
     rows = "\n".join(
         f"| [{rule}](#{rule}) | " + " | ".join(str(counted[name][rule] or "") for name in found) + " |"

@@ -1,10 +1,26 @@
-"""Every rule of the pack, by family. A new family is a line in `_FAMILIES`."""
+"""Every rule of the pack, by family. A new family is an entry of `FAMILIES`, and a folder with its pack."""
 
 from __future__ import annotations
 
-from immich_policy import data, exposure, proxies, secrets, uploads, workloads
+from collections.abc import Mapping
+from typing import Final
+
+from immich_policy.data import backups, dumps, volumes
+from immich_policy.exposure import cloudflare as exposure_cloudflare
+from immich_policy.exposure import doors, isolation, setup
 from immich_policy.model import Rule
+from immich_policy.proxies import headers, ranges
+from immich_policy.secrets import rules as secrets
+from immich_policy.uploads import cloudflare, gateways, nginx, traefik
+from immich_policy.workloads import hardening, images, running
 
-_FAMILIES = (uploads.RULES, proxies.RULES, exposure.RULES, workloads.RULES, data.RULES, secrets.RULES)
+FAMILIES: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "uploads": (*nginx.RULES, *gateways.RULES, *traefik.RULES, *cloudflare.RULES),
+    "proxies": (*ranges.RULES, *headers.RULES),
+    "exposure": (*doors.RULES, *setup.RULES, *exposure_cloudflare.RULES, *isolation.RULES),
+    "workloads": (*images.RULES, *hardening.RULES, *running.RULES),
+    "data": (*volumes.RULES, *backups.RULES, *dumps.RULES),
+    "secrets": secrets.RULES,
+}
 
-ALL: tuple[Rule, ...] = tuple(rule for family in _FAMILIES for rule in family)
+ALL: Final = tuple(rule for family in FAMILIES.values() for rule in family)

@@ -9,20 +9,16 @@ from typing import Any
 
 import yaml
 
-from immich_policy import data, exposure, secrets, workloads
 from immich_policy.config import Config
 from immich_policy.model import UNKNOWN, Finding, Registered, Rule, Stack, Unjudged, registered
+from immich_policy.rules import FAMILIES
 from tests.harness.mocks import Recorded, Run, Secret
 from tests.harness.mocks import Unknown as NotYet
 
 HERE = Path(__file__).parent
-FAMILIES = {
-    "exposure": exposure.RULES,
-    "workloads": workloads.RULES,
-    "data": data.RULES,
-    "secrets": secrets.RULES,
-}
-RULES: dict[str, Rule] = {rule.name: rule for rules in FAMILIES.values() for rule in rules}
+WITH_CASES = ("exposure", "workloads", "data", "secrets")
+"""Families whose cases are files."""
+RULES: dict[str, Rule] = {rule.name: rule for family in WITH_CASES for rule in FAMILIES[family]}
 
 
 class _Loader(yaml.CSafeLoader):

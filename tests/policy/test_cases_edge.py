@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from immich_policy import config as configuration
-from immich_policy import proxies, uploads
 from immich_policy.judging import judge, message
 from immich_policy.model import Rule, Stack
+from immich_policy.rules import FAMILIES
 from tests.policy.case_files import HERE, load, resources
 
-RULES: dict[str, Rule] = {rule.name: rule for rule in (*uploads.RULES, *proxies.RULES)}
+RULES: dict[str, Rule] = {rule.name: rule for rule in (*FAMILIES["uploads"], *FAMILIES["proxies"])}
 FILES = sorted(
     path for family in ("uploads", "proxies") for path in (HERE / "cases" / family).glob("*/*.yaml")
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from immich_policy import rules
 from tests.harness.engine import Engine, Missing, Result, find_cli
 from tests.harness.program import ROOT
 
@@ -128,8 +129,8 @@ def test_what_is_unknown_in_a_preview_and_what_is_off_is_told_and_the_rest_still
     engine: Engine,
 ) -> None:
     nginx = NGINX.replace("50g", "5m").replace("proxy_read_timeout 600s", "proxy_read_timeout 30s")
-    rules = {"uploads-nginx-timeouts": {"off": "nobody here has long videos"}}
-    result = preview(engine, nginx=nginx, trusted="made.result", rules=rules)
+    off = {"uploads-nginx-timeouts": {"off": "nobody here has long videos"}}
+    result = preview(engine, nginx=nginx, trusted="made.result", rules=off)
     found = violations(result)
     assert result.returncode != 0
     assert set(found) == {"uploads-nginx-size", "immich-report"}
@@ -144,3 +145,25 @@ def test_a_mistake_in_the_configuration_stops_a_preview(engine: Engine) -> None:
     result = preview(engine, uploadSize="lots")
     assert result.returncode != 0
     assert "uploadSize: “lots” is no size" in violations(result)["immich-pack"][1]
+
+
+def test_packs_of_families_run_together_and_know_their_own_rules_alone(engine: Engine) -> None:
+    file = engine.directory / "policy.json"
+    file.write_text(json.dumps({"immich-pack": {"podRanges": ["10.42.0.0/16"]}}))
+    wrong = NGINX.replace("50g", "50m")
+    engine.program(PROGRAM.format(nginx=wrong, trusted='"0.0.0.0/0"'))
+    packs = [
+        ("--policy-pack", str(Path(PACK) / name), "--policy-pack-config", str(file)) for name in FAMILIES
+    ]
+    result = engine.operate("preview", *(option for pack in packs for option in pack), check=False)
+    found = [event["policyEvent"] for event in result.events if "policyEvent" in event]
+    stopped = [
+        (one["policyPackName"], one["policyName"]) for one in found if one["enforcementLevel"] == "mandatory"
+    ]
+    assert {pack for pack, _ in stopped} == {"immich-uploads", "immich-proxies"}, result.text
+    assert all(rule.startswith(pack.removeprefix("immich-")) for pack, rule in stopped)
+
+
+def test_a_folder_of_the_pack_for_each_family() -> None:
+    folders = {path.parent.name for path in Path(PACK).glob("*/PulumiPolicy.yaml")}
+    assert folders == rules.FAMILIES.keys()

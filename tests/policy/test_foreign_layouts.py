@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from immich_policy import reference
-from tests.policy.case_files import FAMILIES, findings
+from tests.policy.case_files import RULES, findings
 
 LAYOUTS = reference.layouts()
-OWN = [rule for rules in FAMILIES.values() for rule in rules]
+OWN = list(RULES.values())
 
 EXPECTED = {
     "compose": {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immich_policy.model import registered
-from immich_policy.secrets_values import entropy, names_a_secret, secret_in
+from immich_policy.secrets.values import entropy, names_a_secret, secret_in
 from tests.policy.case_files import RULES, findings
 
 CERTIFICATE = (

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from immich_policy import config as configuration
-from immich_policy import proxies, uploads
 from immich_policy.judging import judge_all
 from immich_policy.model import Registered
+from immich_policy.rules import FAMILIES
 from tests.harness.program import ROOT, Runs, from_file
 from tests.policy.case_files import recorded
 
 STACKS = {path.stem.removeprefix("Pulumi."): from_file(path) for path in sorted(ROOT.glob("Pulumi.*.yaml"))}
 PODS = {"dev": "10.244.0.0/16", "vanillax": "10.244.0.0/16", "prod": "10.42.0.0/16"}
-RULES = (*uploads.RULES, *proxies.RULES)
+RULES = (*FAMILIES["uploads"], *FAMILIES["proxies"])
 _RUNS = Runs(STACKS)
 WITH_NGINX = ("dev", "prod", "hwc", "skylab", "heartbeat")
 

@@ -1,0 +1,1 @@
+"""The family of rules on data: volumes and backups."""

@@ -1,0 +1,1 @@
+"""The family of rules on what can be reached, and from where."""

@@ -1,0 +1,292 @@
+"""Who may connect inside: network policies, Docker networks; and what stands before the API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from immich_policy.config import Config
+from immich_policy.model import (
+    UNKNOWN,
+    Finding,
+    Judgement,
+    Plain,
+    Registered,
+    Severity,
+    Stack,
+    Unjudged,
+    dig,
+    family_rule,
+    join,
+    mapping,
+    mappings,
+    sequence,
+    strings,
+    text,
+)
+from immich_policy.reading.clusters import immich_clusters, namespace, object_name
+from immich_policy.reading.containers import IMMICH, PRIVATE, Container, Role, having, immich_pods
+from immich_policy.reading.targets import pod_labels
+from immich_policy.text import shown
+
+_EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
+_EDGE = (Role.NGINX, Role.TRAEFIK, Role.CLOUDFLARED)
+_POLICIES = ("NetworkPolicy", "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
+_BYPASS = re.compile(r"!\s*Path(?:Prefix|Regexp)?\(|PathPrefix\(`/(?!api)[^`]+`\)")
+_AUTH_ANNOTATIONS = ("nginx.ingress.kubernetes.io/auth-url", "nginx.ingress.kubernetes.io/auth-signin",
+                     "nginx.ingress.kubernetes.io/auth-type", "haproxy.org/auth-type")  # fmt: skip
+
+
+def _isolated(stack: Stack, config: Config) -> Iterable[Judgement]:
+    del config
+    seen: set[int] = set()
+    for one in having(stack, *IMMICH, *PRIVATE, Role.CLOUDFLARED):
+        if one.docker or id(one.resource) in seen:
+            continue
+        seen.add(id(one.resource))
+        private = bool(one.roles & PRIVATE)
+        yield from _covered(stack, one.resource, pod_labels(one), namespace(one.resource), private=private)
+    for cluster in stack.once(immich_clusters):
+        labels: dict[str, Plain] = {"cnpg.io/cluster": object_name(cluster), "cnpg.io/podRole": "instance"}
+        yield from _covered(stack, cluster, labels, namespace(cluster), private=True)
+
+
+def _covered(
+    stack: Stack, one: Registered, labels: dict[str, Plain], space: str, *, private: bool
+) -> Iterator[Judgement]:
+    found = [policy for policy in stack.of_kind(*_POLICIES) if _applies(policy, labels, space)]
+    if not found:
+        yield Finding(
+            resource=one,
+            path="",
+            message="no NetworkPolicy says who may connect to its pods",
+            setting="register a NetworkPolicy that selects these pods and names who may connect",
+        )
+    for policy in found if private else ():
+        for path in _admits_all(policy):
+            # A policy for everything in the namespace is a finding once, at itself.
+            message = f"everybody may connect to {one.name}"
+            setting = "name the pods that may connect: the server and the microservices"
+            yield Finding(resource=policy, path=path, message=message, setting=setting)
+
+
+def _applies(policy: Registered, labels: dict[str, Plain], space: str) -> bool:
+    """Whether a policy restricts who may connect to pods with these labels."""
+    spec = mapping(policy.props, "spec")
+    if policy.kind != "CiliumClusterwideNetworkPolicy" and namespace(policy) != space:
+        return False
+    if policy.kind.startswith("Cilium"):
+        selector, restricts = dig(spec, "endpointSelector"), "ingress" in spec or "ingressDeny" in spec
+    else:
+        types = dig(spec, "policyTypes")
+        selector, restricts = (
+            dig(spec, "podSelector"),
+            types in (None, UNKNOWN) or "Ingress" in strings(spec, "policyTypes"),
+        )
+    if selector is UNKNOWN:
+        return restricts
+    wanted = mapping({"it": selector}, "it", "matchLabels")
+    same = all(labels.get(key.removeprefix("k8s:")) in (value, UNKNOWN) for key, value in wanted.items())
+    return (
+        restricts
+        and same
+        and isinstance(selector, dict)
+        and all(_expressed(expression, labels) for _, expression in mappings(selector, "matchExpressions"))
+    )
+
+
+def _expressed(expression: dict[str, Plain], labels: dict[str, Plain]) -> bool:
+    value, values = labels.get(text(expression, "key")), strings(expression, "values")
+    match text(expression, "operator"):
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case _:
+            return False
+
+
+def _admits_all(policy: Registered) -> Iterator[str]:
+    for index, rule in mappings(policy.props, "spec", "ingress"):
+        path = join("spec", "ingress", index)
+        if policy.kind.startswith("Cilium"):
+            ranges = {
+                *strings(rule, "fromCIDR"),
+                *(text(one, "cidr") for _, one in mappings(rule, "fromCIDRSet")),
+            }
+            if {"all", "world"} & set(strings(rule, "fromEntities")) or ranges & _EVERYBODY:
+                yield path
+            continue
+        peers = dig(rule, "from")
+        blocks = {text(one, "ipBlock", "cidr") for _, one in mappings(rule, "from")}
+        if peers is None or peers == [] or blocks & _EVERYBODY:
+            yield path
+
+
+def _networks(stack: Stack, config: Config) -> Iterable[Judgement]:
+    del config
+    edge = {name: one for one in having(stack, *_EDGE) if one.docker for name in _names(one)}
+    for one in having(stack, *PRIVATE):
+        if not one.docker:
+            continue
+        listed = dig(one.props, "networksAdvanced")
+        mode = text(one.props, "networkMode")
+        if listed is UNKNOWN or any(dig(it, "name") is UNKNOWN for it in sequence({"it": listed}, "it")):
+            yield Unjudged(resource=one.resource, path="networksAdvanced")
+        elif not _names(one) and mode in {"", "bridge", "default"}:
+            yield Finding(
+                resource=one.resource,
+                path="networksAdvanced",
+                message=f"{one.says()} is on Docker's common bridge, where every container reaches it",
+                setting="networksAdvanced: a network of Immich's own",
+            )
+        for index, network in mappings(one.props, "networksAdvanced"):
+            other = edge.get(text(network, "name"))
+            if other is not None:
+                yield Finding(
+                    resource=one.resource,
+                    path=join("networksAdvanced", index),
+                    message=f"{one.says()} is on a network with {other.resource.name}, which takes requests from "
+                    f"outside",
+                    setting="put the proxy and the server on one network, the server and this one on another",
+                )
+
+
+def _names(one: Container) -> set[str]:
+    return {text(network, "name") for _, network in mappings(one.props, "networksAdvanced")} - {""}
+
+
+def _forward_auth(stack: Stack, config: Config) -> Iterable[Judgement]:
+    del config
+    middlewares = {
+        (namespace(one), object_name(one))
+        for one in stack.of_kind("Middleware")
+        if {"forwardAuth", "basicAuth", "digestAuth"} & mapping(one.props, "spec").keys()
+    }
+    for one in stack.of_kind("Ingress"):
+        annotations = mapping(one.props, "metadata", "annotations")
+        for key in _AUTH_ANNOTATIONS:
+            if key in annotations and _reaches_api(one):
+                yield _before_api(one, join("metadata.annotations", key), key)
+        named = text(annotations, "traefik.ingress.kubernetes.io/router.middlewares")
+        for space, name in middlewares:
+            if f"{space}-{name}@kubernetescrd" in named and _reaches_api(one):
+                path = join("metadata.annotations", "traefik.ingress.kubernetes.io/router.middlewares")
+                yield _before_api(one, path, name)
+    for one in stack.of_kind("IngressRoute"):
+        for index, route in mappings(one.props, "spec", "routes"):
+            if _BYPASS.search(text(route, "match")):
+                continue
+            for at, ref in mappings(route, "middlewares"):
+                if (text(ref, "namespace") or namespace(one), text(ref, "name")) in middlewares:
+                    yield _before_api(
+                        one, join("spec", "routes", index, "middlewares", at), text(ref, "name")
+                    )
+    for one in stack.of_kind("HTTPRoute"):
+        for index, rule in mappings(one.props, "spec", "rules"):
+            for at, item in mappings(rule, "filters"):
+                named = (namespace(one), text(item, "extensionRef", "name"))
+                external = text(item, "type") == "ExternalAuth" or "externalAuth" in item
+                if (named in middlewares or external) and _rule_reaches_api(rule):
+                    yield _before_api(
+                        one, join("spec", "rules", index, "filters", at), named[1] or "externalAuth"
+                    )
+    for one in stack.of_kind("SecurityPolicy"):
+        if mapping(one.props, "spec", "extAuth"):
+            yield _before_api(one, "spec.extAuth", "extAuth")
+    yield from _docker_forward_auth(stack)
+
+
+def _reaches_api(one: Registered) -> bool:
+    paths = [
+        text(path, "path") or "/"
+        for _, rule in mappings(one.props, "spec", "rules")
+        for _, path in mappings(rule, "http", "paths")
+    ]
+    return not paths or any(path == "/" or path.startswith("/api") for path in paths)
+
+
+def _rule_reaches_api(rule: dict[str, Plain]) -> bool:
+    paths = [text(match, "path", "value") or "/" for _, match in mappings(rule, "matches")]
+    return not paths or any(path == "/" or path.startswith("/api") for path in paths)
+
+
+def _docker_forward_auth(stack: Stack) -> Iterator[Judgement]:
+    asking: set[str] = set()
+    every = [(one, _labels(one)) for one in immich_pods(stack) if one.docker]
+    for _, labels in every:
+        for label in labels:
+            found = re.match(
+                r"traefik\.http\.middlewares\.([^.]+)\.(?:forwardauth|basicauth|digestauth)\.",
+                label,
+                re.IGNORECASE,
+            )
+            if found:
+                asking.add(found[1])
+    for one, labels in every:
+        if not one.roles & {Role.SERVER, Role.NGINX}:
+            continue
+        for label, (index, value) in labels.items():
+            router = re.fullmatch(r"traefik\.http\.routers\.([^.]+)\.middlewares", label)
+            if not router:
+                continue
+            rule = str(labels.get(f"traefik.http.routers.{router[1]}.rule", (0, ""))[1])
+            named = [name.strip().split("@")[0] for name in str(value).split(",")]
+            auth = [
+                name
+                for name in named
+                if name in asking or re.search(r"auth(?:elia|entik|z)?\b|tinyauth", name)
+            ]
+            if auth and not _BYPASS.search(rule):
+                yield _before_api(one.resource, join("labels", index), auth[0])
+
+
+def _labels(one: Container) -> dict[str, tuple[int, Plain]]:
+    return {text(it, "label"): (index, dig(it, "value")) for index, it in mappings(one.props, "labels")}
+
+
+def _before_api(one: Registered, path: str, name: str) -> Finding:
+    return Finding(
+        resource=one,
+        path=path,
+        message=f"{shown(name)} asks for another sign-in before /api",
+        setting="leave it out and use OAuth in Immich (app.oauth), or let /api, /share and /s pass",
+    )
+
+
+_rule = partial(family_rule, "exposure")
+
+RULES = (
+    _rule(
+        "network-policy",
+        Severity.HIGH,
+        "A NetworkPolicy says who may connect to each part of Immich, and names them.",
+        "Without one every pod of the cluster reaches machine learning, which asks for no password, and may forge the "
+        "address of a client.",
+        "Register a NetworkPolicy or CiliumNetworkPolicy for each; a rule without `from` admits everybody.",
+        judge=_isolated,
+    ),
+    _rule(
+        "docker-networks",
+        Severity.HIGH,
+        "The database, the cache and machine learning share no Docker network with what takes requests from outside.",
+        "Whoever takes over the proxy, or any container of the common bridge, stands before the database.",
+        "One network for the proxy and the server, others for the server and what it works with.",
+        judge=_networks,
+    ),
+    _rule(
+        "forward-auth",
+        Severity.HIGH,
+        "No other sign-in stands before `/api`.",
+        "The mobile app cannot answer a page of Authelia or a basic sign-in: backups of phones stop "
+        "without a word, and "
+        "shared links ask strangers to sign in.",
+        "Use Immich's OAuth, or let `/api`, `/share` and `/.well-known/immich` pass.",
+        judge=_forward_auth,
+    ),
+)

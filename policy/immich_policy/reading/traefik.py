@@ -1,0 +1,165 @@
+"""Traefik as it is registered: middlewares of routes to Immich, and the static configuration of a Traefik."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from immich_policy.model import Plain, Registered, Stack, dig, join, mapping, mappings, strings, text
+from immich_policy.reading.clusters import namespace, object_name
+from immich_policy.reading.containers import Container, Role, containers, having
+from immich_policy.reading.walk import flags, leads_to_immich
+from immich_policy.uploads.size import known_annotations
+
+_LABEL = re.compile(r"traefik\.http\.(middlewares|routers)\.([^.]+)\.(.+)", re.IGNORECASE)
+_ROUTER_ANNOTATION = "traefik.ingress.kubernetes.io/router.middlewares"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Option:
+    """One option of a middleware that a request to Immich passes."""
+
+    resource: Registered
+    path: str
+    middleware: str
+    kind: str
+    """Lower case: `buffering`, `retry`, `plugin`."""
+    option: str
+    """Lower case, dotted: `crowdsec-bouncer.clienttrustedips`; empty for a middleware without options."""
+    value: Plain
+
+
+def options(stack: Stack) -> list[Option]:
+    """Options of every middleware on the way to Immich, from resources of Traefik and from labels."""
+    return [*_of_resources(stack), *_of_labels(stack)]
+
+
+def _of_resources(stack: Stack) -> Iterator[Option]:
+    known = {f"{namespace(one)}/{object_name(one)}": one for one in stack.of_kind("Middleware")}
+    waiting = list(dict.fromkeys(_referenced(stack)))
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        one = known.get(name)
+        if one is None or name in seen:
+            continue
+        seen.add(name)
+        for kind, body in mapping(one.props, "spec").items():
+            if kind == "chain":
+                refs = [ref for _, ref in mappings(body, "middlewares")]
+                waiting += [f"{text(ref, 'namespace') or namespace(one)}/{text(ref, 'name')}" for ref in refs]
+            for option, value in _flat(body):
+                path = join("spec", kind, *(option.split(".") if option else ()))
+                yield Option(one, path, object_name(one), kind.lower(), option.lower(), value)
+
+
+def _flat(value: Plain, path: str = "") -> Iterator[tuple[str, Plain]]:
+    if isinstance(value, dict) and value:
+        for key, inner in mapping({"it": value}, "it").items():
+            yield from _flat(inner, f"{path}.{key}" if path else key)
+    else:
+        yield path, value
+
+
+def _referenced(stack: Stack) -> Iterator[str]:
+    for route in stack.of_kind("IngressRoute"):
+        if leads_to_immich(stack, route):
+            for _, rule in mappings(route.props, "spec", "routes"):
+                for _, ref in mappings(rule, "middlewares"):
+                    yield f"{text(ref, 'namespace') or namespace(route)}/{text(ref, 'name')}"
+    for route in stack.of_kind("HTTPRoute"):
+        if leads_to_immich(stack, route):
+            for _, rule in mappings(route.props, "spec", "rules"):
+                for _, each in mappings(rule, "filters"):
+                    if text(each, "extensionRef", "kind") == "Middleware":
+                        yield f"{namespace(route)}/{text(each, 'extensionRef', 'name')}"
+    for ingress in stack.of_kind("Ingress"):
+        if leads_to_immich(stack, ingress):
+            for name in known_annotations(ingress).get(_ROUTER_ANNOTATION, "").split(","):
+                whole = name.strip().removesuffix("@kubernetescrd")
+                for one in stack.of_kind("Middleware"):
+                    if whole == f"{namespace(one)}-{object_name(one)}":
+                        yield f"{namespace(one)}/{object_name(one)}"
+
+
+def _of_labels(stack: Stack) -> Iterator[Option]:
+    defined: dict[str, list[Option]] = {}
+    used: set[str] = set()
+    for one in stack.once(containers):
+        if not one.docker:
+            continue
+        for index, label in mappings(one.props, "labels"):
+            found = _LABEL.fullmatch(text(label, "label"))
+            if found is None:
+                continue
+            kind, name, rest = found[1].lower(), found[2].lower(), found[3]
+            if kind == "routers":
+                if rest.lower() == "middlewares" and one.roles & {Role.SERVER, Role.NGINX}:
+                    used |= _names(dig(label, "value"))
+                continue
+            middle, _, option = rest.partition(".")
+            path = join("labels", index)
+            made = Option(one.resource, path, name, middle.lower(), option.lower(), dig(label, "value"))
+            defined.setdefault(name, []).append(made)
+    waiting = sorted(used)
+    while waiting:
+        name = waiting.pop()
+        for option in defined.pop(name, []):
+            if option.kind == "chain":
+                waiting += sorted(_names(option.value))
+            yield option
+
+
+def _names(value: Plain) -> set[str]:
+    return (
+        {part.strip().partition("@")[0].lower() for part in value.split(",")}
+        if isinstance(value, str)
+        else set()
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting:
+    """One static setting of a Traefik, as a flag or a variable."""
+
+    container: Container
+    path: str
+    name: str
+    """Lower case, dotted: `entrypoints.websecure.address`."""
+    value: Plain
+
+
+def settings(stack: Stack) -> list[Setting]:
+    """Static settings of every registered Traefik: command line and environment."""
+    found: list[Setting] = []
+    for one in having(stack, Role.TRAEFIK):
+        found += [Setting(one, path, name, value) for name, (value, path) in flags(one).items()]
+        for path, name, value in one.variables():
+            if name.upper().startswith("TRAEFIK_"):
+                found.append(Setting(one, path, name[8:].lower().replace("_", "."), value))
+    return found
+
+
+def entry_points(stack: Stack) -> dict[tuple[str, str], list[Setting]]:
+    """Settings of each entry point for HTTP: (URN of the Traefik, name) -> settings; its own API and UDP left out."""
+    found: dict[tuple[str, str], list[Setting]] = {}
+    for one in stack.once(settings):
+        parts = one.name.split(".")
+        if len(parts) >= 2 and parts[0] == "entrypoints" and parts[1] not in {"traefik", "metrics", "ping"}:
+            found.setdefault((one.container.resource.urn, parts[1]), []).append(one)
+    udp = {
+        key
+        for key, listed in found.items()
+        if any(one.name.endswith(".address") and str(one.value).endswith("/udp") for one in listed)
+    }
+    return {key: listed for key, listed in found.items() if key not in udp}
+
+
+def configured_elsewhere(one: Container) -> bool:
+    """Whether a Traefik reads its static configuration from a file, which this view does not see."""
+    words = " ".join(one.arguments()).lower()
+    mounted = any(
+        mount.target.endswith(("traefik.yml", "traefik.yaml", "traefik.toml")) for mount in one.mounts()
+    )
+    return "configfile" in words or mounted or not strings({"it": one.arguments()}, "it")
