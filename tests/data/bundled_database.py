@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -104,6 +105,14 @@ class BundledServer(StandInVectorChord):
         self._run([str(self.directory / "bin" / "immich-docker-entrypoint.sh"), "postgres", "-c", "-c"], ROLE)
         self.superuser = ROLE
         wait_for("the database of the release before", self._answers)
+
+    def stop(self) -> None:
+        """As a container ends: what the start still does ends with the server."""
+        group = self._process.pid if self._process is not None else None
+        super().stop()
+        if group is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
 
     def is_ready(self) -> bool:
         """As the probe asks."""

@@ -134,6 +134,23 @@ def test_setup_is_closed_by_an_admin_or_by_the_settings(
 
 
 @pytest.mark.parametrize(
+    ("reply", "fix"),
+    [
+        (Reply(200, {"maintenanceMode": True}), "disable-maintenance-mode"),
+        (Reply(500, {"message": "Failed to get server config"}), "look whether that is well"),
+        (Reply(404), "See ping"),
+    ],
+)
+def test_a_server_in_maintenance_or_without_its_database_is_told_though_it_answers_pings(
+    reply: Reply, fix: str
+) -> None:
+    with answering(lambda _: reply, target()) as (there, _):
+        check = one(doors.setup(there, there.doors[0]), "setup-closed")
+        assert check.outcome == "fail"
+        assert fix in check.fix
+
+
+@pytest.mark.parametrize(
     ("door", "status", "said", "outcome"),
     [
         ("internet", 403, "lan", "pass"),
