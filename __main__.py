@@ -60,6 +60,7 @@ database = immich.Database(
         start=False,
         monitoring_namespace=readers,
         monitor=reading.cluster,
+        at_start=reading.at_start,
     ),
     child,
 )

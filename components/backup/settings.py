@@ -79,7 +79,7 @@ class Drill(Section):
 
 class Backup(Section):
     """Backups. Its presence makes them; Immich's own dump is then switched off where this program writes Immich's
-    configuration.
+    configuration, unless `immich:app.backup.database.enabled` is set.
     """
 
     schedule: CronExpression = CronExpression("0 2 * * *")

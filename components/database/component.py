@@ -10,11 +10,11 @@ import pulumi
 from components import versions
 from components.database.archive_settings import Archive as ArchiveSettings
 from components.database.lineage import archive_base, cluster_name, lineage
-from components.database.settings import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.database.settings import SUPERUSER, BundledDatabase, CloudNativePg, ExternalDatabase
 from components.model.connection import Connection
 from components.model.naming import cluster_peer
 from components.model.secret_text import SecretText
-from components.model.specs import Archive, DatabaseCluster, PublishedSecret
+from components.model.specs import EXTENSIONS, Archive, DatabaseCluster, PublishedSecret
 from components.model.values import ImageRef, Quantity
 from components.model.workload import (
     CommandCheck,
@@ -43,7 +43,7 @@ _FOLDER = "/run/secrets/database"
 _CA_FOLDER = "/etc/immich/database"
 _POSTGRES_UID = 999
 _START_FOLDER = "/etc/immich-database"
-_ROLE_IS_SET = "/var/run/postgresql/role-is-set"
+_SOCKETS = "/var/run/postgresql"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +56,23 @@ class ClusterMonitor:
     """A duration of Prometheus."""
     queries: str
     """What the operator asks the database, as postgres_exporter's file of queries."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AtStart:
+    """What the superuser of a bundled database does at each start beside what Immich needs."""
+
+    name: str
+    """A word for it, such as `metrics`."""
+    sql: str
+    """Statements for psql, in Immich's database. They are run again at each start."""
+    passwords: Mapping[str, str]
+    """Files that the statements read, in `AtStart.folder` -> config keys of the passwords in them."""
+
+    @staticmethod
+    def folder(name: str) -> str:
+        """Where the passwords of the one of this name are."""
+        return f"/run/secrets/database-{name}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,10 +99,12 @@ class DatabaseArgs:
     """Namespace of whoever reads the metrics."""
     monitor: ClusterMonitor | None = None
     """What a cluster's Prometheus operator reads of a database cluster beside its own numbers."""
+    at_start: AtStart | None = None
+    """What a bundled one does at each start beside what Immich needs; with `secrets`."""
 
 
 class Database(pulumi.ComponentResource):
-    """The database and its credentials. Immich's role owns the database and is no superuser under CloudNativePG."""
+    """The database and its credentials. Immich's role owns the database and is no superuser."""
 
     connection: Connection
     """For the server, backups and whoever else connects: variables, files, links."""
@@ -145,7 +164,17 @@ class Database(pulumi.ComponentResource):
                 self.ready = tuple(after)
 
     def _bundled(self, settings: BundledDatabase, after: Sequence[pulumi.Resource]) -> None:
-        platform = self._args.platform
+        platform, at_start = self._args.platform, self._args.at_start
+        passwords: Mapping[str, str] = at_start.passwords if at_start is not None else {}
+        if at_start is not None:
+            platform.publish(
+                PublishedSecret(
+                    name=f"{self._name}-{at_start.name}",
+                    items={file: SecretText.of(key) for file, key in passwords.items()},
+                ),
+                self._secrets.values,
+                parent=self,
+            )
         platform.volume(
             VolumeRequest(
                 name=self._name,
@@ -156,10 +185,10 @@ class Database(pulumi.ComponentResource):
             parent=self,
         )
         ready = platform.workload(
-            replace(bundled_workload(settings, self._name), ingress=self._args.allow),
+            replace(bundled_workload(settings, self._name, at_start), ingress=self._args.allow),
             parent=self,
             after=after,
-            fingerprints=self._secrets.fingerprints((PASSWORD,)),
+            fingerprints=self._secrets.fingerprints((PASSWORD, *passwords.values())),
         )
         self.ready = (ready,)
 
@@ -243,11 +272,36 @@ def bundled_image(settings: BundledDatabase) -> ImageRef | pulumi.Output[str]:
     return settings.image or versions.database_images("bundled")[str(settings.postgres), settings.vectorchord]
 
 
-def bundled_workload(settings: BundledDatabase, name: str = NAME) -> Workload:
+def start_files(
+    settings: BundledDatabase,
+    at_start: AtStart | None = None,
+    *,
+    folder: str = _START_FOLDER,
+    sockets: str = _SOCKETS,
+    password: str = f"{_FOLDER}/password",
+) -> dict[str, str]:
+    """The script that starts a bundled database, and what it runs; the folders are those of the container."""
+    statements = {
+        "prepare.sql": render("database-prepare.sql.j2", {"password": password, "extensions": EXTENSIONS})
+    }
+    if at_start is not None:
+        statements[f"{at_start.name}.sql"] = at_start.sql
+    values = {"role": settings.user, "files": [*statements], "folder": folder, "sockets": sockets}
+    return {
+        "start.sh": render("database-start.sh.j2", values),
+        **statements,
+        "update.sql": render("database-update.sql.j2", {"extensions": EXTENSIONS}),
+    }
+
+
+def bundled_workload(
+    settings: BundledDatabase, name: str = NAME, at_start: AtStart | None = None
+) -> Workload:
     """One PostgreSQL from Immich's own image, as its compose file runs it, without root."""
     env = {
-        "POSTGRES_USER": settings.user,
+        "POSTGRES_USER": SUPERUSER,
         "POSTGRES_DB": settings.name,
+        # The image makes no superuser without a password; the start takes it away again.
         "POSTGRES_PASSWORD_FILE": f"{_FOLDER}/password",
         "POSTGRES_INITDB_ARGS": "--data-checksums",
         # A folder of its own: a mount point has a lost+found, and images of PostgreSQL 18 moved their default.
@@ -263,9 +317,17 @@ def bundled_workload(settings: BundledDatabase, name: str = NAME) -> Workload:
         startup_budget=600,
     )
     # By TCP: while the image makes the database, its server answers on the socket only.
-    asked = f"test -e {_ROLE_IS_SET} && pg_isready -q -h 127.0.0.1 -U {settings.user} -d {settings.name}"
+    asked = f"test -e {_SOCKETS}/prepared && pg_isready -q -h 127.0.0.1 -U {settings.user} -d {settings.name}"
     ready = healthy(Probe(check=CommandCheck(command=("sh", "-c", asked))), settings.health)
-    start = render("database-role.sh.j2", {"mark": _ROLE_IS_SET, "password": f"{_FOLDER}/password"})
+    passwords: tuple[Mount, ...] = ()
+    if at_start is not None:
+        passwords = (
+            SecretFiles(
+                secret=f"{name}-{at_start.name}",
+                path=AtStart.folder(at_start.name),
+                items={file: file for file in at_start.passwords},
+            ),
+        )
     return Workload(
         name=name,
         image=bundled_image(settings),
@@ -282,9 +344,10 @@ def bundled_workload(settings: BundledDatabase, name: str = NAME) -> Workload:
         mounts=(
             Mounted(volume=name, path="/var/lib/postgresql/data"),
             SecretFiles(secret=name, path=_FOLDER, items={"password": "password"}),
-            ConfigFiles(name=f"{name}-start", path=_START_FOLDER, files={"start.sh": start}),
+            *passwords,
+            ConfigFiles(name=f"{name}-start", path=_START_FOLDER, files=start_files(settings, at_start)),
             Scratch(path="/dev/shm", size=settings.shared_memory, memory=True),
-            Scratch(path="/var/run/postgresql", size=Quantity("16Mi"), memory=True),
+            Scratch(path=_SOCKETS, size=Quantity("16Mi"), memory=True),
             # The image's entrypoint writes its configuration there (immich#21614).
             Scratch(path="/etc/postgresql", size=Quantity("16Mi"), memory=True),
             Scratch(path="/tmp", size=Quantity("1Gi")),

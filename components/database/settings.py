@@ -30,7 +30,13 @@ def _identifier(text: str) -> str:
 Identifier = Annotated[str, Field(examples=["immich"]), AfterValidator(_identifier)]
 
 
+SUPERUSER = "immich_superuser"
+"""Superuser of a bundled database. It has no password: only processes of its container are it, by the socket."""
+
+
 def _is_free(text: str) -> str:
+    if text == SUPERUSER:
+        raise ValueError("is the superuser of a bundled database; give a name such as immich")
     if text.startswith("pg_") or text in {"public", "none", "current_user", "session_user"}:
         raise ValueError("is a role of PostgreSQL's own; give a name such as immich")
     return text
@@ -61,7 +67,7 @@ class BundledDatabase(Section):
     name: DatabaseName = "immich"
     """Name of the database."""
     user: Role = "immich"
-    """Role of Immich, owner of the database."""
+    """Role of Immich: owner of the database, not a superuser."""
     size: VolumeSize = VolumeSize("20Gi")
     """Size of the data volume."""
     storage_class: Deferred[StorageClassName] | None = None

@@ -14,6 +14,9 @@ from components.model.workload import Placement, Resources
 if TYPE_CHECKING:
     import pulumi
 
+EXTENSIONS = ("vector", "vchord", "cube", "earthdistance")
+"""What Immich needs and its role may not create (postgres-standalone.md): vchord needs vector, earthdistance cube."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedSecret:

@@ -74,8 +74,9 @@ def database(plan: MonitoringPlan) -> list[Alert]:
     )
     limit = f"{thresholds.connections_percent / 100:g}"
     away = (
-        "Immich stops: without its database it ends by itself. Look at the database's last lines of log and at the "
-        "space on its volume. Do not delete anything in its folder."
+        "Immich runs on and its pings are answered, but every other request fails until the database is back; a server "
+        "that starts meanwhile ends at once. Look at the database's last lines of log and at the space on its volume. "
+        "Do not delete anything in its folder."
     )
     return [
         Alert(
@@ -196,7 +197,8 @@ def cache(plan: MonitoringPlan) -> list[Alert]:
             for_=plan.thresholds.down,
             severity="critical",
             summary="The cache does not answer",
-            description="Immich queues no work and pushes nothing to browsers. Look at its log and at the space on its "
+            description="Immich queues no work. Uploads are stored, but answered only when it is back: apps send them "
+            "again later and are told that the photo is there. Look at its log and at the space on its "
             "volume; a damaged append-only file is repaired with `valkey-check-aof --fix` on a copy.",
             needs=needs("valkey"),
         ),

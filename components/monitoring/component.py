@@ -110,21 +110,22 @@ class Monitoring(pulumi.ComponentResource):
                 name=exporters.SECRET, items={"password": SecretText.of(exporters.PASSWORD)}
             )
             args.platform.publish(password, args.secrets.values, parent=self)
-        role = args.platform.task(
+        functions = args.platform.task(
             metrics_role.task(
                 client,
-                superuser=bundled,
                 user=settings.server.user,
                 group=settings.server.group,
                 placement=placement(settings.server.placement),
             ),
             parent=self,
             after=[args.server],
-            fingerprints=args.secrets.fingerprints(metrics_role.secrets(client, superuser=bundled)),
+            fingerprints=args.secrets.fingerprints(client.secrets),
         )
         if bundled:
             self._run(
-                exporters.database_exporter(client, self._given), after=[role], keys=(exporters.PASSWORD,)
+                exporters.database_exporter(client, self._given),
+                after=[functions],
+                keys=(exporters.PASSWORD,),
             )
 
     def _cache(self) -> None:

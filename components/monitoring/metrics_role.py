@@ -1,4 +1,6 @@
-"""The database's role for its exporter, made once the server has its tables: a task of one step. Pure."""
+"""The exporter's role of a bundled database, and the functions that exporters run: made by a task of one step once the
+server has its tables. Pure.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +8,30 @@ import shlex
 from typing import Final
 
 from components.database.client import DatabaseClient
+from components.database.component import AtStart
 from components.fields.resources import Resources
 from components.model.task import BACKUP_FOLDER, Task
 from components.model.values import Quantity
-from components.model.workload import ConfigFiles, Mount, Placement, Scratch, SecretFiles, Workload
-from components.monitoring.exporters import PASSWORD, SECRET
+from components.model.workload import ConfigFiles, Placement, Scratch, Workload
+from components.monitoring.exporters import PASSWORD
 from components.monitoring.queries import FUNCTIONS, role
 from components.sizing import resources
 from components.templates import render
 
 NAME: Final = "metrics-role"
 _SCRIPTS: Final = "/etc/immich-metrics"
-_SECRETS: Final = "/run/secrets/metrics"
+_AT_START: Final = "metrics"
 _PLACE: Final = "the password"
 _ATTEMPTS: Final = 60
 
 
-def secrets(client: DatabaseClient, *, superuser: bool) -> tuple[str, ...]:
-    """Config keys of the secrets that the step reads: it runs again when one changes."""
-    return (*client.secrets, *((PASSWORD,) if superuser else ()))
+def at_start(database: str) -> AtStart:
+    """How a bundled database makes the role: its superuser alone may."""
+    return AtStart(name=_AT_START, sql=role_file(database), passwords={"password": PASSWORD})
 
 
-def task(client: DatabaseClient, *, superuser: bool, user: int, group: int, placement: Placement) -> Task:
-    """The task. `superuser`: whether Immich's role may make others; an operator has a role of its own that asks.
-
-    User and group are the server's, as those of all steps.
-    """
-    files = {"functions.sql": functions_file()}
-    mounts: tuple[Mount, ...] = ()
-    if superuser:
-        files = {"role.sql": role_file(client.access.name), **files}
-        mounts = (SecretFiles(secret=SECRET, path=_SECRETS, items={"password": "password"}),)
+def task(client: DatabaseClient, *, user: int, group: int, placement: Placement) -> Task:
+    """The task, with the rights of Immich's role. User and group are the server's, as those of all steps."""
     script = render(
         "metrics-role.sh.j2",
         {
@@ -49,7 +44,7 @@ def task(client: DatabaseClient, *, superuser: bool, user: int, group: int, plac
             "ca_file": client.access.ca_file,
             "password_file": client.access.password_file,
             "attempts": _ATTEMPTS,
-            "files": [f"{_SCRIPTS}/{name}" for name in files],
+            "file": f"{_SCRIPTS}/functions.sql",
         },
     )
     step = Workload(
@@ -62,8 +57,9 @@ def task(client: DatabaseClient, *, superuser: bool, user: int, group: int, plac
         command=("bash", f"{_SCRIPTS}/run.sh"),
         mounts=(
             *client.mounts,
-            *mounts,
-            ConfigFiles(name=NAME, path=_SCRIPTS, files={"run.sh": script, **files}),
+            ConfigFiles(
+                name=NAME, path=_SCRIPTS, files={"run.sh": script, "functions.sql": functions_file()}
+            ),
             # What the run leaves for the next one is in the database.
             Scratch(path=BACKUP_FOLDER, size=Quantity("1Mi")),
             Scratch(path="/tmp", size=Quantity("16Mi")),
@@ -81,7 +77,9 @@ def role_file(database: str) -> str:
     """Statements for the role, for psql: the password is read where they run, and quoted by psql."""
     statements = role(_PLACE, database)
     assert statements.count(f"'{_PLACE}'") == 1, "the password stands in one statement"
-    return f"\\set password `cat {_SECRETS}/password`\n" + statements.replace(f"'{_PLACE}'", ":'password'")
+    return f"\\set password `cat {AtStart.folder(_AT_START)}/password`\n" + statements.replace(
+        f"'{_PLACE}'", ":'password'"
+    )
 
 
 def functions_file() -> str:

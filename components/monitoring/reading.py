@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from components.database.component import ClusterMonitor
+from components.database.component import AtStart, ClusterMonitor
+from components.database.settings import BundledDatabase
 from components.model.watch import UNSEEN, Seen
 from components.settings.model import Settings
 
@@ -17,12 +18,19 @@ class Reading:
     """For workloads: networks and ports by which their numbers are read."""
     cluster: ClusterMonitor | None = None
     """For a database cluster of an operator."""
+    at_start: AtStart | None = None
+    """For a bundled database: the exporter's role."""
 
 
 def reading_of(settings: Settings) -> Reading:
     """What a stack's components are given. Imports what only stacks need that somebody watches."""
     if settings.monitoring.kind == "none":
         return Reading()
-    from components.monitoring import scrapes, setup
+    from components.monitoring import metrics_role, scrapes, setup
 
-    return Reading(seen=scrapes.seen(settings), cluster=setup.cluster_monitor(settings))
+    database = settings.database
+    return Reading(
+        seen=scrapes.seen(settings),
+        cluster=setup.cluster_monitor(settings),
+        at_start=metrics_role.at_start(database.name) if isinstance(database, BundledDatabase) else None,
+    )

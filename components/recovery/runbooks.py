@@ -10,7 +10,7 @@ from typing import Final
 
 from components.backup.settings import Backup
 from components.backup.target_settings import LocalTarget, RestTarget, S3Target, SftpTarget, Target
-from components.database.settings import BundledDatabase, CloudNativePg, ExternalDatabase
+from components.database.settings import SUPERUSER, BundledDatabase, CloudNativePg, ExternalDatabase
 from components.model.naming import APP
 from components.recovery.capacity_layout import repository
 from components.recovery.capacity_settings import Capacity, expected
@@ -52,13 +52,14 @@ _LOSS_OF_PAGE: Final[Mapping[str, Loss]] = {
     "photo-deleted": "photo",
     "ransom": "host",
 }
-_SEARCH_PATH: Final = (
+_LOADED: Final = (
     "1,60s/^SELECT pg_catalog.set_config('search_path', '', false);$/"
-    "SELECT pg_catalog.set_config('search_path', 'public, pg_catalog', true);/"
+    "SELECT pg_catalog.set_config('search_path', 'public, pg_catalog', true);/; "
+    "1,/^COPY /{/^DROP EXTENSION IF EXISTS /d; /^COMMENT ON EXTENSION /d}"
 )
-"""Immich's extensions find their functions only with `public` on the path, which pg_dump empties (immich's docs)."""
-_OWN: Final = "; 1,/^COPY /{/^DROP EXTENSION IF EXISTS /d; /^COMMENT ON EXTENSION /d}"
-"""Where the role owns no extension."""
+"""Immich's extensions find their functions only with `public` on the path, which pg_dump empties (immich's docs); and
+Immich's role owns no extension.
+"""
 _FOLDERS: Final = ("upload", "library", "profile", "thumbs", "encoded-video", "backups")
 """Folders of the media root, each with a marker `.immich` (system-integrity.md)."""
 
@@ -307,9 +308,8 @@ def _machine(settings: Settings) -> str:
 
 def _database(settings: Settings, stack: str, there: Mapping[str, Place]) -> dict[str, object]:
     database = settings.database
-    owned = not isinstance(database, BundledDatabase)
     found: dict[str, object] = {
-        "load_filter": _SEARCH_PATH + (_OWN if owned else ""),
+        "load_filter": _LOADED,
         "database": database,
         "database_kind": database.kind,
         "database_place": there.get("database"),
@@ -320,22 +320,22 @@ def _database(settings: Settings, stack: str, there: Mapping[str, Place]) -> dic
     match database:
         case BundledDatabase() if settings.docker is not None:
             name = container(stack, "database")
-            psql = f"{engine_command(settings)} exec -i {name} psql -U {database.user}"
+            psql = f"{engine_command(settings)} exec -i {name} psql"
             return {
                 **found,
-                "psql": psql,
-                "psql_admin": psql,
+                "psql": f"{psql} -U {database.user}",
+                "psql_admin": f"{psql} -U {SUPERUSER}",
                 "database_object": name,
                 "database_stop": f"{engine_command(settings)} rm -f {name}",
             }
         case BundledDatabase():
             kubectl = f"kubectl -n {settings.kubernetes.namespace}"
             name = controller("database")
-            psql = f"{kubectl} exec -i {name} -- psql -U {database.user}"
+            psql = f"{kubectl} exec -i {name} -- psql"
             return {
                 **found,
-                "psql": psql,
-                "psql_admin": psql,
+                "psql": f"{psql} -U {database.user}",
+                "psql_admin": f"{psql} -U {SUPERUSER}",
                 "database_object": name,
                 "database_stop": f"{kubectl} scale {name} --replicas=0",
             }

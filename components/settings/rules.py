@@ -321,13 +321,9 @@ def pod_security_is_possible(
             )
 
 
-@_rule("app", "host", "server", "machineLearning", "backup")
+@_rule("app", "host", "server", "machineLearning")
 def app_agrees_with_the_program(
-    app: AppConfig | None,
-    host: Host,
-    server: Server,
-    machine_learning: MachineLearning,
-    backup: Backup | None,
+    app: AppConfig | None, host: Host, server: Server, machine_learning: MachineLearning
 ) -> Iterator[Finding]:
     """What other sections decide is not said differently in Immich's own file."""
     if app is None:
@@ -335,14 +331,14 @@ def app_agrees_with_the_program(
     from components.server.app.settings import AppConfigConflictError
 
     try:
-        app.render(app_overrides(host, server, machine_learning, backup))
+        app.render(app_overrides(app, host, server, machine_learning, None))
     except AppConfigConflictError as error:
         for conflict in error.conflicts:
             yield Finding(
                 key=f"app.{conflict.path}",
                 given=json.dumps(conflict.given),
                 reason=f"other sections make it {json.dumps(conflict.implied)}",
-                hint="leave it out: it follows immich:host, server, machineLearning and backup",
+                hint="leave it out: it follows immich:host, server and machineLearning",
             )
 
 

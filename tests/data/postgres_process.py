@@ -75,6 +75,7 @@ class Postgres:
         (self.port,) = free_ports(1)
         # Not in pytest's folder, which only its owner may enter.
         self.directory = Path(tempfile.mkdtemp(prefix="immich-pg-"))
+        self.superuser = USER
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
         self._log = self.directory / "log"
@@ -137,7 +138,7 @@ class Postgres:
             [
                 *(str(self.programs / "psql"), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align"),
                 *("--field-separator=\t", "--set=ON_ERROR_STOP=1", "-h", str(self.directory)),
-                *("-p", str(self.port), "-U", USER, "-d", database),
+                *("-p", str(self.port), "-U", self.superuser, "-d", database),
             ],
             input=sql,
             capture_output=True,
@@ -158,11 +159,7 @@ class Postgres:
             self.psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _make(self) -> None:
-        if os.geteuid() == 0:
-            owner = pwd.getpwnam(USER)
-            os.chown(self.directory, owner.pw_uid, owner.pw_gid)
-        # The socket is for the tests alone, which may run as another user than the server.
-        self.directory.chmod(0o755)
+        self._hand_over()
         subprocess.run(
             [
                 *self._as_user(),
@@ -176,6 +173,13 @@ class Postgres:
         self.start()
         self.psql(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{self.password}'")
         self.stop()
+
+    def _hand_over(self) -> None:
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(USER)
+            os.chown(self.directory, owner.pw_uid, owner.pw_gid)
+        # The socket is for the tests alone, which may run as another user than the server.
+        self.directory.chmod(0o755)
 
     def _as_user(self, *more: str) -> list[str]:
         if os.geteuid() == 0:

@@ -1,12 +1,8 @@
-"""The renewal of VectorChord's indexes on Debian's PostgreSQL.
-
-VectorChord itself is not there: a stand-in extension has its name and two versions, and plain indexes those of Immich.
-"""
+"""The renewal of VectorChord's indexes on Debian's PostgreSQL; plain indexes have the names of Immich's."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +11,10 @@ from typing import Any
 import pytest
 
 from components.upgrade.reindex import reindex_script
+from tests.data.bundled_database import NEW, OLD, StandInVectorChord
 from tests.data.place import Place, Ran, wait_for
-from tests.data.postgres_process import ROLE, Database, Postgres, major, programs
+from tests.data.postgres_process import ROLE, Database, programs
 
-OLD, NEW = "0.5.3", "1.1.1"
 MADE = f"""
 SET ROLE {ROLE};
 CREATE EXTENSION vchord VERSION '{OLD}';
@@ -31,44 +27,6 @@ INSERT INTO face_search SELECT n, md5(n::text) FROM generate_series(1, 500) n;
 """  # noqa: S608 - constants
 HOLD = "BEGIN; LOCK TABLE face_search IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep({seconds}); COMMIT;"
 PASSWORD_LINE = 'with:colon\\and "quotes"'
-
-
-class StandInVectorChord(Postgres):
-    """A server with a share folder of its own, in which an extension `vchord` stands that does nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        real, version = self.programs, str(major())
-        tree = self.directory / "tree"
-        # PostgreSQL finds its folders relative to its program, so a copy of the program has folders of its own.
-        self.programs = tree / "lib" / "postgresql" / version / "bin"
-        self.programs.mkdir(parents=True)
-        for program in real.iterdir():
-            if program.name in {"postgres", "initdb"}:
-                shutil.copy(program, self.programs / program.name)
-            else:
-                (self.programs / program.name).symlink_to(program)
-        (self.programs.parent / "lib").symlink_to(real.parent / "lib")
-        share = tree / "share" / "postgresql" / version
-        shutil.copytree(Path("/usr/share/postgresql") / version, share, symlinks=True)
-        self.extensions = share / "extension"
-        (self.extensions / f"vchord--{OLD}.sql").write_text(
-            "CREATE FUNCTION vchord_stand_in() RETURNS text LANGUAGE sql AS $$SELECT 'old'$$;\n"
-        )
-        (self.extensions / f"vchord--{OLD}--{NEW}.sql").write_text(
-            "CREATE OR REPLACE FUNCTION vchord_stand_in() RETURNS text LANGUAGE sql AS $$SELECT 'new'$$;\n"
-        )
-        (self.extensions / f"vchord--{NEW}.sql").write_text(
-            "CREATE FUNCTION vchord_stand_in() RETURNS text LANGUAGE sql AS $$SELECT 'new'$$;\n"
-        )
-        self.offer(NEW)
-
-    def offer(self, version: str | None) -> None:
-        """Which version the image has; None has none."""
-        control = self.extensions / "vchord.control"
-        control.unlink(missing_ok=True)
-        if version is not None:
-            control.write_text(f"default_version = '{version}'\ntrusted = true\nrelocatable = false\n")
 
 
 @pytest.fixture(scope="module")

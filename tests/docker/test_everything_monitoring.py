@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from components.database.settings import SUPERUSER
 from tests.docker import host
 from tests.docker.everything import PHOTOS, Everything
 from tests.docker.watched import Watched
@@ -137,9 +138,9 @@ def test_the_backlog_is_counted_by_queue(watched: Watched) -> None:
 
 def test_what_it_cannot_read_a_role_of_its_own_cannot_either(watched: Watched) -> None:
     asked = "SET ROLE immich_metrics; SELECT count(*) FROM "
-    assert watched.sql(asked + "immich_metrics.assets()").strip() == "1"
+    assert watched.sql(asked + "immich_metrics.assets()", SUPERUSER).strip() == "1"
     with pytest.raises(AssertionError, match="permission denied"):
-        watched.sql(asked + "system_metadata")
+        watched.sql(asked + "system_metadata", SUPERUSER)
 
 
 def test_the_exporters_tell_no_secret(watched: Watched) -> None:

@@ -155,25 +155,20 @@ def test_a_wrong_cache_password_ends_it(yard: Yard, database: Container, cache: 
     assert b"wrong mule" not in server.logs()
 
 
-def test_it_waits_for_database_and_cache_that_come_later(client: DockerClient, images: Images):
+def test_it_waits_for_a_cache_that_comes_later(client: DockerClient, images: Images):
     yard = Yard(client, images)
     try:
-        _come_later(yard)
+        yard.postgres()
+        server = yard.server(healthy_within=None)
+        host.until(lambda: b"waiting for the cache" in server.logs(), "it waits for the cache")
+        yard.valkey()
+        host.wait_healthy(server)
     finally:
         yard.remove()
 
 
-def _come_later(yard: Yard) -> None:
-    server = yard.server({"STANDIN_DATABASE_WAIT": "60"}, healthy_within=None)
-    host.until(lambda: b"waiting for the database" in server.logs(), "it waits for the database")
-    yard.postgres()
-    host.until(lambda: b"waiting for the cache" in server.logs(), "it waits for the cache")
-    yard.valkey()
-    host.wait_healthy(server)
-
-
-def test_it_ends_when_the_database_does_not_come(yard: Yard):
-    server = yard.server({"STANDIN_DATABASE_WAIT": "1", "DB_HOSTNAME": "absent"}, healthy_within=None)
+def test_it_ends_at_once_where_there_is_no_database(yard: Yard):
+    server = yard.server({"DB_HOSTNAME": "absent"}, healthy_within=None)
     assert server.wait(timeout=60)["StatusCode"] == 1
     assert b"database: " in server.logs()
 
@@ -288,6 +283,7 @@ def test_uploads_during_an_outage_of_the_database_fail_and_later_ones_work(
     database.stop(timeout=30)
     during, _ = door.upload(1 << 20, seed=2)
     assert door.get("/api/server/ping").status == 200, "a ping asks no database"
+    assert door.get("/api/server/config").status == 500
     database.start()
     host.wait_healthy(database)
 
@@ -307,6 +303,22 @@ def test_uploads_during_an_outage_of_the_database_fail_and_later_ones_work(
     stored = host.execute(server, "find", "/data/upload", "-type", "f", "!", "-name", ".immich").split()
     assert {path.rpartition("/")[2] for path in stored} == recorded
     assert host.state(server).restarts == 0
+
+
+def test_an_upload_while_the_cache_is_away_is_stored_and_answered_when_it_is_back(
+    server: Container, cache: Container, door: Door
+):
+    answers: list[Answer] = []
+    cache.stop(timeout=30)
+    upload = threading.Thread(target=lambda: answers.append(door.upload(1 << 20, seed=1)[0]))
+    upload.start()
+    host.until(lambda: len(door.get("/api/standin/assets").json()) == 1, "it is stored")
+    assert door.get("/api/server/ping").status == 200
+    assert answers == []
+    cache.start()
+    upload.join(60)
+    assert [one.status for one in answers] == [201]
+    assert b"POST" not in server.logs(), "requests have no line at the default level"
 
 
 def test_sigterm_lets_an_upload_end_and_takes_no_other(server: Container, door: Door):

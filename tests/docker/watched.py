@@ -164,11 +164,11 @@ class Watched:
 
     # What is watched
 
-    def sql(self, statements: str) -> str:
-        """Statements in Immich's database, as Immich's role."""
+    def sql(self, statements: str, role: str = "immich") -> str:
+        """Statements in Immich's database."""
         return host.execute(
             self.container("database"), "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
-            "-h", "/var/run/postgresql", "-U", "immich", "-d", "immich", "-c", statements, user="999:999",
+            "-h", "/var/run/postgresql", "-U", role, "-d", "immich", "-c", statements, user="999:999",
         )  # fmt: skip
 
     def valkey(self, *words: str) -> str:

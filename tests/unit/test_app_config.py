@@ -11,8 +11,12 @@ from typing import cast
 import pytest
 from pydantic import ValidationError
 
+from components.backup.settings import Backup
 from components.fields.schedule import CronExpression
 from components.fields.urls import HttpUrl, Origin
+from components.machine_learning.settings import BundledMachineLearning
+from components.proxy.host_settings import Host
+from components.server.app.overrides import app_overrides
 from components.server.app.settings import (
     SECRET_FIELDS,
     AppConfig,
@@ -23,6 +27,7 @@ from components.server.app.settings import (
 )
 from components.server.app.template import TOKENS, StorageTemplatePath
 from components.server.app.values import BitRate, MailAddress
+from components.server.settings import Server
 from tests.unit.app_config import REFUSED, SECRET, accepted, every_key, leaves, model_leaves
 
 # What is accepted
@@ -223,6 +228,18 @@ def test_what_other_settings_imply_is_added() -> None:
 def test_an_implied_value_that_the_user_set_as_well_is_no_conflict() -> None:
     config = accepted(machineLearning={"urls": ["http://ml:3003"]})
     assert config.render({"machineLearning": {"urls": ["http://ml:3003"]}}) == config.render()
+
+
+@pytest.mark.parametrize(
+    ("own", "written"), [(None, {"enabled": False}), (True, {"enabled": True}), (False, {"enabled": False})]
+)
+def test_immichs_own_dump_is_off_beside_ours_unless_the_file_says_otherwise(
+    own: bool | None, written: dict[str, bool]
+) -> None:
+    app = accepted(backup={"database": {} if own is None else {"enabled": own}})
+    implied = app_overrides(app, Host(), Server(), BundledMachineLearning(), Backup())
+    assert app.render(implied)["backup"] == {"database": written}
+    assert "backup" not in app_overrides(app, Host(), Server(), BundledMachineLearning(), None)
 
 
 def test_every_conflict_is_named_with_both_values() -> None:

@@ -18,7 +18,8 @@ from components.templates import render
 for name in dir(immich):
     getattr(immich, name)
 print(Path(immich.__file__).parent)
-print(render("database-role.sh.j2", {"mark": "/mark", "password": "/password"}).splitlines()[0])
+values = {"role": "immich", "files": [], "folder": "/folder", "sockets": "/sockets"}
+print(render("database-start.sh.j2", values).splitlines()[0])
 """
 
 

@@ -8,13 +8,11 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from components.model.specs import Archive, DatabaseCluster
+from components.model.specs import EXTENSIONS, Archive, DatabaseCluster
 from components.platform.kubernetes.pods import Manifest, placement, resources
 
 GROUP = "postgresql.cnpg.io/v1"
 BARMAN = "barman-cloud.cloudnative-pg.io"
-EXTENSIONS = ("vector", "vchord", "cube", "earthdistance")
-"""What Immich needs and its role may not create (postgres-standalone.md): vchord needs vector, earthdistance cube."""
 _START_SECONDS = 1200
 _QUERIES_KEY = "queries.yaml"
 _RECOVERY_SECONDS = 24 * 3600

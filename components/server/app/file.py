@@ -50,7 +50,7 @@ def app_file(
         return None
     from components.server.app.settings import SECRET_FIELDS  # only stacks with that section
 
-    overrides = app_overrides(host, server, machine_learning, backup)
+    overrides = app_overrides(app, host, server, machine_learning, backup)
     document = app.render(overrides)
     revision = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
     return AppFile(text=json_with_secrets(document, SECRET_FIELDS, app.required_secrets), revision=revision)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from components.backup.settings import Backup
     from components.machine_learning.settings import MachineLearning
     from components.proxy.host_settings import Host
+    from components.server.app.settings import AppConfig
     from components.server.settings import Server
 
 BUNDLED_MACHINE_LEARNING_URL = "http://immich-machine-learning:3003"
@@ -19,16 +20,18 @@ BUNDLED_MACHINE_LEARNING_URL = "http://immich-machine-learning:3003"
 
 
 def app_overrides(
-    host: Host, server: Server, machine_learning: MachineLearning, backup: Backup | None
+    app: AppConfig, host: Host, server: Server, machine_learning: MachineLearning, backup: Backup | None
 ) -> Mapping[str, object]:
-    """Values that follow from `immich:host`, `immich:server`, `immich:machineLearning` and `immich:backup`."""
+    """Values that follow from `immich:host`, `immich:server`, `immich:machineLearning` and `immich:backup`.
+
+    Immich's own dump beside that of `immich:backup` is a choice of `app`; the others are not.
+    """
     overrides: dict[str, object] = {"machineLearning": _machine_learning(machine_learning)}
     if server.acceleration != "disabled":
         overrides["ffmpeg"] = {"accel": server.acceleration}
     if host.name != "localhost":
         overrides["server"] = {"externalDomain": host.url}
-    if backup is not None:
-        # One truth: Immich's own dump under the same name would only suggest two.
+    if backup is not None and app.dumps_itself is None:
         overrides["backup"] = {"database": {"enabled": False}}
     return overrides
 

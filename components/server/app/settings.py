@@ -214,6 +214,12 @@ class AppConfig(Section):
         """`machineLearning.urls` where the user set it, else None."""
         return self.machine_learning.urls if "urls" in self.machine_learning.model_fields_set else None
 
+    @property
+    def dumps_itself(self) -> bool | None:
+        """`backup.database.enabled` where the user set it, else None."""
+        own = self.backup.database
+        return own.enabled if "enabled" in own.model_fields_set else None
+
     def render(self, overrides: Mapping[str, object] = _NOTHING) -> dict[str, object]:
         """The file's content in Immich's names, sorted by key, without secrets: what is set and nothing else.
 

@@ -39,7 +39,7 @@ def size(text: str) -> int:
 def test_the_image_gets_the_variables_that_immichs_compose_file_gives_it() -> None:
     pod = bundled(name="photos", user="immich")
     assert pod.env == {
-        "POSTGRES_USER": "immich",
+        "POSTGRES_USER": "immich_superuser",
         "POSTGRES_DB": "photos",
         "POSTGRES_PASSWORD_FILE": "/run/secrets/database/password",
         "POSTGRES_INITDB_ARGS": "--data-checksums",
@@ -57,15 +57,24 @@ def test_the_start_script_ends_in_the_images_own_entrypoint_with_the_configurati
     (files,) = [mount for mount in pod.mounts if isinstance(mount, ConfigFiles)]
     assert files.path == "/etc/immich-database"
     last = str(files.files["start.sh"]).rstrip().splitlines()[-1]
-    assert last == "exec immich-docker-entrypoint.sh postgres -c config_file=/etc/postgresql/postgresql.conf"
+    assert last.startswith(
+        "exec immich-docker-entrypoint.sh postgres -c config_file=/etc/postgresql/postgresql.conf "
+    )
 
 
-def test_the_password_is_read_from_its_file_by_psql_and_stands_in_no_command_line() -> None:
-    (files,) = [mount for mount in bundled().mounts if isinstance(mount, ConfigFiles)]
-    script = str(files.files["start.sh"])
-    assert "\\set password `cat /run/secrets/database/password`" in script
-    assert "PASSWORD :'password'" in script
-    assert "$(cat" not in script
+def test_passwords_are_read_from_their_files_by_psql_and_stand_in_no_command_line() -> None:
+    more = database.AtStart(
+        name="more", sql="\\set x `cat /run/secrets/database-more/x`", passwords={"x": "someKey"}
+    )
+    pod = database.bundled_workload(BundledDatabase(), at_start=more)
+    (files,) = [mount for mount in pod.mounts if isinstance(mount, ConfigFiles)]
+    assert "\\set password `cat /run/secrets/database/password`" in str(files.files["prepare.sql"])
+    assert "PASSWORD :'password'" in str(files.files["prepare.sql"])
+    assert files.files["more.sql"] == more.sql
+    assert "/run/secrets" not in str(files.files["start.sh"])
+    assert (
+        SecretFiles(secret="database-more", path="/run/secrets/database-more", items={"x": "x"}) in pod.mounts
+    )
 
 
 def test_data_is_below_its_mount_point_and_not_in_it() -> None:
@@ -101,9 +110,9 @@ def test_checksum_failures_end_the_container_and_readiness_asks_the_database_its
     assert pod.liveness.check == CommandCheck(command=("/usr/local/bin/healthcheck.sh",))
     assert isinstance(pod.readiness.check, CommandCheck)
     *_, asked = pod.readiness.check.command
-    # Over TCP, which the server that makes the database does not answer, and once the role has its password.
+    # Over TCP, which the server that makes the database does not answer, and once the role may come in.
     assert asked.endswith("pg_isready -q -h 127.0.0.1 -U me -d photos")
-    assert asked.startswith("test -e /var/run/postgresql/role-is-set && ")
+    assert asked.startswith("test -e /var/run/postgresql/prepared && ")
 
 
 def test_one_copy_with_data_ends_before_the_next_starts_and_may_take_its_time() -> None:

@@ -125,20 +125,16 @@ def test_the_role_is_made_after_the_server_and_before_its_exporter() -> None:
     assert named["metrics-role"].urn in needs(made, named["postgres-exporter"])
 
 
-def test_another_password_runs_the_role_again_and_makes_its_exporter_anew() -> None:
+def test_another_password_starts_the_database_and_its_exporter_anew() -> None:
     marks = {
         name: {label["label"] for label in containers(BUNDLED)[name]["labels"]}
-        for name in ("metrics-role", "postgres-exporter", "valkey-exporter", "grafana")
+        for name in ("database", "postgres-exporter", "valkey-exporter", "grafana")
     }
-    assert "immich.secret-metrics-password" in marks["metrics-role"] & marks["postgres-exporter"]
+    assert "immich.secret-metrics-password" in marks["database"] & marks["postgres-exporter"]
     assert "immich.secret-cache-password" in marks["valkey-exporter"]
     assert "immich.secret-grafana-password" in marks["grafana"]
-    (job,) = [
-        one
-        for name, one in objects(watched_by(CLUSTER, "bundled"), "Job").items()
-        if name == "immich-metrics-role"
-    ]
-    assert "immich/secret-metrics-password" in job["spec"]["template"]["metadata"]["annotations"]
+    pod = objects(watched_by(CLUSTER, "bundled"), "StatefulSet")["immich-database"]["spec"]["template"]
+    assert "immich/secret-metrics-password" in pod["metadata"]["annotations"]
 
 
 def test_an_exporter_gives_up_before_prometheus_does() -> None:
@@ -254,18 +250,16 @@ def client(**more: Any) -> DatabaseClient:
 
 def test_the_password_of_the_role_is_read_where_its_statements_run() -> None:
     text = metrics_role.role_file('photo"s')
-    assert text.startswith("\\set password `cat /run/secrets/metrics/password`\n")
+    assert text.startswith("\\set password `cat /run/secrets/database-metrics/password`\n")
     assert "ALTER ROLE immich_metrics PASSWORD :'password';" in text
     assert 'GRANT CONNECT ON DATABASE "photo""s" TO immich_metrics;' in text
 
 
-def test_an_operators_role_makes_functions_and_no_role() -> None:
-    made = metrics_role.task(client(), superuser=False, user=1000, group=1000, placement=Placement())
+def test_the_task_makes_functions_and_no_role() -> None:
+    made = metrics_role.task(client(), user=1000, group=1000, placement=Placement())
     (step,) = made.steps
     assert made.follows_secrets
     assert made.schedule is None
-    assert metrics_role.secrets(client(), superuser=False) == ("databasePassword",)
-    assert metrics_role.secrets(client(), superuser=True) == ("databasePassword", "metricsPassword")
     files = next(mount for mount in step.mounts if hasattr(mount, "files"))
     assert set(getattr(files, "files")) == {"run.sh", "functions.sql"}  # noqa: B009 - one of several kinds of mounts
 

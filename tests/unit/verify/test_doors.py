@@ -182,6 +182,23 @@ def test_a_door_of_the_internet_that_refuses_the_sign_up_is_closed_whatever_the_
 
 
 @pytest.mark.parametrize(
+    ("reply", "fix"),
+    [
+        (Reply(200, {"maintenanceMode": True}), "disable-maintenance-mode"),
+        (Reply(500, {"message": "Failed to get server config"}), "look whether that is well"),
+        (Reply(404), "See ping"),
+    ],
+)
+def test_a_server_in_maintenance_or_without_its_database_is_told_though_it_answers_pings(
+    reply: Reply, fix: str
+) -> None:
+    with answering(lambda _: reply, target()) as (there, _):
+        check = one(doors.setup(there, there.doors[0]), "setup-closed")
+        assert check.outcome == "fail"
+        assert fix in check.fix
+
+
+@pytest.mark.parametrize(
     ("status", "said", "outcome"),
     [(403, "lan", "pass"), (302, "lan", "pass"), (None, "lan", "fail"), (None, "everywhere", "pass")],
 )

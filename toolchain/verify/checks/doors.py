@@ -221,7 +221,13 @@ def setup(target: Target, door: Door) -> list[Check]:
     config = _json(answer.body)
     initialized = config.get("isInitialized") if config else None
     if not isinstance(initialized, bool):
-        return [failed(name, about, f"{answer.status} {answer.text}", "a field isInitialized", "See ping")]
+        # A ping is answered in both cases (Immich 3.0.3).
+        fix = "See ping"
+        if config and config.get("maintenanceMode"):
+            fix = "Immich is in maintenance mode: end it, or run immich-admin disable-maintenance-mode in its container"
+        elif answer.status >= 500:
+            fix = "Immich asks its database for this: look whether that is well, and at the server's log"
+        return [failed(name, about, f"{answer.status} {answer.text}", "a field isInitialized", fix)]
     if not initialized:
         who = "everybody" if door.name == "internet" else "everybody on the local network"
         return [

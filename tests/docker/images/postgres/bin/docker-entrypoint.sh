@@ -29,7 +29,7 @@ if [[ ! -s "$PGDATA/PG_VERSION" ]]; then
   printf '\nhost all all all %s\n' "${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >>"$PGDATA/pg_hba.conf"
 
   # First without TCP: nobody connects to a database that is half made.
-  pg_ctl -D "$PGDATA" -o "-c listen_addresses='' -p 5432" -w start
+  pg_ctl -D "$PGDATA" -o "$(printf '%q ' "${@:2}" -c listen_addresses='' -p "${PGPORT:-5432}")" -w start
   if [[ "$POSTGRES_DB" != postgres ]]; then
     psql -v ON_ERROR_STOP=1 --no-psqlrc --username "$POSTGRES_USER" --dbname postgres --set db="$POSTGRES_DB" \
       <<<'CREATE DATABASE :"db";'

@@ -121,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             application.log(
                 f"{self.command} {path} {self._status} {(time.monotonic() - started) * 1000:.0f}ms {self._client()}",
-                level="debug" if path == "/api/server/ping" else "log",
+                level="debug",
             )
 
     # The names are the base class's.
@@ -138,6 +138,7 @@ class Handler(BaseHTTPRequestHandler):
             major, minor, patch = (int(part) for part in numbers.groups()) if numbers else (0, 0, 0)
             self._json(200, {"major": major, "minor": minor, "patch": patch})
         elif method == "GET" and path == "/api/server/config":
+            # It asks the database: 500 while that is away.
             self._json(200, {"isInitialized": application.accounts.told(), "maintenanceMode": False})
         elif method == "POST" and path in {"/api/auth/admin-sign-up", "/api/auth/login", "/api/api-keys"}:
             self._account(path)
@@ -240,10 +241,7 @@ class Handler(BaseHTTPRequestHandler):
         except BaseException:
             media.path_of(application.environment.media, asset).unlink()
             raise
-        try:
-            application.cache.queue(asset)
-        except Exception as error:  # noqa: BLE001  the upload is accepted; ioredis would queue the command
-            application.log(f"the job for {asset} is not queued: {error}", level="error")
+        application.cache.queue(asset)
         self._json(201, {"id": asset, "status": "created", "checksum": checksum, "size": size})
 
     def _download(self, asset: str) -> None:

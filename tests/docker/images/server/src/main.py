@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def _start(environment: Environment, database: Database, cache: Cache, log: Log) -> None:
-    database.wait(log, seconds=float(environment.variables.get("STANDIN_DATABASE_WAIT", "20")))
+    database.require()
     cache.wait(log)
     database.prepare()
     if database.markers_made():

@@ -23,7 +23,6 @@ CREATE TABLE IF NOT EXISTS standin_key (sha256 text PRIMARY KEY);
 _MARKERS_MADE = """
 INSERT INTO system_metadata VALUES ('system-flags', '{"mountChecks": true}') ON CONFLICT (key) DO NOTHING
 """
-_WRONG = ("password authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
 
 
 class UnusableError(Exception):
@@ -47,24 +46,16 @@ class Database:
         finally:
             connection.close()
 
-    def wait(self, log: Callable[[str], None], seconds: float) -> None:
-        """Until it accepts the login. UnusableError when it refuses it, or is not there in time."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                with self._cursor() as cursor:
-                    cursor.execute("SHOW server_version_num")
-                    version = int(cursor.fetchone()[0]) // 10000
-            except psycopg2.OperationalError as error:
-                told = str(error).strip()
-                if any(text in told for text in _WRONG) or time.monotonic() > deadline:
-                    raise UnusableError(f"database: {told}") from error
-                log(f"waiting for the database: {told}")
-                time.sleep(1)
-            else:
-                if version < 14:
-                    raise UnusableError(f"database: PostgreSQL {version} is too old, >=14.0.0 is required")
-                return
+    def require(self) -> None:
+        """UnusableError where it is not there or refuses the login: a start does not wait for it (main.ts of 3.0.3)."""
+        try:
+            with self._cursor() as cursor:
+                cursor.execute("SHOW server_version_num")
+                version = int(cursor.fetchone()[0]) // 10000
+        except psycopg2.OperationalError as error:
+            raise UnusableError(f"database: {str(error).strip()}") from error
+        if version < 14:
+            raise UnusableError(f"database: PostgreSQL {version} is too old, >=14.0.0 is required")
 
     def prepare(self) -> None:
         """The tables. Two servers may start at the same time, so one after the other."""
@@ -162,8 +153,16 @@ class Cache:
             time.sleep(1)
 
     def queue(self, asset: str) -> None:
-        """A job for the background worker, under the name of Immich's list."""
-        self._client.rpush("immich_bull:metadataExtraction:wait", asset)
+        """A job for the background worker, under the name of Immich's list.
+
+        Ends once it is there, however long that takes: so does the answer to an upload (3.0.3, BullMQ 5.78).
+        """
+        while True:
+            try:
+                self._client.rpush("immich_bull:metadataExtraction:wait", asset)
+                return
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+                time.sleep(1)
 
     def queued(self) -> int:
         """Jobs that wait."""
