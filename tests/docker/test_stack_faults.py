@@ -1,6 +1,6 @@
 """Faults of a stack that is up: processes that die, full disks, an engine that restarts or is gone, ups that fail.
 
-After each of them every upload that the server had accepted is in the database and in its file, and nothing half is.
+After each of them every upload that the server had accepted is in the database and in its file.
 """
 
 from __future__ import annotations
@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from docker.client import DockerClient
+from docker.models.containers import Container
 
 from tests.docker.engine_process import Engine
-from tests.docker.host import kill_process, until, wait_restarted
+from tests.docker.host import kill_process, state, until, wait_restarted
 from tests.docker.images.library import Images
 from tests.docker.one_host import WORKLOADS, OneHost, full
-from tests.docker.transfer import content
+from tests.docker.transfer import Answer, content
 from tests.harness.stacks import steps
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine]
@@ -119,30 +120,73 @@ def test_a_container_whose_process_is_killed_comes_back(host: OneHost, workload:
     assert host.container(workload).attrs["RestartCount"] > 0
 
 
-def test_an_upload_amid_which_the_server_is_killed_leaves_nothing_half(host: OneHost) -> None:
+def test_an_upload_amid_which_the_server_is_killed_is_not_accepted_and_leaves_its_file(host: OneHost) -> None:
     server = host.container("server")
-    begun = threading.Event()
     pid: list[int] = []
+
+    def kill() -> None:
+        pid.append(kill_process(server))
+
+    try:
+        answer = upload_amid(host, kill)
+        assert answer.status >= 500, answer
+    except OSError:
+        pass  # nginx may as well end the connection while the client still sends
+    wait_restarted(server, pid[0])
+    host.wait_healthy()
+    host.wait_answers()
+    recorded = {one["id"] for one in host.door().get("/api/standin/assets").json()}
+    left = host.files() - recorded - host.cut_off
+    assert len(left) == 1
+    host.cut_off |= left
+
+
+def test_an_upload_amid_which_the_server_is_told_to_end_is_accepted_and_then_the_server_ends(
+    host: OneHost,
+) -> None:
+    server = host.container("server")
+    stopping = threading.Thread(target=server.stop)
+
+    def stop() -> None:
+        stopping.start()
+        looks: set[int] = set()
+
+        def waited() -> bool:
+            looks.update(pauses(server))
+            return len(looks) > 4
+
+        until(waited, "the server waits for longer than it would without an upload", pause=0.05)
+
+    answer = upload_amid(host, stop)
+
+    assert answer.status == 201, answer
+    host.accepted[answer.json()["id"]] = (answer.json()["size"], answer.json()["checksum"])
+    stopping.join(30)
+    assert (state(server).status, state(server).exit_code) == ("exited", 143)
+    server.start()
+
+
+def upload_amid(host: OneHost, do: Callable[[], None]) -> Answer:
+    """An upload, half of which is sent before `do` and half after."""
+    before = host.files()
 
     def body() -> Iterator[bytes]:
         for number, piece in enumerate(content(8 * MIB)):
             if number == 4:
-                unfinished = until(
-                    lambda: list((host.media() / "upload").glob(".*.part")) or None, "an unfinished file"
-                )
-                assert len(unfinished) == 1
-                pid.append(kill_process(server))
-                begun.set()
+                until(lambda: (host.files() - before) or None, "the server has begun the file")
+                do()
             yield piece
 
-    door = host.door()
-    try:
-        answer = door.request("POST", "/api/assets", body(), {"Content-Length": str(8 * MIB)})
-        assert answer.status >= 500, answer
-    except OSError:
-        pass  # nginx may as well end the connection while the client still sends
-    assert begun.is_set()
-    wait_restarted(server, pid[0])
+    return host.door().request("POST", "/api/assets", body(), {"Content-Length": str(8 * MIB)})
+
+
+def pauses(server: Container) -> set[int]:
+    """Numbers of the processes `sleep` that there are now in the container."""
+    found: set[int] = set()
+    for pid in server.top(ps_args="-o pid,comm")["Processes"] or []:
+        if pid[1] == "sleep":
+            found.add(int(pid[0]))
+    return found
 
 
 @pytest.mark.deep
@@ -229,7 +273,6 @@ def test_a_full_media_volume_is_a_clear_error_and_no_harm(host: OneHost, disk: M
         refused = host.upload(6 * MIB)
         assert refused.status == 500
         assert "no space left on the media volume" in refused.json()["message"]
-        assert list((host.media() / "upload").glob(".*.part")) == []
         host.check_uploads()
         host.must_upload(MIB // 4)
     finally:
