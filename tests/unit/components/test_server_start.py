@@ -17,6 +17,11 @@ echo begun >>{folder}/told
 read -r code <{folder}/ends
 exit "$code"
 """
+HANDLING = """#!/bin/bash
+trap 'exit 9' TERM
+echo begun >>{folder}/told
+while :; do /bin/sleep 0.02; done
+"""
 UPLOADING = """#!/bin/bash
 exec 3{how}{folder}/upload/photo
 echo begun >>{folder}/told
@@ -35,7 +40,7 @@ Start = Callable[..., "Started"]
 
 
 class Started:
-    """The script with a server that does as it is told and dies at SIGTERM."""
+    """The script with a server that does as it is told."""
 
     def __init__(self, folder: Path, server: str, grace: int = 305) -> None:
         self._folder = folder
@@ -111,3 +116,9 @@ def test_a_server_that_ends_by_itself_ends_the_container_with_its_code(start: St
     run = start(SERVER)
     run.say("7")
     assert run.end() == (7, "", "")
+
+
+def test_a_server_that_takes_its_time_to_end_is_waited_for(start: Start) -> None:
+    run = start(HANDLING)
+    run.process.terminate()
+    assert run.end()[0] == 9
