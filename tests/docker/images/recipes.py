@@ -61,7 +61,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         Base((*_SHELL, "nginx", "curl", "busybox-static")), "nginx-debian:1.22.1", str(versions.nginx_image())
     ),
     "server": Recipe(
-        _PYTHON,
+        Base((*_PYTHON.packages, "postgresql-client-15")),
         f"immich-standin/server:v{versions.NEWEST}",
         str(versions.server_image(versions.NEWEST)),
         {"proxy_addr.py": HERE.parents[1] / "edge" / "proxy_addr.py"},
