@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.monitoring.alerts_rule import Record, needs
-from components.monitoring.metric_names import HTTP_SERVER, PREFIX, QUEUES, Histogram
+from components.monitoring.metric_names import PREFIX, QUEUES, requests_of
 from components.monitoring.plan import MonitoringPlan
 
 WINDOWS = ("5m", "30m", "1h", "6h")
@@ -24,49 +24,39 @@ def records(plan: MonitoringPlan) -> tuple[Record, ...]:
 
 
 def _requests(plan: MonitoringPlan) -> list[Record]:
-    def rate(kind: Histogram) -> str:
-        inner = f"rate({kind.name}_count{plan.select('api')}[5m])"
-        labelled = f'label_replace({inner}, "code", "$1", "{kind.status}", "(.+)")'
-        return f'sum by (code, method) (label_replace({labelled}, "method", "$1", "{kind.method}", "(.+)"))'
+    counted = requests_of(plan)
+    if counted is None:
+        return []
 
-    def p95(kind: Histogram) -> str:
-        quantile = (
-            f"histogram_quantile(0.95, sum by (le) (rate({kind.name}_bucket{_watched(plan, kind)}[5m])))"
-        )
-        return quantile if kind.per_second == 1 else f"{quantile} / {kind.per_second}"
+    def by_door(expr: str) -> str:
+        return f'label_replace({expr}, "door", "$1", "{counted.door}", "(.+)")'
 
-    def fast(kind: Histogram, window: str) -> str:
-        bucket = _watched(plan, kind, kind.le(plan.objective.slow_seconds))
-        return (
-            f"sum(rate({kind.name}_bucket{bucket}[{window}])) / "
-            f"sum(rate({kind.name}_count{_watched(plan, kind)}[{window}]))"
-        )
-
+    # Uploads last as long as the sender's line needs, a video (206) as long as somebody watches.
+    watched = ('method="GET"', f'{counted.code}!="206"', *counted.which)
+    every, within = plan.select(counted.job, *watched), plan.select(counted.job, *watched, counted.in_time)
+    name, sums = counted.seconds, f"sum by ({counted.door})"
+    rate = f"rate({counted.count}{plan.select(counted.job, *counted.which)}[5m])"
+    coded = f'label_replace({by_door(rate)}, "code", "$1", "{counted.code}", "(.+)")'
+    quantile = f"histogram_quantile(0.95, sum by (le, {counted.door}) (rate({name}_bucket{every}[5m])))"
     return [
         Record(
             name="immich:http_requests:rate5m",
-            expr=" or ".join(rate(kind) for kind in HTTP_SERVER),
-            needs=needs("immich"),
+            expr=f"sum by (door, code) ({coded})",
+            needs=needs(counted.job),
         ),
-        Record(
-            name="immich:http_duration:p95_5m",
-            expr=" or ".join(p95(kind) for kind in HTTP_SERVER),
-            needs=needs("immich"),
-        ),
+        Record(name="immich:http_duration:p95_5m", expr=by_door(quantile), needs=needs(counted.job)),
         *(
             Record(
                 name=f"immich:http_slow:ratio_rate{window}",
-                expr="1 - (" + " or ".join(fast(kind, window) for kind in HTTP_SERVER) + ")",
-                needs=needs("immich"),
+                expr=by_door(
+                    f"(1 - {sums} (rate({name}_bucket{within}[{window}])) "
+                    f"/ {sums} (rate({name}_count{every}[{window}])))"
+                ),
+                needs=needs(counted.job),
             )
             for window in WINDOWS
         ),
     ]
-
-
-def _watched(plan: MonitoringPlan, kind: Histogram, *more: str) -> str:
-    # An upload lasts as long as the sender's line needs, a video (206) as long as somebody watches.
-    return plan.select("api", f'{kind.method}="GET"', f'{kind.status}!="206"', *more)
 
 
 def _queues(plan: MonitoringPlan) -> list[Record]:

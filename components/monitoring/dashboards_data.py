@@ -5,6 +5,7 @@ from __future__ import annotations
 from components.monitoring.alerts_rule import needs
 from components.monitoring.dashboards_panel import Dashboard, Panel, Query, Row
 from components.monitoring.dashboards_shared import up_panel
+from components.monitoring.metric_names import COUNTED
 from components.monitoring.plan import MonitoringPlan
 
 
@@ -74,7 +75,7 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
                     legend="blocks",
                 ),
             ),
-            alert="ImmichSlowNow" if plan.has("immich") else "ImmichDatabaseConnections",
+            alert="ImmichSlowNow" if plan.sources & COUNTED else "ImmichDatabaseConnections",
             description="Much less than 1 for hours: it has too little memory for the vectors.",
             base="red",
             thresholds=((0.8, "yellow"), (0.95, "green")),

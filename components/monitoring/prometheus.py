@@ -83,6 +83,10 @@ def scrape_configs(
             one["metrics_path"] = first.path
         if first.params:
             one["params"] = _listed(first.params)
+        if first.dropped:
+            one["metric_relabel_configs"] = [
+                {"source_labels": ["__name__"], "regex": first.dropped, "action": "drop"}
+            ]
         fixed = [place(target) for target in several if target.copies == 1 or target.listen is not None]
         if fixed:
             one["static_configs"] = [{"targets": fixed, "labels": {"stack": stack}}]

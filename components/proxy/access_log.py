@@ -23,6 +23,8 @@ TAG: Final = "nginx"
 FILE: Final = "access-log.yaml"
 NAMESPACE: Final = "immich_proxy"
 """What its metrics begin with."""
+SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""Bounds of the times until answers began."""
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Methods with a value of their own; whatever else somebody sends is `other`, or labels would be for him to make."""
 
@@ -31,7 +33,7 @@ def configuration(destination: str = DESTINATION, address: str = "", port: int =
     """prometheus-nginxlog-exporter's file (pkg/config of version 1.11.0).
 
     `destination` is where it takes them, `address` (every one when empty, of IPv6 as well) and `port` where its
-    numbers are. Sizes, times and paths have no series: only fields with nginx's own names would have.
+    numbers are. Sizes and paths have no series: only fields with nginx's own names would have.
     """
     # The status has a label of its own accord (pkg/relabeling/defaults.go).
     labels = [
@@ -44,6 +46,7 @@ def configuration(destination: str = DESTINATION, address: str = "", port: int =
         "parser": "json",
         "source": {"syslog": lines},
         "relabel_configs": labels,
+        "histogram_buckets": list(SECONDS),
     }
     return yaml.safe_dump(
         {"listen": {"address": address, "port": port}, "namespaces": [namespace]}, sort_keys=False

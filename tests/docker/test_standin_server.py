@@ -399,7 +399,7 @@ def test_metrics_have_ports_only_with_telemetry(yard: Yard, database: Container,
         }
     )
     quiet = yard.server(name="quiet")
-    for port, word in ((8091, "http_server_request_duration_count"), (8092, "immich_queues")):
+    for port, word in ((8091, "immich_users_total"), (8092, "immich_queues")):
         client = yard.run(
             "busybox", name=f"client-{port}", user=65534, healthy_within=None,
             command=["wget", "-q", "-O", "-", f"http://server:{port}/metrics"],

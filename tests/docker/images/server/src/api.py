@@ -21,7 +21,6 @@ from accounts import Accounts, read_json
 from bodies import Body, BodyError, body, requested_range
 from environment import Environment
 from forms import FileOfForm
-from metrics import Requests
 from proxy_addr import client_address, compile_trust
 from stores import Cache, Database
 
@@ -42,7 +41,6 @@ class Application:
         self.trusted = compile_trust(["loopback", *(environment.trusted_proxies or _DEFAULT_PROXIES)])
         self.accounts = Accounts(database, allow_setup=environment.flags["IMMICH_ALLOW_SETUP"], log=log)
         self.version = os.environ.get("STANDIN_TAG", "").removeprefix("v")
-        self.requests = Requests(self.version)
 
 
 class Server(ThreadingHTTPServer):
@@ -95,7 +93,6 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as error:  # noqa: BLE001  like Nest's filter: 500, and the server goes on
             application.log(f"{self.command} {path}: {type(error).__name__}: {error}".strip(), level="error")
             self._json(500, {"message": "Internal server error", "statusCode": 500})
-        application.requests.observe(self.command, self._status, time.monotonic() - started)
         application.log(
             f"{self.command} {path} {self._status} {(time.monotonic() - started) * 1000:.0f}ms {self._client()}",
             level="debug" if path == "/api/server/ping" else "log",

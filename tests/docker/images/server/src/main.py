@@ -80,7 +80,10 @@ def _serve(environment: Environment, database: Database, cache: Cache, log: Log)
     if environment.telemetry and "api" in environment.workers:
         metrics.serve(
             environment.integers["IMMICH_API_METRICS_PORT"],
-            application.requests.text,
+            lambda: (
+                f'target_info{{service_name="immich",service_version="{application.version}"}} 1\n'
+                "immich_users_total 1\n"
+            ),
         )
     if environment.telemetry and "microservices" in environment.workers:
         metrics.serve(
