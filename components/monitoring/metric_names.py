@@ -44,7 +44,7 @@ REQUESTS: Final = (
     Requests(
         job="access-log",
         count="immich_proxy_http_response_count_total",
-        # Of components/proxy/templates/nginx.conf.j2: the time until the server began its answer.
+        # Until the server began its answer (components/proxy/templates/nginx.conf.j2); the bounds are Prometheus' own.
         seconds="immich_proxy_http_upstream_time_seconds_hist",
         door="listener",
         code="status",

@@ -23,8 +23,6 @@ TAG: Final = "nginx"
 FILE: Final = "access-log.yaml"
 NAMESPACE: Final = "immich_proxy"
 """What its metrics begin with."""
-SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""Bounds of the times until answers began."""
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Methods with a value of their own; whatever else somebody sends is `other`, or labels would be for him to make."""
 
@@ -46,7 +44,6 @@ def configuration(destination: str = DESTINATION, address: str = "", port: int =
         "parser": "json",
         "source": {"syslog": lines},
         "relabel_configs": labels,
-        "histogram_buckets": list(SECONDS),
     }
     return yaml.safe_dump(
         {"listen": {"address": address, "port": port}, "namespaces": [namespace]}, sort_keys=False

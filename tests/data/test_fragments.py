@@ -82,3 +82,11 @@ def test_a_database_that_does_not_answer_makes_no_file_a_fragment(server: Server
     server.password = "wrong mule"
     with pytest.raises(RunningError, match="password authentication failed"):
         server.found()
+
+
+def test_a_table_that_cannot_be_read_makes_no_file_a_fragment(server: Server) -> None:
+    make_tables(server.database)
+    fill(server.database, server.media, 1)
+    server.database.psql('ALTER TABLE asset RENAME "originalPath" TO "path"')
+    with pytest.raises(RunningError, match="originalPath"):
+        server.found()
