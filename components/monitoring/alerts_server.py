@@ -26,7 +26,6 @@ def server(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichDown",
-            group="server",
             expr=f"max(up{plan.select('api')}) == 0 or absent(up{plan.select('api')})",
             for_=down,
             severity="critical",
@@ -38,7 +37,6 @@ def server(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichMicroservicesDown",
-            group="server",
             expr=f"max(up{plan.select('microservices')}) == 0 or absent(up{plan.select('microservices')})",
             for_=down,
             severity="critical",
@@ -50,7 +48,6 @@ def server(plan: MonitoringPlan) -> list[Alert]:
         *_exporters(plan),
         Alert(
             name="ImmichMachineLearningDown",
-            group="server",
             expr=f"max(probe_success{plan.select('machine-learning')}) == 0",
             for_="10m",
             severity="warning",
@@ -61,7 +58,6 @@ def server(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichWorkloadUnavailable",
-            group="server",
             expr=f"kube_deployment_status_replicas_available{plan.select()} "
             f"< kube_deployment_spec_replicas{plan.select()} "
             f"or kube_statefulset_status_replicas_ready{plan.select()} < kube_statefulset_replicas{plan.select()}",
@@ -74,7 +70,6 @@ def server(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichServerErrors",
-            group="server",
             expr=f"{failed} / {every} > 0.05 and {failed} * 300 > 5",
             for_="10m",
             severity="warning",
@@ -88,7 +83,6 @@ def server(plan: MonitoringPlan) -> list[Alert]:
         *(_slow(plan, counted.slow, burn) for burn in burns if counted is not None),
         Alert(
             name="ImmichVersionsDiffer",
-            group="server",
             expr=f"count(count by (service_version) (target_info{plan.select(None, _IMMICH)})) > 1",
             for_="30m",
             severity="warning",
@@ -118,7 +112,6 @@ def _exporters(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichExporterDown",
-            group="server",
             expr=" or ".join([f"up{watching} == 0{proxy}", *gone]),
             for_="15m",
             severity="warning",
@@ -150,7 +143,6 @@ def _slow(plan: MonitoringPlan, seconds: float, burn: _Burn) -> Alert:
     last = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
     return Alert(
         name=burn.name,
-        group="server",
         expr=f"immich:http_slow:ratio_rate{burn.long}{here} > {limit} "
         f"and immich:http_slow:ratio_rate{burn.short}{here} > {limit} "
         # A handful of requests at night says nothing.
@@ -181,7 +173,6 @@ def queues(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichMachineLearningBacklog",
-            group="queues",
             # Done within the hours: what goes away in a second, times their seconds, is more than what waits.
             expr=f"{waiting} > {thresholds.machine_learning_queue} "
             f"unless on () (-deriv(({waiting})[30m:1m]) * {seconds} > {waiting})",
@@ -197,7 +188,6 @@ def queues(plan: MonitoringPlan) -> list[Alert]:
         *(
             Alert(
                 name=name,
-                group="queues",
                 expr=f"immich:queue_backlog:sum{which} > 0 "
                 f"unless on (queue) changes(immich:queue_finished:sum{plan.recorded()}[{window}]) > 0",
                 for_=window,
@@ -215,7 +205,6 @@ def queues(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichQueuePaused",
-            group="queues",
             expr=f"sum by (queue) (immich:queue_jobs:sum{paused}) > 0",
             for_="1d",
             severity="info",
@@ -225,7 +214,6 @@ def queues(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichJobsFail",
-            group="queues",
             expr=f"increase(immich:queue_failed:sum{plan.recorded()}[1h]) > {thresholds.failed_jobs} "
             f"and on (queue) (increase(immich:queue_failed:sum{plan.recorded()}[1h]) "
             f"> 0.1 * increase(immich:queue_finished:sum{plan.recorded()}[1h]) "

@@ -119,7 +119,6 @@ def _uploads(plan: MonitoringPlan) -> Panel:
     uploaded = f"{plan.library_prefix}immich_assets_uploaded{where}"
     return Panel(
         title="Uploads per hour",
-        kind="series",
         unit="short",
         queries=(
             Query(expr=f"clamp_min(deriv((max({uploaded}))[15m:1m]) * 3600, 0)", legend="photos and videos"),
@@ -135,7 +134,6 @@ def _uploads(plan: MonitoringPlan) -> Panel:
 def _backlog(plan: MonitoringPlan) -> Panel:
     return Panel(
         title="Jobs that wait",
-        kind="series",
         unit="short",
         queries=(Query(expr=f"immich:queue_backlog:sum{plan.recorded()} > 0", legend="{{queue}}"),),
         alert="ImmichQueueStuck" if plan.has("immich") else "ImmichMachineLearningBacklog",

@@ -37,7 +37,6 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Connections",
-            kind="series",
             unit="percentunit",
             queries=(
                 Query(
@@ -52,7 +51,6 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Transactions",
-            kind="series",
             unit="ops",
             queries=(
                 Query(expr=f"sum(rate(pg_stat_database_xact_commit{here}[5m]))", legend="committed"),
@@ -67,7 +65,6 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Found in memory",
-            kind="series",
             unit="percentunit",
             queries=(
                 Query(
@@ -83,7 +80,6 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Longest transaction",
-            kind="series",
             unit="s",
             queries=(Query(expr=f"max(pg_stat_activity_max_tx_duration{here})", legend="seconds"),),
             alert="ImmichDatabaseConnections",
@@ -93,7 +89,6 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Size",
-            kind="series",
             unit="bytes",
             queries=(Query(expr=f"max by (datname) (pg_database_size_bytes{here})", legend="{{datname}}"),),
             alert="ImmichStorageFilling" if plan.has("node") else "ImmichDatabaseDown",
@@ -134,7 +129,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Replication lag",
-            kind="series",
             unit="s",
             queries=(Query(expr=f"cnpg_pg_replication_lag{here}", legend="{{pod}}"),),
             alert="ImmichReplicationLag" if followed else "ImmichDatabaseDown",
@@ -156,7 +150,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Log files that wait for the archive",
-            kind="series",
             unit="short",
             queries=(
                 Query(expr=f"max by (pod) (cnpg_collector_pg_wal_archive_status{ready})", legend="{{pod}}"),
@@ -179,7 +172,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Connections",
-            kind="series",
             unit="percentunit",
             queries=(
                 Query(
@@ -195,7 +187,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Found in memory",
-            kind="series",
             unit="percentunit",
             queries=(
                 Query(
@@ -212,7 +203,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Longest transaction",
-            kind="series",
             unit="s",
             queries=(
                 Query(expr=f"max by (pod) (cnpg_backends_max_tx_duration_seconds{here})", legend="{{pod}}"),
@@ -224,7 +214,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Size",
-            kind="series",
             unit="bytes",
             queries=(
                 Query(expr=f"max by (datname) (cnpg_pg_database_size_bytes{here})", legend="{{datname}}"),
@@ -246,7 +235,6 @@ def _library(plan: MonitoringPlan) -> Row:
         panels=(
             Panel(
                 title="Photos and videos",
-                kind="series",
                 unit="short",
                 queries=tuple(
                     Query(expr=f"max({prefix}immich_assets_{kind}{where})", legend=legend)
@@ -265,7 +253,6 @@ def _library(plan: MonitoringPlan) -> Row:
             ),
             Panel(
                 title="External libraries, files that are there",
-                kind="series",
                 unit="short",
                 queries=(
                     Query(

@@ -37,7 +37,6 @@ def proxy(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Time to answer",
-                        kind="series",
                         unit="s",
                         queries=(
                             Query(expr=f"max by (door) (probe_duration_seconds{doors})", legend="{{door}}"),
@@ -66,7 +65,6 @@ def proxy(plan: MonitoringPlan) -> Dashboard:
                     requests_panel(plan),
                     Panel(
                         title="Connections of the proxy",
-                        kind="series",
                         unit="short",
                         queries=tuple(
                             Query(expr=f"sum(nginx_connections_{state}{nginx})", legend=state)
@@ -102,7 +100,6 @@ def _tunnel(here: str, wanted: int) -> Row:
             ),
             Panel(
                 title="Through the tunnel",
-                kind="series",
                 unit="reqps",
                 queries=(
                     Query(
@@ -141,7 +138,6 @@ def learning(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Jobs that wait for it",
-                        kind="series",
                         unit="short",
                         queries=(Query(expr=f"immich:queue_backlog:sum{queues}", legend="{{queue}}"),),
                         alert="ImmichMachineLearningBacklog",

@@ -25,7 +25,6 @@ def server(plan: MonitoringPlan) -> Dashboard:
                     p95_panel(plan),
                     Panel(
                         title=f"Answers over {slow:g} s",
-                        kind="series",
                         unit="percentunit",
                         queries=tuple(
                             Query(
@@ -58,7 +57,6 @@ def server(plan: MonitoringPlan) -> Dashboard:
                 panels=(
                     Panel(
                         title="Jobs that end",
-                        kind="series",
                         unit="ops",
                         queries=(
                             Query(
@@ -74,7 +72,6 @@ def server(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Jobs that fail",
-                        kind="series",
                         unit="short",
                         queries=(
                             Query(
@@ -107,7 +104,6 @@ def _processes(plan: MonitoringPlan) -> Row:
         used += [
             Panel(
                 title="Memory",
-                kind="series",
                 unit="bytes",
                 queries=(Query(expr=f"sum by ({label}) ({memory}{where})", legend=f"{{{{{label}}}}}"),),
                 alert="ImmichOutOfMemory",
@@ -118,7 +114,6 @@ def _processes(plan: MonitoringPlan) -> Row:
             ),
             Panel(
                 title="Processors",
-                kind="series",
                 unit="short",
                 queries=(
                     Query(expr=f"sum by ({label}) (rate({cpu}{where}[5m]))", legend=f"{{{{{label}}}}}"),
@@ -136,7 +131,6 @@ def _processes(plan: MonitoringPlan) -> Row:
             *used,
             Panel(
                 title="Restarts in a day",
-                kind="series",
                 unit="short",
                 queries=(
                     Query(expr=f"sum by (container) (increase({restarts}[1d]))", legend="{{container}}"),
@@ -148,7 +142,6 @@ def _processes(plan: MonitoringPlan) -> Row:
             ),
             Panel(
                 title="The host",
-                kind="series",
                 unit="percentunit",
                 queries=(
                     Query(expr=f"1 - avg(rate(node_cpu_seconds_total{idle}[5m]))", legend="processors"),

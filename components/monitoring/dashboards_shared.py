@@ -45,7 +45,6 @@ def requests_panel(plan: MonitoringPlan) -> Panel:
         query = Query(expr=f"sum(rate(nginx_http_requests_total{plan.select('nginx')}[5m]))", legend="all")
     return Panel(
         title="Requests",
-        kind="series",
         unit="reqps",
         queries=(query,),
         alert="ImmichServerErrors" if plan.sources & COUNTED else "ImmichProxyDown",
@@ -63,7 +62,6 @@ def p95_panel(plan: MonitoringPlan) -> Panel:
     slow = counted.slow if counted is not None else 0
     return Panel(
         title="95 % of the answers took at most",
-        kind="series",
         unit="s",
         queries=(Query(expr=f"immich:http_duration:p95_5m{plan.recorded()}", legend="{{door}}"),),
         alert="ImmichSlowNow",
@@ -83,7 +81,6 @@ def learning_p95_panel(plan: MonitoringPlan) -> Panel:
     name = "histogram_quantile(0.95, sum by (le) (rate(immich_machine_learning_repository_{}_duration_bucket{}[5m])))"
     return Panel(
         title="Machine learning, 95 % took at most",
-        kind="series",
         unit="s",
         queries=tuple(
             Query(expr=f"{name.format(method, plan.select(job))} / 1000", legend=method)
@@ -103,7 +100,6 @@ def mean_job_panel(plan: MonitoringPlan) -> Panel:
     at_work = f"avg_over_time(immich:queue_active:sum{here}[15m])"
     return Panel(
         title="Machine learning, time for a photo",
-        kind="series",
         unit="s",
         queries=(
             Query(expr=f"{at_work} / (rate(immich:queue_finished:sum{here}[15m]) > 0)", legend="{{queue}}"),
@@ -121,7 +117,6 @@ def gpu_panels(plan: MonitoringPlan) -> tuple[Panel, ...]:
     return (
         Panel(
             title="GPU, temperature",
-            kind="series",
             unit="celsius",
             queries=(Query(expr=f"immich:gpu:celsius{here}", legend="{{card}}"),),
             alert="ImmichGpuHot",
@@ -132,7 +127,6 @@ def gpu_panels(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="GPU, use",
-            kind="series",
             unit="percentunit",
             queries=(
                 Query(expr=f"immich:gpu_used:ratio{here}", legend="{{card}}"),
