@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from components.settings.model import SECTIONS
 from tests.docker.engine_process import Engine
 from tests.docker.host import passes_its_check, remove_all, state, until
 from tests.docker.images.library import Images
-from tests.docker.transfer import Answer, Door
+from tests.docker.transfer import PIECE, Answer, Door, content
 from tests.harness.engine import Result
 from tests.harness.stacks import Deployment, Step, require_cli, steps
 
@@ -216,6 +216,23 @@ class OneHost:
             said = answer.json()
             assert (said["size"], said["checksum"]) == (size, sha1)
             self.accepted[said["id"]] = (size, sha1)
+        return answer
+
+    def upload_amid(self, do: Callable[[], None]) -> Answer:
+        """The same, with `do` once half of the file is sent."""
+        before, size = self.files(), 8 * PIECE
+
+        def body() -> Iterator[bytes]:
+            for number, piece in enumerate(content(size)):
+                if number == 4:
+                    until(lambda: (self.files() - before) or None, "the server has begun the file")
+                    do()
+                yield piece
+
+        answer = self.door().request("POST", "/api/assets", body(), {"Content-Length": str(size)})
+        if answer.status == 201:
+            said = answer.json()
+            self.accepted[said["id"]] = (size, said["checksum"])
         return answer
 
     def must_upload(self, size: int = 300_000, door: Door | None = None) -> None:

@@ -8,18 +8,22 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from docker.client import DockerClient
-from docker.models.containers import Container
 
 from tests.docker.engine_process import Engine
-from tests.docker.host import kill_process, state, until, wait_restarted
+from tests.docker.host import (
+    kill_process,
+    state,
+    until,
+    wait_longer_than_without_an_upload,
+    wait_restarted,
+)
 from tests.docker.images.library import Images
 from tests.docker.one_host import WORKLOADS, OneHost, full
-from tests.docker.transfer import Answer, content
 from tests.harness.stacks import steps
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine]
@@ -128,7 +132,7 @@ def test_an_upload_amid_which_the_server_is_killed_is_not_accepted_and_leaves_it
         pid.append(kill_process(server))
 
     try:
-        answer = upload_amid(host, kill)
+        answer = host.upload_amid(kill)
         assert answer.status >= 500, answer
     except OSError:
         pass  # nginx may as well end the connection while the client still sends
@@ -149,44 +153,12 @@ def test_an_upload_amid_which_the_server_is_told_to_end_is_accepted_and_then_the
 
     def stop() -> None:
         stopping.start()
-        looks: set[int] = set()
+        wait_longer_than_without_an_upload(server)
 
-        def waited() -> bool:
-            looks.update(pauses(server))
-            return len(looks) > 4
-
-        until(waited, "the server waits for longer than it would without an upload", pause=0.05)
-
-    answer = upload_amid(host, stop)
-
-    assert answer.status == 201, answer
-    host.accepted[answer.json()["id"]] = (answer.json()["size"], answer.json()["checksum"])
+    assert host.upload_amid(stop).status == 201
     stopping.join(30)
     assert (state(server).status, state(server).exit_code) == ("exited", 143)
     server.start()
-
-
-def upload_amid(host: OneHost, do: Callable[[], None]) -> Answer:
-    """An upload, half of which is sent before `do` and half after."""
-    before = host.files()
-
-    def body() -> Iterator[bytes]:
-        for number, piece in enumerate(content(8 * MIB)):
-            if number == 4:
-                until(lambda: (host.files() - before) or None, "the server has begun the file")
-                do()
-            yield piece
-
-    return host.door().request("POST", "/api/assets", body(), {"Content-Length": str(8 * MIB)})
-
-
-def pauses(server: Container) -> set[int]:
-    """Numbers of the processes `sleep` that there are now in the container."""
-    found: set[int] = set()
-    for pid in server.top(ps_args="-o pid,comm")["Processes"] or []:
-        if pid[1] == "sleep":
-            found.add(int(pid[0]))
-    return found
 
 
 @pytest.mark.deep
