@@ -42,7 +42,14 @@ PORTS: Mapping[str, int] = {PROMETHEUS: 9090, ALERTMANAGER: 9093, GRAFANA: 3000}
 FOLLOWS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "ImmichDown",
-        ("ImmichMicroservicesDown", "ImmichDoorDown", "ImmichQueueStuck", "ImmichSlowQueueStuck"),
+        # Of requests to a server that is away nginx makes errors.
+        (
+            "ImmichMicroservicesDown",
+            "ImmichDoorDown",
+            "ImmichServerErrors",
+            "ImmichQueueStuck",
+            "ImmichSlowQueueStuck",
+        ),
         (),
     ),
     (

@@ -64,7 +64,7 @@ class Metrics(Section):
     enabled: bool = False
     """Serve `/metrics`."""
     include: Annotated[tuple[TelemetryGroup, ...], Field(min_length=1)] = ("host", "api", "job")
-    """Groups; `repo` has very many series. With `monitoring` it is on, and the series of machine learning are read."""
+    """Groups; `repo` has very many series. `monitoring` adds it, and reads of it those of machine learning alone."""
     api_port: WholeNumber = Field(default=8081, ge=1024, le=65535)
     """Port of the API worker."""
     microservices_port: WholeNumber = Field(default=8082, ge=1024, le=65535)
