@@ -65,6 +65,8 @@ def document() -> str:
         "",
         "Written by `python -m toolchain.alerts_reference` from `components/monitoring/alerts.py`; a deployment has",
         "those whose sources it has. Expressions are those of an example: a deployment has labels of its own in them.",
+        "Errors and slow answers are known where nginx's access log (`monitoring.accessLog`) or a Traefik is read:",
+        "Immich counts no requests (2.5.0 to 3.0.3), and nginx's own counter knows neither status nor time.",
         "",
         *(f"- **{severity}**: {who}" for severity, who in _WHO.items()),
         "",

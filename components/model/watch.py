@@ -41,6 +41,8 @@ class ScrapeTarget:
     """Parameters of the request, such as which collectors of node_exporter are asked."""
     copies: int = 1
     """Copies of the workload, each of which is read."""
+    dropped: str = ""
+    """RE2 for names of series that whoever reads leaves out; empty leaves out none."""
     ways: bool = False
     """Whether ways in may lead to the workload, which then has several Services on a cluster."""
     listen: int | None = None

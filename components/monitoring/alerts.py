@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
 import yaml
 
@@ -19,10 +21,27 @@ INTERVAL = "30s"
 """Between two evaluations, as between two scrapes."""
 
 
+_GROUPS: Final[Mapping[str, tuple[Callable[[MonitoringPlan], list[Alert]], ...]]] = {
+    "server": (server,),
+    "queues": (queues,),
+    "library": (library,),
+    "database": (database, base_backups),
+    "cache": (cache,),
+    "edge": (edge,),
+    "host": (storage, processes, gpus),
+    "backup": (backups,),
+}
+
+
 def alerts(plan: MonitoringPlan) -> tuple[Alert, ...]:
     """Every alert whose sources the plan has, in the order of docs/alerts.md."""
-    tables = (server, queues, library, database, base_backups, cache, edge, storage, processes, gpus, backups)
-    found = [alert for table in tables for alert in table(plan) if alert.fits(plan)]
+    found = [
+        replace(alert, group=group)
+        for group, tables in _GROUPS.items()
+        for table in tables
+        for alert in table(plan)
+        if alert.fits(plan)
+    ]
     if plan.instances < 2:
         found = [
             alert for alert in found if alert.name not in {"ImmichReplicationLag", "ImmichReplicaMissing"}

@@ -20,7 +20,6 @@ def backups(plan: MonitoringPlan) -> list[Alert]:
     found = [
         Alert(
             name="ImmichBackupFailed",
-            group="backup",
             expr=f"max by (name) (immich_backup_success{others}) == 0",
             for_="15m",
             severity="warning",
@@ -31,7 +30,6 @@ def backups(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichBackupStale",
-            group="backup",
             expr=f"time() - ({last} > 0) > on (name) group_left () {limits}",
             for_="15m",
             severity="critical",
@@ -42,7 +40,6 @@ def backups(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichBackupNever",
-            group="backup",
             expr=f"{limits} unless on (name) {last} > 0",
             for_=f"{patience}h",
             severity="critical",
@@ -53,7 +50,6 @@ def backups(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichBackupShrunk",
-            group="backup",
             expr=f"max({size}) < 0.5 * max(max_over_time({size}[7d]))",
             for_="1h",
             severity="critical",
@@ -64,7 +60,6 @@ def backups(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichStatusUnreadable",
-            group="backup",
             expr=f"max(node_textfile_scrape_error{here}) == 1 "
             f"and max(max_over_time(immich_backup_last_success_timestamp_seconds{here}[{_SEEN}])) > 0",
             for_="15m",
@@ -79,7 +74,6 @@ def backups(plan: MonitoringPlan) -> list[Alert]:
         found.append(
             Alert(
                 name="ImmichDrillUnproven",
-                group="backup",
                 expr=f"time() - max({drill}) > {plan.drill_days} * 86400 "
                 f"or absent({drill}) or max(immich_backup_success{drills}) == 0",
                 for_="1d",

@@ -24,7 +24,6 @@ def library(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichMassDeletion",
-            group="library",
             expr=f"({before} - {now}) > {thresholds.deleted_photos} "
             f"and ({before} - {now}) / {before} > {thresholds.deleted_percent / 100:g}",
             for_="5m",
@@ -38,7 +37,6 @@ def library(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichExternalLibraryEmpty",
-            group="library",
             expr=f"{there} == 0 and {gone} > 0 or {gone} / ({there} + {gone}) > 0.5",
             for_="10m",
             severity="critical",
@@ -51,7 +49,6 @@ def library(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichNewVersion",
-            group="library",
             expr=f"{outdated} == 1",
             for_="3d",
             severity="info",
@@ -81,7 +78,6 @@ def database(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichDatabaseDown",
-            group="database",
             expr=f"max(pg_up{ours}) == 0 or max(up{ours}) == 0 and max(scrape_duration_seconds{ours}) "
             f"> {_HANGS}",
             for_=down,
@@ -93,7 +89,6 @@ def database(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichDatabaseDown",
-            group="database",
             expr=f"max(cnpg_collector_up{here}) == 0 or absent(cnpg_collector_up{here})",
             for_=down,
             severity="critical",
@@ -103,7 +98,6 @@ def database(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichDatabaseConnections",
-            group="database",
             expr=f"sum(pg_stat_activity_count{ours}) / max(pg_settings_max_connections{ours}) > {limit}",
             for_="10m",
             severity="warning",
@@ -113,7 +107,6 @@ def database(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichDatabaseConnections",
-            group="database",
             expr=f"sum by (pod) (cnpg_backends_total{here}) / max by (pod) "
             f"(cnpg_pg_settings_setting{allowed}) > {limit}",
             for_="10m",
@@ -124,7 +117,6 @@ def database(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichReplicationLag",
-            group="database",
             expr=f"max by (pod) (cnpg_pg_replication_lag{here}) > {thresholds.replication_lag}",
             for_="10m",
             severity="warning",
@@ -135,7 +127,6 @@ def database(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichReplicaMissing",
-            group="database",
             expr=f"max(cnpg_pg_replication_streaming_replicas{here}) < {plan.instances - 1}",
             for_="15m",
             severity="warning",
@@ -147,7 +138,6 @@ def database(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichWalArchive",
-            group="database",
             expr=f"max(cnpg_collector_pg_wal_archive_status{waiting}) "
             f"> {thresholds.wal_files_waiting} or max(cnpg_pg_stat_archiver_last_failed_time{here}) "
             f"> max(cnpg_pg_stat_archiver_last_archived_time{here})",
@@ -172,7 +162,6 @@ def base_backups(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichBaseBackupStale",
-            group="database",
             expr=f"time() - {last} > {plan.base_backup_age} or {failed} > {last}",
             for_="1h",
             severity="critical",
@@ -192,7 +181,6 @@ def cache(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichCacheDown",
-            group="cache",
             expr=f"max(redis_up{here}) == 0",
             for_=plan.thresholds.down,
             severity="critical",
@@ -204,7 +192,6 @@ def cache(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichCacheMemory",
-            group="cache",
             expr=f"max(redis_memory_used_bytes{here} / (redis_memory_max_bytes{here} > 0)) > {share}",
             for_="15m",
             severity="warning",
@@ -215,7 +202,6 @@ def cache(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichCacheEvicts",
-            group="cache",
             expr=f"redis_instance_info{evicting} == 1 or increase(redis_evicted_keys_total{here}[1h]) > 0",
             for_="5m",
             severity="critical",
@@ -226,7 +212,6 @@ def cache(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichCacheNotSaved",
-            group="cache",
             expr=f"redis_rdb_last_bgsave_status{here} == 0 "
             f"or redis_aof_last_write_status{here} == 0 and redis_aof_enabled{here} == 1",
             for_="10m",

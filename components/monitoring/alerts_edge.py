@@ -51,7 +51,6 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichDoorDown",
-            group="edge",
             expr=f"max by (door) (probe_success{plan.select('doors')}) == 0",
             for_=thresholds.down,
             severity="critical",
@@ -62,7 +61,6 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichProxyDown",
-            group="edge",
             # While nginx hangs its exporter waits for it, whatever its own time limit, and answers nothing itself.
             expr=f"max(nginx_up{nginx}) == 0 or max(up{nginx}) == 0",
             for_=thresholds.down,
@@ -75,7 +73,6 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichUploadErrors",
-            group="edge",
             expr=_more(
                 f"immich_proxy_http_response_count_total{logged}",
                 ("listener", "status"),
@@ -92,7 +89,6 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichUploadErrors",
-            group="edge",
             expr=_more(
                 f"traefik_router_requests_total{routed}",
                 ("router", "code"),
@@ -108,7 +104,6 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichTunnelErrors",
-            group="edge",
             expr=_more(
                 f"cloudflared_tunnel_response_by_code{tunnelled}",
                 ("status_code",),
@@ -128,7 +123,6 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
             [
                 Alert(
                     name="ImmichTunnelConnectors",
-                    group="edge",
                     expr=f"(count(cloudflared_tunnel_ha_connections{tunnel} > 0) or vector(0)) < {connectors}",
                     for_="10m",
                     severity="warning" if connectors == 2 else "critical",
@@ -146,7 +140,6 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
         *(
             Alert(
                 name=name,
-                group="edge",
                 expr=f"{expiry} - time() < {left} * 86400",
                 for_="1h",
                 severity=severity,
@@ -160,7 +153,6 @@ def edge(plan: MonitoringPlan) -> list[Alert]:
             [
                 Alert(
                     name="ImmichServiceTokenExpires",
-                    group="edge",
                     expr=f"immich:service_token_expiry:timestamp_seconds{plan.recorded()} - time() "
                     f"< {thresholds.token_days} * 86400",
                     for_="1h",

@@ -28,7 +28,6 @@ def storage(plan: MonitoringPlan) -> list[Alert]:
         *(
             Alert(
                 name=name,
-                group="host",
                 expr=f"{used} > {percent / 100:g}",
                 for_=for_,
                 severity=severity,
@@ -40,7 +39,6 @@ def storage(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichStorageFullSoon",
-            group="host",
             expr=f"predict_linear({free}[1d], {thresholds.storage_days} * 86400) < 0 and on (volume) {used} > 0.5",
             for_="6h",
             severity="warning",
@@ -51,7 +49,6 @@ def storage(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichStorageInodes",
-            group="host",
             expr=f"immich:volume_inodes_used:ratio{plan.recorded()} > 0.9",
             for_="15m",
             severity="warning",
@@ -78,7 +75,6 @@ def processes(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichRestarts",
-            group="host",
             expr=f"increase(kube_pod_container_status_restarts_total{here}[1h]) > {most}",
             for_="5m",
             severity="warning",
@@ -88,7 +84,6 @@ def processes(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichRestarts",
-            group="host",
             expr=f"changes(container_start_time_seconds{named}[1h]) > {most}",
             for_="5m",
             severity="warning",
@@ -98,7 +93,6 @@ def processes(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichOutOfMemory",
-            group="host",
             expr=f"kube_pod_container_status_last_terminated_reason{plan.select(None, _KILLED)} == 1 "
             "and on (namespace, pod, container) "
             f"increase(kube_pod_container_status_restarts_total{here}[15m]) > 0",
@@ -110,7 +104,6 @@ def processes(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichOutOfMemory",
-            group="host",
             expr=f"increase(container_oom_events_total{named}[15m]) > 0",
             for_="0s",
             severity="warning",
@@ -120,7 +113,6 @@ def processes(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichOutOfMemory",
-            group="host",
             expr=f"increase(node_vmstat_oom_kill{plan.select('node')}[15m]) > 0",
             for_="0s",
             severity="warning",
@@ -142,7 +134,6 @@ def gpus(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichGpuHot",
-            group="host",
             expr=f"immich:gpu:celsius{here} > {degrees:g}",
             for_="5m",
             severity="warning",
@@ -153,7 +144,6 @@ def gpus(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichGpuIdle",
-            group="host",
             expr=f"max(max_over_time(immich:gpu_used:ratio{here}[30m])) < 0.01 "
             f"and sum(avg_over_time(immich:queue_active:sum{learning}[30m])) > 0.5",
             for_="15m",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from components.monitoring.alerts_rule import Record, needs
-from components.monitoring.metric_names import HTTP_SERVER, PREFIX, QUEUES, Histogram
-from components.monitoring.plan import MonitoringPlan
+from components.monitoring.metric_names import PREFIX, QUEUES, requests_of
+from components.monitoring.plan import MonitoringPlan, Source
 
 WINDOWS = ("5m", "30m", "1h", "6h")
 """Over which the share of slow answers is recorded."""
@@ -24,56 +26,46 @@ def records(plan: MonitoringPlan) -> tuple[Record, ...]:
 
 
 def _requests(plan: MonitoringPlan) -> list[Record]:
-    def rate(kind: Histogram) -> str:
-        inner = f"rate({kind.name}_count{plan.select('api')}[5m])"
-        labelled = f'label_replace({inner}, "code", "$1", "{kind.status}", "(.+)")'
-        return f'sum by (code, method) (label_replace({labelled}, "method", "$1", "{kind.method}", "(.+)"))'
+    counted = requests_of(plan)
+    if counted is None:
+        return []
 
-    def p95(kind: Histogram) -> str:
-        quantile = (
-            f"histogram_quantile(0.95, sum by (le) (rate({kind.name}_bucket{_watched(plan, kind)}[5m])))"
-        )
-        return quantile if kind.per_second == 1 else f"{quantile} / {kind.per_second}"
+    def by_door(expr: str) -> str:
+        return _as("door", counted.door, expr)
 
-    def fast(kind: Histogram, window: str) -> str:
-        bucket = _watched(plan, kind, kind.le(plan.objective.slow_seconds))
-        return (
-            f"sum(rate({kind.name}_bucket{bucket}[{window}])) / "
-            f"sum(rate({kind.name}_count{_watched(plan, kind)}[{window}]))"
-        )
-
+    # Uploads last as long as the sender's line needs, a video (206) as long as somebody watches.
+    watched = ('method="GET"', f'{counted.code}!="206"', *counted.which)
+    every, within = plan.select(counted.job, *watched), plan.select(counted.job, *watched, counted.in_time)
+    name, sums = counted.seconds, f"sum by ({counted.door})"
+    rate = f"rate({counted.count}{plan.select(counted.job, *counted.which)}[5m])"
+    coded = _as("code", counted.code, by_door(rate))
+    quantile = f"histogram_quantile(0.95, sum by (le, {counted.door}) (rate({name}_bucket{every}[5m])))"
     return [
         Record(
             name="immich:http_requests:rate5m",
-            expr=" or ".join(rate(kind) for kind in HTTP_SERVER),
-            needs=needs("immich"),
+            expr=f"sum by (door, code) ({coded})",
+            needs=needs(counted.job),
         ),
-        Record(
-            name="immich:http_duration:p95_5m",
-            expr=" or ".join(p95(kind) for kind in HTTP_SERVER),
-            needs=needs("immich"),
-        ),
+        Record(name="immich:http_duration:p95_5m", expr=by_door(quantile), needs=needs(counted.job)),
         *(
             Record(
                 name=f"immich:http_slow:ratio_rate{window}",
-                expr="1 - (" + " or ".join(fast(kind, window) for kind in HTTP_SERVER) + ")",
-                needs=needs("immich"),
+                expr=by_door(
+                    f"(1 - {sums} (rate({name}_bucket{within}[{window}])) "
+                    f"/ {sums} (rate({name}_count{every}[{window}])))"
+                ),
+                needs=needs(counted.job),
             )
             for window in WINDOWS
         ),
     ]
 
 
-def _watched(plan: MonitoringPlan, kind: Histogram, *more: str) -> str:
-    # An upload lasts as long as the sender's line needs, a video (206) as long as somebody watches.
-    return plan.select("api", f'{kind.method}="GET"', f'{kind.status}!="206"', *more)
-
-
 def _queues(plan: MonitoringPlan) -> list[Record]:
     key = f'key=~"{PREFIX}:[^:]+:[a-z]+"'
     sizes = f"sum by (key) (redis_key_size{plan.select('valkey', key)})"
-    queue = f'label_replace({sizes}, "queue", "$1", "key", "{PREFIX}:([^:]+):.+")'
-    state = f'label_replace({queue}, "state", "$1", "key", "{PREFIX}:[^:]+:(.+)")'
+    queue = _as("queue", "key", sizes, f"{PREFIX}:([^:]+):.+")
+    state = _as("state", "key", queue, f"{PREFIX}:[^:]+:(.+)")
 
     waiting = plan.recorded('state=~"wait|prioritized"')
 
@@ -122,7 +114,7 @@ def _volumes(plan: MonitoringPlan) -> list[Record]:
         free, nodes = "node_filesystem_files_free", "node_filesystem_files"
 
     def volume(expr: str) -> str:
-        return f'label_replace({expr}, "volume", "$1", "{label}", "(.+)")'
+        return _as("volume", label, expr)
 
     def each(name: str) -> str:
         return f"max by ({label}) ({name}{where})"
@@ -144,100 +136,68 @@ def _volumes(plan: MonitoringPlan) -> list[Record]:
 
 
 def _gpus(plan: MonitoringPlan) -> list[Record]:
-    dcgm = 'label_replace({}, "card", "$1", "UUID", "(.+)")'
-    nvidia = 'label_replace({}, "card", "$1", "uuid", "(.+)")'
-    temperature, use, memory = "immich:gpu:celsius", "immich:gpu_used:ratio", "immich:gpu_memory_used:ratio"
-    of_job = plan.select("gpu")
+    of_job, node = plan.select("gpu"), plan.select("node")
     # DCGM runs once per node for everybody, in a namespace of its own.
-    everywhere = "" if plan.platform == "kubernetes" else of_job
-    used, free = f"DCGM_FI_DEV_FB_USED{everywhere}", f"DCGM_FI_DEV_FB_FREE{everywhere}"
-    node = plan.select("node")
+    dcgm = "" if plan.platform == "kubernetes" else of_job
+    used = f"DCGM_FI_DEV_FB_USED{dcgm}"
     chips = plan.select("node", 'chip_name=~"amdgpu|i915|xe"')
+    warm = f"node_hwmon_temp_celsius{node} * on (instance, chip) group_left (chip_name) node_hwmon_chip_names{chips}"
     return [
-        Record(
-            name=temperature,
-            expr=dcgm.format(f"DCGM_FI_DEV_GPU_TEMP{everywhere}"),
-            needs=needs("dcgm"),
-            labels={"source": "dcgm"},
+        *_by_source(
+            "immich:gpu:celsius",
+            {
+                "dcgm": _as("card", "UUID", f"DCGM_FI_DEV_GPU_TEMP{dcgm}"),
+                "nvidia": _as("card", "uuid", f"nvidia_smi_temperature_gpu{of_job}"),
+                "hwmon": f"max by (card) ({_as('card', 'chip', warm)})",
+            },
         ),
-        Record(
-            name=use,
-            expr=dcgm.format(f"(DCGM_FI_DEV_GPU_UTIL{everywhere} / 100)"),
-            needs=needs("dcgm"),
-            labels={"source": "dcgm"},
+        *_by_source(
+            "immich:gpu_used:ratio",
+            {
+                "dcgm": _as("card", "UUID", f"(DCGM_FI_DEV_GPU_UTIL{dcgm} / 100)"),
+                "nvidia": _as("card", "uuid", f"nvidia_smi_utilization_gpu_ratio{of_job}"),
+                "hwmon": f"node_drm_gpu_busy_percent{node} / 100",
+            },
         ),
-        Record(
-            name=memory,
-            expr=dcgm.format(f"({used} / ({used} + {free}))"),
-            needs=needs("dcgm"),
-            labels={"source": "dcgm"},
-        ),
-        Record(
-            name=temperature,
-            expr=nvidia.format(f"nvidia_smi_temperature_gpu{of_job}"),
-            needs=needs("nvidia"),
-            labels={"source": "nvidia"},
-        ),
-        Record(
-            name=use,
-            expr=nvidia.format(f"nvidia_smi_utilization_gpu_ratio{of_job}"),
-            needs=needs("nvidia"),
-            labels={"source": "nvidia"},
-        ),
-        Record(
-            name=memory,
-            expr=nvidia.format(
-                f"(nvidia_smi_memory_used_bytes{of_job} / nvidia_smi_memory_total_bytes{of_job})"
-            ),
-            needs=needs("nvidia"),
-            labels={"source": "nvidia"},
-        ),
-        Record(
-            name=temperature,
-            expr=f"max by (card) (label_replace(node_hwmon_temp_celsius{node} * on (instance, chip) "
-            f'group_left (chip_name) node_hwmon_chip_names{chips}, "card", "$1", "chip", "(.+)"))',
-            needs=needs("hwmon"),
-            labels={"source": "hwmon"},
-        ),
-        Record(
-            name=use,
-            expr=f"node_drm_gpu_busy_percent{node} / 100",
-            needs=needs("hwmon"),
-            labels={"source": "hwmon"},
-        ),
-        Record(
-            name=memory,
-            expr=f"node_drm_memory_vram_used_bytes{node} / node_drm_memory_vram_size_bytes{node}",
-            needs=needs("hwmon"),
-            labels={"source": "hwmon"},
+        *_by_source(
+            "immich:gpu_memory_used:ratio",
+            {
+                "dcgm": _as("card", "UUID", f"({used} / ({used} + DCGM_FI_DEV_FB_FREE{dcgm}))"),
+                "nvidia": _as(
+                    "card",
+                    "uuid",
+                    f"(nvidia_smi_memory_used_bytes{of_job} / nvidia_smi_memory_total_bytes{of_job})",
+                ),
+                "hwmon": f"node_drm_memory_vram_used_bytes{node} / node_drm_memory_vram_size_bytes{node}",
+            },
         ),
     ]
 
 
 def _certificates(plan: MonitoringPlan) -> list[Record]:
-    name = "immich:certificate_expiry:timestamp_seconds"
     seen = f"min by (door) (probe_ssl_earliest_cert_expiry{plan.select('doors')})"
     kept = f"min by (name) (certmanager_certificate_expiration_timestamp_seconds{plan.select()})"
     served = f"min by (cn) (traefik_tls_certs_not_after{plan.select('traefik')})"
+    return _by_source(
+        "immich:certificate_expiry:timestamp_seconds",
+        {
+            "blackbox": _as("certificate", "door", seen),
+            "cert-manager": _as("certificate", "name", kept),
+            "traefik": _as("certificate", "cn", served),
+        },
+    )
+
+
+def _as(new: str, label: str, expr: str, pattern: str = "(.+)") -> str:
+    """The series with what `pattern` finds in a label as another label."""
+    return f'label_replace({expr}, "{new}", "$1", "{label}", "{pattern}")'
+
+
+def _by_source(name: str, exprs: Mapping[Source, str]) -> list[Record]:
+    """One series that several sources give, with their names in the label `source`."""
     return [
-        Record(
-            name=name,
-            expr=f'label_replace({seen}, "certificate", "$1", "door", "(.+)")',
-            needs=needs("blackbox"),
-            labels={"source": "blackbox"},
-        ),
-        Record(
-            name=name,
-            expr=f'label_replace({kept}, "certificate", "$1", "name", "(.+)")',
-            needs=needs("cert-manager"),
-            labels={"source": "cert-manager"},
-        ),
-        Record(
-            name=name,
-            expr=f'label_replace({served}, "certificate", "$1", "cn", "(.+)")',
-            needs=needs("traefik"),
-            labels={"source": "traefik"},
-        ),
+        Record(name=name, expr=expr, needs=needs(source), labels={"source": source})
+        for source, expr in exprs.items()
     ]
 
 

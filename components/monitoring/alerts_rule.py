@@ -22,8 +22,6 @@ class Alert:
 
     name: str
     """`Immich` and words in capitals."""
-    group: str
-    """What it is about: `server`, `queues`, `library`, `database`, `cache`, `edge`, `host`, `backup`."""
     expr: str
     """PromQL; there is an alert for each series that it gives."""
     for_: str
@@ -33,6 +31,8 @@ class Alert:
     """One line; `{{ $labels.x }}` and `{{ $value }}` as in Prometheus' templates."""
     description: str
     """What it means and what to do, for a person who is woken by it."""
+    group: str = ""
+    """What it is about; the table of alerts says it."""
     needs: frozenset[Source] = frozenset()
     """Sources without which it is left out."""
     any_of: frozenset[Source] = frozenset()

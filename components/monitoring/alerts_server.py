@@ -6,23 +6,26 @@ from dataclasses import dataclass
 
 from components.model.watch import Job
 from components.monitoring.alerts_rule import Alert, Severity, needs
-from components.monitoring.metric_names import MACHINE_LEARNING_QUEUES, QUEUES
+from components.monitoring.metric_names import COUNTED, MACHINE_LEARNING_QUEUES, QUEUES, requests_of
 from components.monitoring.plan import EXPORTERS, MonitoringPlan, Source
+
+MAY_BE_SLOW = 0.01
+"""Share of the answers over 30 days."""
 
 
 def server(plan: MonitoringPlan) -> list[Alert]:
     """Is it there, does it answer, and how fast."""
     down = plan.thresholds.down
-    every = f"immich:http_requests:rate5m{plan.recorded()}"
-    failed = "immich:http_requests:rate5m" + plan.recorded('code=~"5.."')
-    burns: tuple[tuple[str, Severity, _Burn, str], ...] = (
-        ("ImmichSlowNow", "warning", _Burn(long="1h", short="5m", rate=14.4), "2m"),
-        ("ImmichSlowAllDay", "info", _Burn(long="6h", short="30m", rate=6), "15m"),
+    every = f"sum by (door) (immich:http_requests:rate5m{plan.recorded()})"
+    failed = "sum by (door) (immich:http_requests:rate5m" + plan.recorded('code=~"5.."') + ")"
+    counted = requests_of(plan)
+    burns = (
+        _Burn(name="ImmichSlowNow", severity="warning", long="1h", short="5m", rate=14.4, for_="2m"),
+        _Burn(name="ImmichSlowAllDay", severity="info", long="6h", short="30m", rate=6, for_="15m"),
     )
     return [
         Alert(
             name="ImmichDown",
-            group="server",
             expr=f"max(up{plan.select('api')}) == 0 or absent(up{plan.select('api')})",
             for_=down,
             severity="critical",
@@ -34,7 +37,6 @@ def server(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichMicroservicesDown",
-            group="server",
             expr=f"max(up{plan.select('microservices')}) == 0 or absent(up{plan.select('microservices')})",
             for_=down,
             severity="critical",
@@ -46,7 +48,6 @@ def server(plan: MonitoringPlan) -> list[Alert]:
         *_exporters(plan),
         Alert(
             name="ImmichMachineLearningDown",
-            group="server",
             expr=f"max(probe_success{plan.select('machine-learning')}) == 0",
             for_="10m",
             severity="warning",
@@ -57,7 +58,6 @@ def server(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichWorkloadUnavailable",
-            group="server",
             expr=f"kube_deployment_status_replicas_available{plan.select()} "
             f"< kube_deployment_spec_replicas{plan.select()} "
             f"or kube_statefulset_status_replicas_ready{plan.select()} < kube_statefulset_replicas{plan.select()}",
@@ -70,19 +70,19 @@ def server(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichServerErrors",
-            group="server",
-            expr=f"sum({failed}) / sum({every}) > 0.05 and sum({failed}) * 300 > 5",
+            expr=f"{failed} / {every} > 0.05 and {failed} * 300 > 5",
             for_="10m",
             severity="warning",
-            summary="{{ $value | humanizePercentage }} of Immich's answers are errors of the server",
-            description="Statuses 500 to 599, as the server itself counts them. Its log names each; the most common "
-            "causes are a full volume, a database without free connections and machine learning that is away.",
-            needs=needs("immich"),
+            summary="{{ $value | humanizePercentage }} of the answers at the door {{ $labels.door }} are errors of the "
+            "server",
+            description="Statuses 500 to 599, as the proxy's access log or Traefik counts them. The server's log names "
+            "each; the most common causes are a full volume, a database without free connections and machine learning "
+            "that is away.",
+            any_of=COUNTED,
         ),
-        *(_slow(plan, *burn) for burn in burns),
+        *(_slow(plan, counted.slow, burn) for burn in burns if counted is not None),
         Alert(
             name="ImmichVersionsDiffer",
-            group="server",
             expr=f"count(count by (service_version) (target_info{plan.select(None, _IMMICH)})) > 1",
             for_="30m",
             severity="warning",
@@ -112,7 +112,6 @@ def _exporters(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichExporterDown",
-            group="server",
             expr=" or ".join([f"up{watching} == 0{proxy}", *gone]),
             for_="15m",
             severity="warning",
@@ -128,33 +127,35 @@ def _exporters(plan: MonitoringPlan) -> list[Alert]:
 class _Burn:
     """How fast what may be slow is used up: over a long time, and still."""
 
+    name: str
+    severity: Severity
+    for_: str
     long: str
     short: str
     rate: float
     """Times the pace at which it lasts for 30 days."""
 
 
-def _slow(plan: MonitoringPlan, name: str, severity: Severity, burn: _Burn, for_: str) -> Alert:
-    objective = plan.objective
-    limit = f"{burn.rate * (1 - objective.share):g}"
+def _slow(plan: MonitoringPlan, seconds: float, burn: _Burn) -> Alert:
+    limit = f"{burn.rate * MAY_BE_SLOW:g}"
     here = plan.recorded()
     hours = 30 * 24 / burn.rate
     last = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
     return Alert(
-        name=name,
-        group="server",
+        name=burn.name,
         expr=f"immich:http_slow:ratio_rate{burn.long}{here} > {limit} "
         f"and immich:http_slow:ratio_rate{burn.short}{here} > {limit} "
         # A handful of requests at night says nothing.
-        f"and on (stack) sum by (stack) (avg_over_time(immich:http_requests:rate5m{here}[{burn.long}])) * 3600 > 100",
-        for_=for_,
-        severity=severity,
-        summary="{{ $value | humanizePercentage }} of the answers "
-        f"within {burn.long} took over {objective.slow_seconds:g} s",
-        description=f"Wanted are {objective.share:.1%} below {objective.slow_seconds:g} s over 30 days (GET, without "
-        f"playing of videos); at this pace what may be slow in 30 days is used up in {last}. Compare with the "
-        "dashboards: the processor and queues (a scan or an import at work), the database's cache, the disk.",
-        needs=needs("immich"),
+        f"and on (door) sum by (door) (avg_over_time(immich:http_requests:rate5m{here}[{burn.long}])) * 3600 > 100",
+        for_=burn.for_,
+        severity=burn.severity,
+        summary="{{ $value | humanizePercentage }} of the answers at the door {{ $labels.door }} "
+        f"within {burn.long} took over {seconds:g} s",
+        description=f"Wanted are {1 - MAY_BE_SLOW:.0%} below {seconds:g} s over 30 days (GET, without playing of "
+        "videos; nginx is asked when an answer began, Traefik when it ended); at this pace what may be slow in 30 days "
+        f"is used up in {last}. Compare with the dashboards: the processor and queues (a scan or an import at work), "
+        "the database's cache, the disk.",
+        any_of=COUNTED,
     )
 
 
@@ -172,7 +173,6 @@ def queues(plan: MonitoringPlan) -> list[Alert]:
     return [
         Alert(
             name="ImmichMachineLearningBacklog",
-            group="queues",
             # Done within the hours: what goes away in a second, times their seconds, is more than what waits.
             expr=f"{waiting} > {thresholds.machine_learning_queue} "
             f"unless on () (-deriv(({waiting})[30m:1m]) * {seconds} > {waiting})",
@@ -188,7 +188,6 @@ def queues(plan: MonitoringPlan) -> list[Alert]:
         *(
             Alert(
                 name=name,
-                group="queues",
                 expr=f"immich:queue_backlog:sum{which} > 0 "
                 f"unless on (queue) changes(immich:queue_finished:sum{plan.recorded()}[{window}]) > 0",
                 for_=window,
@@ -206,7 +205,6 @@ def queues(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichQueuePaused",
-            group="queues",
             expr=f"sum by (queue) (immich:queue_jobs:sum{paused}) > 0",
             for_="1d",
             severity="info",
@@ -216,7 +214,6 @@ def queues(plan: MonitoringPlan) -> list[Alert]:
         ),
         Alert(
             name="ImmichJobsFail",
-            group="queues",
             expr=f"increase(immich:queue_failed:sum{plan.recorded()}[1h]) > {thresholds.failed_jobs} "
             f"and on (queue) (increase(immich:queue_failed:sum{plan.recorded()}[1h]) "
             f"> 0.1 * increase(immich:queue_finished:sum{plan.recorded()}[1h]) "

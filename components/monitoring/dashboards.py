@@ -11,12 +11,13 @@ from components.monitoring.dashboards_queues import cache
 from components.monitoring.dashboards_server import server
 from components.monitoring.dashboards_shared import (
     gpu_panels,
-    mean_job_panel,
+    learning_p95_panel,
     p95_panel,
     requests_panel,
     up_panel,
     volumes_panel,
 )
+from components.monitoring.metric_names import COUNTED
 from components.monitoring.plan import MonitoringPlan
 
 
@@ -43,7 +44,7 @@ def overview(plan: MonitoringPlan) -> Dashboard:
         rows=(
             _there(plan),
             Row(title="Use", panels=(_uploads(plan), requests_panel(plan), p95_panel(plan))),
-            Row(title="Work", panels=(_backlog(plan), mean_job_panel(plan), *gpu_panels(plan))),
+            Row(title="Work", panels=(_backlog(plan), learning_p95_panel(plan), *gpu_panels(plan))),
             Row(title="Storage", panels=(volumes_panel(plan), _days(plan))),
             _restorable(plan),
         ),
@@ -118,12 +119,11 @@ def _uploads(plan: MonitoringPlan) -> Panel:
     uploaded = f"{plan.library_prefix}immich_assets_uploaded{where}"
     return Panel(
         title="Uploads per hour",
-        kind="series",
         unit="short",
         queries=(
             Query(expr=f"clamp_min(deriv((max({uploaded}))[15m:1m]) * 3600, 0)", legend="photos and videos"),
         ),
-        alert="ImmichUploadErrors" if plan.sources & {"access-log", "traefik"} else "ImmichMassDeletion",
+        alert="ImmichUploadErrors" if plan.sources & COUNTED else "ImmichMassDeletion",
         description="At the pace of the last quarter of an hour; deletions are taken off.",
         base="blue",
         thresholds=((10_000, "orange"),),
@@ -134,7 +134,6 @@ def _uploads(plan: MonitoringPlan) -> Panel:
 def _backlog(plan: MonitoringPlan) -> Panel:
     return Panel(
         title="Jobs that wait",
-        kind="series",
         unit="short",
         queries=(Query(expr=f"immich:queue_backlog:sum{plan.recorded()} > 0", legend="{{queue}}"),),
         alert="ImmichQueueStuck" if plan.has("immich") else "ImmichMachineLearningBacklog",

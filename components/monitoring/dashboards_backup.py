@@ -28,7 +28,6 @@ def backups(plan: MonitoringPlan) -> Dashboard:
         ),
         Panel(
             title="Time of a restore",
-            kind="series",
             unit="s",
             queries=(Query(expr=f"max(immich_backup_duration_seconds{drill})", legend="drill"),),
             alert="ImmichDrillUnproven",
@@ -61,7 +60,6 @@ def backups(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Since the last success",
-                        kind="series",
                         unit="s",
                         queries=(
                             Query(
@@ -77,7 +75,6 @@ def backups(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Size",
-                        kind="series",
                         unit="bytes",
                         queries=(
                             Query(expr=f"max by (name) (immich_backup_bytes{here})", legend="{{name}}"),
@@ -90,7 +87,6 @@ def backups(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Duration",
-                        kind="series",
                         unit="s",
                         queries=(
                             Query(

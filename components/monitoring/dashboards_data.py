@@ -5,6 +5,7 @@ from __future__ import annotations
 from components.monitoring.alerts_rule import needs
 from components.monitoring.dashboards_panel import Dashboard, Panel, Query, Row
 from components.monitoring.dashboards_shared import up_panel
+from components.monitoring.metric_names import COUNTED
 from components.monitoring.plan import MonitoringPlan
 
 
@@ -36,7 +37,6 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Connections",
-            kind="series",
             unit="percentunit",
             queries=(
                 Query(
@@ -51,7 +51,6 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Transactions",
-            kind="series",
             unit="ops",
             queries=(
                 Query(expr=f"sum(rate(pg_stat_database_xact_commit{here}[5m]))", legend="committed"),
@@ -66,7 +65,6 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Found in memory",
-            kind="series",
             unit="percentunit",
             queries=(
                 Query(
@@ -74,7 +72,7 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
                     legend="blocks",
                 ),
             ),
-            alert="ImmichSlowNow" if plan.has("immich") else "ImmichDatabaseConnections",
+            alert="ImmichSlowNow" if plan.sources & COUNTED else "ImmichDatabaseConnections",
             description="Much less than 1 for hours: it has too little memory for the vectors.",
             base="red",
             thresholds=((0.8, "yellow"), (0.95, "green")),
@@ -82,7 +80,6 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Longest transaction",
-            kind="series",
             unit="s",
             queries=(Query(expr=f"max(pg_stat_activity_max_tx_duration{here})", legend="seconds"),),
             alert="ImmichDatabaseConnections",
@@ -92,7 +89,6 @@ def _postgres(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Size",
-            kind="series",
             unit="bytes",
             queries=(Query(expr=f"max by (datname) (pg_database_size_bytes{here})", legend="{{datname}}"),),
             alert="ImmichStorageFilling" if plan.has("node") else "ImmichDatabaseDown",
@@ -133,7 +129,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Replication lag",
-            kind="series",
             unit="s",
             queries=(Query(expr=f"cnpg_pg_replication_lag{here}", legend="{{pod}}"),),
             alert="ImmichReplicationLag" if followed else "ImmichDatabaseDown",
@@ -155,7 +150,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Log files that wait for the archive",
-            kind="series",
             unit="short",
             queries=(
                 Query(expr=f"max by (pod) (cnpg_collector_pg_wal_archive_status{ready})", legend="{{pod}}"),
@@ -178,7 +172,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Connections",
-            kind="series",
             unit="percentunit",
             queries=(
                 Query(
@@ -194,7 +187,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Found in memory",
-            kind="series",
             unit="percentunit",
             queries=(
                 Query(
@@ -211,7 +203,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Longest transaction",
-            kind="series",
             unit="s",
             queries=(
                 Query(expr=f"max by (pod) (cnpg_backends_max_tx_duration_seconds{here})", legend="{{pod}}"),
@@ -223,7 +214,6 @@ def _operated(plan: MonitoringPlan) -> tuple[Panel, ...]:
         ),
         Panel(
             title="Size",
-            kind="series",
             unit="bytes",
             queries=(
                 Query(expr=f"max by (datname) (cnpg_pg_database_size_bytes{here})", legend="{{datname}}"),
@@ -245,7 +235,6 @@ def _library(plan: MonitoringPlan) -> Row:
         panels=(
             Panel(
                 title="Photos and videos",
-                kind="series",
                 unit="short",
                 queries=tuple(
                     Query(expr=f"max({prefix}immich_assets_{kind}{where})", legend=legend)
@@ -264,7 +253,6 @@ def _library(plan: MonitoringPlan) -> Row:
             ),
             Panel(
                 title="External libraries, files that are there",
-                kind="series",
                 unit="short",
                 queries=(
                     Query(

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from components.monitoring.alerts_rule import needs
 from components.monitoring.dashboards_panel import Dashboard, Panel, Query, Row
-from components.monitoring.dashboards_shared import gpu_panels, mean_job_panel, up_panel
+from components.monitoring.dashboards_shared import (
+    gpu_panels,
+    learning_p95_panel,
+    mean_job_panel,
+    requests_panel,
+    up_panel,
+)
 from components.monitoring.metric_names import MACHINE_LEARNING_QUEUES
 from components.monitoring.plan import MonitoringPlan
 
@@ -12,8 +18,6 @@ from components.monitoring.plan import MonitoringPlan
 def proxy(plan: MonitoringPlan) -> Dashboard:
     """The ways in."""
     nginx, tunnel, doors = plan.select("nginx"), plan.select("cloudflared"), plan.select("doors")
-    logged = f"immich_proxy_http_response_count_total{plan.select('access-log')}"
-    router = plan.select("traefik", 'router=~".*immich.*"')
     expiry = f"min by (certificate) (immich:certificate_expiry:timestamp_seconds{plan.recorded()})"
     warn, critical = plan.thresholds.certificate_days, plan.thresholds.certificate_critical_days
     wanted = min(2, plan.tunnel_connectors)
@@ -33,7 +37,6 @@ def proxy(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Time to answer",
-                        kind="series",
                         unit="s",
                         queries=(
                             Query(expr=f"max by (door) (probe_duration_seconds{doors})", legend="{{door}}"),
@@ -59,41 +62,9 @@ def proxy(plan: MonitoringPlan) -> Dashboard:
             Row(
                 title="Requests",
                 panels=(
-                    Panel(
-                        title="By door and status",
-                        kind="series",
-                        unit="reqps",
-                        queries=(
-                            Query(
-                                expr=f"sum by (listener, status) (rate({logged}[5m]))",
-                                legend="{{listener}} {{status}}",
-                            ),
-                        ),
-                        alert="ImmichUploadErrors",
-                        description="From the proxy's access log: nginx's own counters know no status.",
-                        base="blue",
-                        thresholds=((500, "orange"),),
-                        needs=needs("access-log"),
-                    ),
-                    Panel(
-                        title="Traefik, by status",
-                        kind="series",
-                        unit="reqps",
-                        queries=(
-                            Query(
-                                expr=f"sum by (router, code) (rate(traefik_router_requests_total{router}[5m]))",
-                                legend="{{router}} {{code}}",
-                            ),
-                        ),
-                        alert="ImmichUploadErrors",
-                        description="Of Immich's routers. 499 is a client that gave up.",
-                        base="blue",
-                        thresholds=((500, "orange"),),
-                        needs=needs("traefik"),
-                    ),
+                    requests_panel(plan),
                     Panel(
                         title="Connections of the proxy",
-                        kind="series",
                         unit="short",
                         queries=tuple(
                             Query(expr=f"sum(nginx_connections_{state}{nginx})", legend=state)
@@ -102,19 +73,6 @@ def proxy(plan: MonitoringPlan) -> Dashboard:
                         alert="ImmichProxyDown",
                         description="An open WebSocket is one that writes.",
                         thresholds=((3000, "yellow"), (4000, "red")),
-                        needs=needs("nginx"),
-                    ),
-                    Panel(
-                        title="Requests of the proxy",
-                        kind="series",
-                        unit="reqps",
-                        queries=(
-                            Query(expr=f"sum(rate(nginx_http_requests_total{nginx}[5m]))", legend="requests"),
-                        ),
-                        alert="ImmichProxyDown",
-                        description="All listeners together.",
-                        base="blue",
-                        thresholds=((500, "orange"),),
                         needs=needs("nginx"),
                     ),
                 ),
@@ -142,7 +100,6 @@ def _tunnel(here: str, wanted: int) -> Row:
             ),
             Panel(
                 title="Through the tunnel",
-                kind="series",
                 unit="reqps",
                 queries=(
                     Query(
@@ -164,8 +121,6 @@ def _tunnel(here: str, wanted: int) -> Row:
 def learning(plan: MonitoringPlan) -> Dashboard:
     """Machine learning and GPUs."""
     queues = plan.recorded(f'queue=~"{"|".join(MACHINE_LEARNING_QUEUES)}"')
-    methods = ("encode_image", "detect_faces", "encode_text")
-    p95 = "histogram_quantile(0.95, sum by (le) (rate({}{}[5m]))) / 1000"
     return Dashboard(
         name="machine-learning",
         title="Machine learning",
@@ -183,7 +138,6 @@ def learning(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Jobs that wait for it",
-                        kind="series",
                         unit="short",
                         queries=(Query(expr=f"immich:queue_backlog:sum{queues}", legend="{{queue}}"),),
                         alert="ImmichMachineLearningBacklog",
@@ -192,35 +146,7 @@ def learning(plan: MonitoringPlan) -> Dashboard:
                         needs=needs("valkey"),
                     ),
                     mean_job_panel(plan),
-                    *(
-                        [
-                            Panel(
-                                title="95 % of its answers took at most",
-                                kind="series",
-                                unit="s",
-                                queries=tuple(
-                                    Query(
-                                        expr=p95.format(
-                                            f"immich_machine_learning_repository_{method}_duration_bucket",
-                                            plan.select(
-                                                "api" if method == "encode_text" else "microservices"
-                                            ),
-                                        ),
-                                        legend=method,
-                                    )
-                                    for method in methods
-                                ),
-                                alert="ImmichMachineLearningDown"
-                                if plan.has("blackbox")
-                                else "ImmichJobsFail",
-                                description="As the server measures them; only with the group `repo` of telemetry.",
-                                thresholds=((2, "yellow"), (10, "red")),
-                                needs=needs("immich"),
-                            )
-                        ]
-                        if plan.repository_metrics
-                        else []
-                    ),
+                    learning_p95_panel(plan),
                 ),
             ),
             Row(title="GPU", panels=gpu_panels(plan)),

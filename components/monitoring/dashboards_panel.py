@@ -46,13 +46,13 @@ class Panel:
     """One picture."""
 
     title: str
-    kind: Kind
     unit: Unit
     queries: tuple[Query, ...]
     alert: str
     """Alert whose section in docs/alerts.md says what to do when this looks bad."""
     description: str
     """What it shows, for a person who has not seen it before."""
+    kind: Kind = "series"
     base: Colour = "green"
     """Below the first threshold."""
     thresholds: tuple[tuple[float, Colour], ...] = ()

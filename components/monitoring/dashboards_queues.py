@@ -17,7 +17,6 @@ def cache(plan: MonitoringPlan) -> Dashboard:
     queues = tuple(
         Panel(
             title=title,
-            kind="series",
             unit="short",
             queries=(
                 Query(
@@ -48,7 +47,6 @@ def cache(plan: MonitoringPlan) -> Dashboard:
                 panels=(
                     Panel(
                         title="Jobs that wait",
-                        kind="series",
                         unit="short",
                         queries=(Query(expr=f"immich:queue_backlog:sum{recorded}", legend="{{queue}}"),),
                         alert=stuck,
@@ -72,7 +70,6 @@ def cache(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Memory",
-                        kind="series",
                         unit="percentunit",
                         queries=(Query(expr=f"max({memory})", legend="of maxmemory"),),
                         alert="ImmichCacheMemory",
@@ -82,7 +79,6 @@ def cache(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Thrown away",
-                        kind="series",
                         unit="short",
                         queries=(
                             Query(expr=f"sum(increase(redis_evicted_keys_total{here}[1h]))", legend="keys"),
@@ -128,7 +124,6 @@ def cache(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Commands",
-                        kind="series",
                         unit="ops",
                         queries=(
                             Query(

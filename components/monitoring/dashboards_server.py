@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from components.monitoring.alerts_rule import needs
+from components.monitoring.alerts_server import MAY_BE_SLOW
 from components.monitoring.dashboards_panel import Dashboard, Panel, Query, Row
 from components.monitoring.dashboards_shared import p95_panel, requests_panel
-from components.monitoring.metric_names import HTTP_SERVER
+from components.monitoring.metric_names import COUNTED, requests_of
 from components.monitoring.plan import MonitoringPlan
 
 
 def server(plan: MonitoringPlan) -> Dashboard:
     """The server and its background work."""
-    here, objective = plan.recorded(), plan.objective
-    budget = 1 - objective.share
+    here, counted = plan.recorded(), requests_of(plan)
+    slow = counted.slow if counted is not None else 0
     return Dashboard(
         name="server",
         title="Server",
@@ -23,35 +24,19 @@ def server(plan: MonitoringPlan) -> Dashboard:
                     requests_panel(plan),
                     p95_panel(plan),
                     Panel(
-                        title=f"Answers over {objective.slow_seconds:g} s",
-                        kind="series",
+                        title=f"Answers over {slow:g} s",
                         unit="percentunit",
                         queries=tuple(
-                            Query(expr=f"immich:http_slow:ratio_rate{window}{here}", legend=window)
+                            Query(
+                                expr=f"immich:http_slow:ratio_rate{window}{here}",
+                                legend=f"{{{{door}}}} {window}",
+                            )
                             for window in ("5m", "1h", "6h")
                         ),
                         alert="ImmichSlowAllDay",
-                        description=f"Share of them; {budget:.1%} may be over 30 days.",
-                        thresholds=((6 * budget, "yellow"), (14.4 * budget, "red")),
-                        needs=needs("immich"),
-                    ),
-                    Panel(
-                        title="Mean time by method",
-                        kind="series",
-                        unit="s",
-                        queries=tuple(
-                            Query(
-                                expr=f"sum by ({kind.method}) (rate({kind.name}_sum{plan.select('api')}[5m])) "
-                                f"/ (sum by ({kind.method}) (rate({kind.name}_count{plan.select('api')}[5m])) > 0) "
-                                f"/ {kind.per_second}",
-                                legend=f"{{{{{kind.method}}}}}",
-                            )
-                            for kind in HTTP_SERVER
-                        ),
-                        alert="ImmichSlowNow",
-                        description="All answers; POST has the uploads in it.",
-                        thresholds=((5, "yellow"), (60, "orange")),
-                        needs=needs("immich"),
+                        description=f"Share of them; {MAY_BE_SLOW:.0%} may be over 30 days.",
+                        thresholds=((6 * MAY_BE_SLOW, "yellow"), (14.4 * MAY_BE_SLOW, "red")),
+                        any_of=COUNTED,
                     ),
                     Panel(
                         title="Accounts",
@@ -72,7 +57,6 @@ def server(plan: MonitoringPlan) -> Dashboard:
                 panels=(
                     Panel(
                         title="Jobs that end",
-                        kind="series",
                         unit="ops",
                         queries=(
                             Query(
@@ -88,7 +72,6 @@ def server(plan: MonitoringPlan) -> Dashboard:
                     ),
                     Panel(
                         title="Jobs that fail",
-                        kind="series",
                         unit="short",
                         queries=(
                             Query(
@@ -121,7 +104,6 @@ def _processes(plan: MonitoringPlan) -> Row:
         used += [
             Panel(
                 title="Memory",
-                kind="series",
                 unit="bytes",
                 queries=(Query(expr=f"sum by ({label}) ({memory}{where})", legend=f"{{{{{label}}}}}"),),
                 alert="ImmichOutOfMemory",
@@ -132,12 +114,11 @@ def _processes(plan: MonitoringPlan) -> Row:
             ),
             Panel(
                 title="Processors",
-                kind="series",
                 unit="short",
                 queries=(
                     Query(expr=f"sum by ({label}) (rate({cpu}{where}[5m]))", legend=f"{{{{{label}}}}}"),
                 ),
-                alert="ImmichSlowNow" if plan.has("immich") else "ImmichRestarts",
+                alert="ImmichSlowNow" if plan.sources & COUNTED else "ImmichRestarts",
                 description="How many are busy.",
                 base="blue",
                 thresholds=((8, "orange"),),
@@ -150,7 +131,6 @@ def _processes(plan: MonitoringPlan) -> Row:
             *used,
             Panel(
                 title="Restarts in a day",
-                kind="series",
                 unit="short",
                 queries=(
                     Query(expr=f"sum by (container) (increase({restarts}[1d]))", legend="{{container}}"),
@@ -162,7 +142,6 @@ def _processes(plan: MonitoringPlan) -> Row:
             ),
             Panel(
                 title="The host",
-                kind="series",
                 unit="percentunit",
                 queries=(
                     Query(expr=f"1 - avg(rate(node_cpu_seconds_total{idle}[5m]))", legend="processors"),
@@ -171,7 +150,7 @@ def _processes(plan: MonitoringPlan) -> Row:
                         legend="memory",
                     ),
                 ),
-                alert="ImmichSlowNow" if plan.has("immich") else "ImmichStorageFilling",
+                alert="ImmichSlowNow" if plan.sources & COUNTED else "ImmichStorageFilling",
                 description="Share that is busy or in use.",
                 thresholds=((0.8, "yellow"), (0.95, "red")),
                 needs=needs("node"),

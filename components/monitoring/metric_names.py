@@ -7,43 +7,69 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-from components.monitoring.plan import Source
+from components.monitoring.plan import MonitoringPlan, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Histogram:
-    """One generation of a duration that OpenTelemetry measures."""
+class Requests:
+    """Who counts and times requests, by door.
 
-    name: str
-    method: str
-    """Label with the method."""
-    status: str
+    Immich itself does not: it loads express before OpenTelemetry starts, so that its series `http_server_*` never
+    appear (controllers/database-backup.controller.ts of 2.5.0 to 3.0.3).
+    """
+
+    job: Literal["access-log", "traefik"]
+    count: str
+    """Counter."""
+    seconds: str
+    """Histogram, without `_bucket`."""
+    door: str
+    """Label with the door."""
+    code: str
     """Label with the status."""
-    per_second: int
-    """Units in a second."""
+    slow: float
+    """Seconds that an answer may take: a bound of the histogram."""
+    which: tuple[str, ...] = ()
+    """Matchers of what is Immich's."""
 
-    def le(self, seconds: float) -> str:
-        """Matcher of a bucket. Prometheus 3 writes whole bounds as `1.0`, before that they are as they were exposed."""
-        bound = f"{seconds * self.per_second:g}"
-        return f'le="{bound}"' if "." in bound else f'le=~"{bound}([.]0)?"'
+    @property
+    def in_time(self) -> str:
+        """Matcher of the bucket. Prometheus 3 writes whole bounds as `1.0`, before that they are as they come."""
+        return f'le=~"{self.slow:g}([.]0)?"'
 
 
-HTTP_SERVER: Final = (
-    Histogram(
-        name="http_server_request_duration",
-        method="http_request_method",
-        status="http_response_status_code",
-        per_second=1,
+REQUESTS: Final = (
+    Requests(
+        job="access-log",
+        count="immich_proxy_http_response_count_total",
+        # Until the server began its answer (components/proxy/templates/nginx.conf.j2); the bounds are Prometheus' own.
+        seconds="immich_proxy_http_upstream_time_seconds_hist",
+        door="listener",
+        code="status",
+        slow=2.5,
     ),
-    Histogram(name="http_server_duration", method="http_method", status="http_status_code", per_second=1000),
+    Requests(
+        job="traefik",
+        count="traefik_router_requests_total",
+        # Until the end of the answer; the bounds are Traefik's own, 0.1, 0.3, 1.2 and 5.
+        seconds="traefik_router_request_duration_seconds",
+        door="router",
+        code="code",
+        slow=5,
+        which=('router=~".*immich.*"',),
+    ),
 )
-"""Immich after 3.1.0 (@opentelemetry/instrumentation-http 0.221 and later, seconds), and up to it (milliseconds).
+"""The first that a deployment has: behind a Traefik nginx sees the same requests."""
 
-A request that its client breaks off is counted with the status that it had until then, mostly 200: there is no 499.
-There is no label for the route. Requests that the server itself makes with `fetch`, so all to machine learning, are not
-in `http_client_*`. All this as the library says when it is run (0.220.0 and 0.221.0 with exporter-prometheus)."""
+COUNTED: Final = frozenset[Source](one.job for one in REQUESTS)
+"""Sources without which nobody counts requests by status."""
+
+
+def requests_of(plan: MonitoringPlan) -> Requests | None:
+    """Who counts the requests of a deployment; None where nobody does."""
+    return next((one for one in REQUESTS if plan.has(one.job)), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,11 +165,8 @@ def _names(text: str) -> frozenset[str]:
 
 FAMILIES: Final[Mapping[Source, Family]] = {
     "immich": Family(
-        read_in="server/src/repositories/telemetry.repository.ts and services/telemetry.service.ts; "
-        "@opentelemetry/instrumentation-http 0.220.0 and 0.221.0, run",
+        read_in="server/src/repositories/telemetry.repository.ts and services/telemetry.service.ts",
         names=_names(
-            "http_server_request_duration_bucket http_server_request_duration_count http_server_request_duration_sum "
-            "http_server_duration_bucket http_server_duration_count http_server_duration_sum "
             "immich_users_total target_info "
             "immich_machine_learning_repository_encode_image_duration_bucket "
             "immich_machine_learning_repository_detect_faces_duration_bucket "
@@ -202,12 +225,18 @@ FAMILIES: Final[Mapping[Source, Family]] = {
     "access-log": Family(
         read_in="prometheus-nginxlog-exporter 1.11.0 (pkg/metrics/collection_init.go), run with the file of "
         "components/proxy/access_log.py: a combination of labels is not there before its first request",
-        names=_names("immich_proxy_http_response_count_total"),
+        names=_names(
+            "immich_proxy_http_response_count_total immich_proxy_http_upstream_time_seconds_hist_bucket "
+            "immich_proxy_http_upstream_time_seconds_hist_count"
+        ),
         scraped=True,
     ),
     "traefik": Family(
         read_in="Traefik 3: docs, observability, metrics; needs addRoutersLabels",
-        names=_names("traefik_router_requests_total traefik_tls_certs_not_after"),
+        names=_names(
+            "traefik_router_requests_total traefik_router_request_duration_seconds_bucket "
+            "traefik_router_request_duration_seconds_count traefik_tls_certs_not_after"
+        ),
     ),
     "cloudflared": Family(
         read_in="cloudflared: proxy/metrics.go, connection/metrics.go, supervisor/metrics.go",

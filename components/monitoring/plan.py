@@ -49,9 +49,6 @@ EXPORTERS: Final[Mapping[Job, frozenset[Source]]] = {
 
 `api`, `cloudflared` and `doors` have alerts of their own."""
 
-SLOW_SECONDS: Final = (0.5, 1.0, 2.5, 5.0)
-"""Bounds of `Objective.slow_seconds`: buckets that both generations of Immich's histogram have."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thresholds:
@@ -102,23 +99,6 @@ class Thresholds:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Objective:
-    """What answers must be like: a share of the GET requests faster than a bound."""
-
-    share: float = 0.99
-    """0.9 to 0.999."""
-    slow_seconds: float = 2.5
-    """One of `SLOW_SECONDS`."""
-
-    def __post_init__(self) -> None:
-        if self.slow_seconds not in SLOW_SECONDS:
-            accepted = ", ".join(f"{bound:g}" for bound in SLOW_SECONDS)
-            raise ValueError(f"slow_seconds: {self.slow_seconds:g} is no bucket; one of {accepted}")
-        if not 0.9 <= self.share <= 0.999:
-            raise ValueError(f"share: {self.share:g} is not within 0.9 and 0.999")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class MonitoringPlan:
     """One deployment, as far as series about it go."""
 
@@ -127,7 +107,7 @@ class MonitoringPlan:
     sources: frozenset[Source]
     """What is scraped. An alert or panel is there only where all that it needs is."""
     immich_version: str
-    """Of the deployment, such as 3.3.1; shown, not compared: both generations of names are asked for."""
+    """Of the deployment, such as 3.3.1; shown, not compared."""
     matchers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Labels that tell this deployment's series from others', such as `namespace`; none with our own Prometheus."""
     database_matchers: Mapping[str, str] | None = None
@@ -135,7 +115,6 @@ class MonitoringPlan:
     jobs: Mapping[Job, str] = field(default_factory=lambda: dict(JOBS))
     """Labels `job`, where they are not those of `JOBS`."""
     thresholds: Thresholds = Thresholds()
-    objective: Objective = Objective()
     library_prefix: str = ""
     """`cnpg_` where CloudNativePG asks the queries of monitoring_queries.py, which prefixes its series."""
     mountpoints: tuple[str, ...] = ("/",)
@@ -156,8 +135,6 @@ class MonitoringPlan:
     """Days after which a restore counts as unproven; 0 without drills."""
     service_tokens: Mapping[str, int] = field(default_factory=dict[str, int])
     """Name of a Cloudflare Access service token -> when it ends, in seconds since 1970."""
-    repository_metrics: bool = False
-    """Whether Immich's telemetry has the group `repo`: thousands of series, so by default it has not."""
     runbooks: str = "docs/alerts.md"
     """Where docs/alerts.md is found, without an anchor; an URL makes the links work from elsewhere."""
 

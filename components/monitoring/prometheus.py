@@ -42,7 +42,14 @@ PORTS: Mapping[str, int] = {PROMETHEUS: 9090, ALERTMANAGER: 9093, GRAFANA: 3000}
 FOLLOWS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "ImmichDown",
-        ("ImmichMicroservicesDown", "ImmichDoorDown", "ImmichQueueStuck", "ImmichSlowQueueStuck"),
+        # Of requests to a server that is away nginx makes errors.
+        (
+            "ImmichMicroservicesDown",
+            "ImmichDoorDown",
+            "ImmichServerErrors",
+            "ImmichQueueStuck",
+            "ImmichSlowQueueStuck",
+        ),
         (),
     ),
     (
@@ -83,6 +90,10 @@ def scrape_configs(
             one["metrics_path"] = first.path
         if first.params:
             one["params"] = _listed(first.params)
+        if first.dropped:
+            one["metric_relabel_configs"] = [
+                {"source_labels": ["__name__"], "regex": first.dropped, "action": "drop"}
+            ]
         fixed = [place(target) for target in several if target.copies == 1 or target.listen is not None]
         if fixed:
             one["static_configs"] = [{"targets": fixed, "labels": {"stack": stack}}]

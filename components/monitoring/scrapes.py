@@ -44,6 +44,8 @@ CLOUDFLARED = "cloudflared"
 MACHINE_LEARNING = "machine-learning"
 _LEARNING_PORT = 3003
 _PING = "/api/server/ping"
+_REPOSITORIES = "immich_([^m]|m[^a]|ma[^c]).*_repository_.*"
+"""Thousands of series of the group `repo`: all but those of `machine_learning_repository`."""
 
 
 def watched(settings: Settings) -> Watched | None:
@@ -56,7 +58,9 @@ def with_numbers(settings: Settings) -> Settings:
     if watched(settings) is None:
         return settings
     server, proxy, database = settings.server, settings.proxy, settings.database
-    metrics = server.metrics.model_copy(update={"enabled": True})
+    # Of the group `repo` come the quantiles of machine learning.
+    groups = tuple(dict.fromkeys((*server.metrics.include, "repo")))
+    metrics = server.metrics.model_copy(update={"enabled": True, "include": groups})
     if isinstance(database, CloudNativePg) and isinstance(settings.monitoring, OperatorMonitoring):
         database = database.model_copy(update={"pod_monitor": True})
     return replace(
@@ -204,16 +208,16 @@ def duration(given: Duration) -> str:
 
 def _immich(settings: Settings) -> Iterable[ScrapeTarget]:
     metrics, workers = settings.server.metrics, settings.server.workers
-    api = Port(name="metrics-api", number=metrics.api_port)
-    background = Port(name="metrics-jobs", number=metrics.microservices_port)
-    if not isinstance(workers, SplitWorkers):
-        yield ScrapeTarget(job="api", workload=SERVER, port=api, ways=True)
-        yield ScrapeTarget(job="microservices", workload=SERVER, port=background, ways=True)
-        return
-    yield ScrapeTarget(job="api", workload=SERVER, port=api, copies=workers.api_replicas, ways=True)
-    yield ScrapeTarget(
-        job="microservices", workload=MICROSERVICES, port=background, copies=workers.microservices_replicas
+    port = Port(name="metrics-api", number=metrics.api_port)
+    api = ScrapeTarget(job="api", workload=SERVER, port=port, ways=True, dropped=_REPOSITORIES)
+    background = replace(
+        api, job="microservices", port=Port(name="metrics-jobs", number=metrics.microservices_port)
     )
+    if not isinstance(workers, SplitWorkers):
+        yield from (api, background)
+        return
+    yield replace(api, copies=workers.api_replicas)
+    yield replace(background, workload=MICROSERVICES, copies=workers.microservices_replicas, ways=False)
 
 
 def _parts(settings: Settings) -> Iterable[ScrapeTarget]:

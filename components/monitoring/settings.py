@@ -80,8 +80,9 @@ class _Watched(Section):
     doors: bool = True
     """Whether every way in that has a name or address is asked from here, which also sees its certificate."""
     access_log: bool = False
-    """Whether the proxy's access log is counted by door, method and status, which is what says that uploads fail; for
-    nginx as the proxy. No digest of the exporter's image is in the table: pin one by `images`."""
+    """Whether the proxy's access log is counted and timed by door, method and status: alone it says that uploads fail,
+    and how many answers are errors or slow. For nginx as the proxy. No digest of the exporter's image is in the table:
+    pin one by `images`."""
     runbooks: str = Field(default="docs/alerts.md", pattern=r"^[^\s]+$")
     """Where docs/alerts.md is found; an https address makes the links in messages work."""
     exporter_resources: Resources = Resources()

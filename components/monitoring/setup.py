@@ -117,7 +117,6 @@ def plan(settings: Settings, stack: str, *, token_ends: int | None = None) -> Mo
         if drills and backup is not None and backup.drill is not None
         else 0,
         service_tokens={TOKEN: token_ends} if token_ends is not None and _has_token(settings) else {},
-        repository_metrics="repo" in settings.server.metrics.include,
         runbooks=given.runbooks,
     )
 

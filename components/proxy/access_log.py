@@ -31,7 +31,7 @@ def configuration(destination: str = DESTINATION, address: str = "", port: int =
     """prometheus-nginxlog-exporter's file (pkg/config of version 1.11.0).
 
     `destination` is where it takes them, `address` (every one when empty, of IPv6 as well) and `port` where its
-    numbers are. Sizes, times and paths have no series: only fields with nginx's own names would have.
+    numbers are. Sizes and paths have no series: only fields with nginx's own names would have.
     """
     # The status has a label of its own accord (pkg/relabeling/defaults.go).
     labels = [

@@ -34,12 +34,16 @@ from components.server.egress import MAP_TILES, VERSION_CHECK
 from components.server.settings import Metrics, SplitWorkers
 from components.server.settings import Server as ServerSettings
 from components.sizing import healthy, placement, resources
+from components.templates import render
 
 NAME = "server"
 MICROSERVICES = "microservices"
 PORT = 2283
 _CONFIG_FOLDER = "/run/secrets/app"
 _HEALTH_SCRIPT = "/usr/src/app/server/bin/immich-healthcheck"
+_GRACE_OF_JOBS = 120
+_TIME_TO_END = 5
+"""Seconds of the grace that are left for Immich itself, which is gone within one (seen: 2.5.0, 2.7.5, 3.0.3)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +159,7 @@ def _workload(
     if args.app is not None:
         mounts.append(SecretFiles(secret="app", path=_CONFIG_FOLDER, items={"immich.json": "immich.json"}))
     services = (args.database, args.cache, args.machine_learning)
+    grace = settings.termination_grace.seconds if api else _GRACE_OF_JOBS
     check = _check(settings.metrics, api=api)
     ports = _ports(settings.metrics, api=api, jobs=jobs)
     return Workload(
@@ -163,7 +168,7 @@ def _workload(
         resources=resources(container, amounts),
         user=settings.user,
         group=settings.group,
-        args=_args(args.cache),
+        args=_args(args.cache, start_script(grace) if api else None),
         env=env,
         ports=ports,
         liveness=Probe(check=check, timeout=5, failures=6, startup_budget=settings.startup_budget.seconds),
@@ -182,7 +187,7 @@ def _workload(
             *((*args.exposed.ingress, *args.allow) if api else ()),
             *scrapers(ports, args.monitoring_namespace),
         ),
-        termination_grace=settings.termination_grace.seconds if api else 120,
+        termination_grace=grace,
         start_timeout=settings.startup_budget.seconds + 300,
         relaxations=device.relaxations,
         placement=placement(settings.placement),
@@ -250,11 +255,20 @@ def _check(metrics: Metrics, *, api: bool) -> HttpCheck | CommandCheck:
     return CommandCheck(command=(_HEALTH_SCRIPT,))
 
 
-def _args(cache: Connection) -> tuple[str, ...]:
-    """The image runs `bash -c start.sh`; `REDIS_URL` has no `_FILE` form, so the shell reads it from its file."""
-    if cache.url_file is None:
-        return ()
-    return (f'export REDIS_URL="$(cat {cache.url_file})"; exec start.sh',)
+def start_script(grace: int, uploads: str = "/data/upload") -> str:
+    """For bash: runs Immich, and when it is told to end lets what is written to the folder `uploads` end before.
+
+    Of the `grace` in seconds the last five are Immich's own.
+    """
+    return render("server.sh.j2", {"uploads": uploads, "wait": grace - _TIME_TO_END})
+
+
+def _args(cache: Connection, script: str | None) -> tuple[str, ...]:
+    """The image runs `tini -- bash -c start.sh`; the shell reads `REDIS_URL` from its file: it has no `_FILE` form."""
+    lines = [] if cache.url_file is None else [f'export REDIS_URL="$(cat {cache.url_file})"']
+    if lines or script is not None:
+        lines.append(script or "exec start.sh")
+    return ("\n".join(lines),) if lines else ()
 
 
 def _text(value: bool) -> str:

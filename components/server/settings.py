@@ -64,7 +64,7 @@ class Metrics(Section):
     enabled: bool = False
     """Serve `/metrics`."""
     include: Annotated[tuple[TelemetryGroup, ...], Field(min_length=1)] = ("host", "api", "job")
-    """Groups; `repo` has very many series."""
+    """Groups; `repo` has very many series. `monitoring` adds it, and reads of it those of machine learning alone."""
     api_port: WholeNumber = Field(default=8081, ge=1024, le=65535)
     """Port of the API worker."""
     microservices_port: WholeNumber = Field(default=8082, ge=1024, le=65535)
@@ -111,7 +111,8 @@ class Server(Section):
     startup_budget: Duration = Duration("15m")
     """How long a start may take: migrations and re-indexing run before the server listens."""
     termination_grace: Duration = Duration("5m")
-    """How long uploads in progress may take to finish when a pod ends."""
+    """How long uploads in progress may take to finish when the server is stopped or replaced, 30s to 1h; what takes
+    longer is cut off, and sent again by its client."""
     resources: Resources = Resources()
     """CPU and memory of the pod that runs background jobs."""
     placement: Placement = Placement()

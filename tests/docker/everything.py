@@ -42,7 +42,7 @@ class Everything:
         with SftpHost(directory / "nas", place.network) as nas:
             backup = backup_settings(place, target, (nas.settings(),))
             # The names of its doors lead nowhere on this machine.
-            monitoring = watched.changes(place, doors=False)["monitoring"]
+            monitoring = watched.changes(place, doors=False, accessLog=True)["monitoring"]
             secrets = {"backupSshKey": nas.key.read_text()}
             stack = HostStack.create(
                 place, directory / "stack", EVERYTHING, secrets=secrets,

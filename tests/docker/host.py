@@ -95,6 +95,21 @@ def kill_process(container: Container) -> int:
     return pid
 
 
+def wait_longer_than_without_an_upload(server: Container) -> None:
+    """Until a server that was told to end has looked for uploads more often than it would where there is none.
+
+    It sleeps after each look.
+    """
+    sleeps: set[str] = set()
+
+    def waited() -> bool:
+        running = server.top(ps_args="-o pid,comm")["Processes"] or []
+        sleeps.update(pid for pid, name in running if name == "sleep")
+        return len(sleeps) > 4
+
+    until(waited, "the server waits for an upload", pause=0.05)
+
+
 def wait_restarted(container: Container, old_pid: int, seconds: float = 60) -> None:
     """Until the engine has started it again after its process `old_pid` ended."""
 

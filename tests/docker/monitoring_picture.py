@@ -28,11 +28,7 @@ def drawn(watched: Watched, folder: Path, picture: Path, minutes: float) -> str:
     stack = watched.stack
     given, _ = settings_without_secrets(stack.name, *stack_texts(stack.deployment.settings_file))
     plan = dataclasses.asdict(setup.plan(scrapes.with_numbers(given), stack.name))
-    plain = {
-        name: value
-        for name, value in plan.items()
-        if name not in {"thresholds", "objective", "service_tokens"}
-    }
+    plain = {name: value for name, value in plan.items() if name not in {"thresholds", "service_tokens"}}
     file = folder / "plan.json"
     file.write_text(json.dumps({**plain, "sources": sorted(plan["sources"])}), encoding="utf-8")
     network = f"--net=/proc/{host.host_pid(watched.container('prometheus'))}/ns/net"

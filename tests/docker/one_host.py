@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from components.settings.model import SECTIONS
 from tests.docker.engine_process import Engine
 from tests.docker.host import passes_its_check, remove_all, state, until
 from tests.docker.images.library import Images
-from tests.docker.transfer import Answer, Door
+from tests.docker.transfer import PIECE, Answer, Door, content
 from tests.harness.engine import Result
 from tests.harness.stacks import Deployment, Step, require_cli, steps
 
@@ -73,6 +73,8 @@ class OneHost:
     images: Images
     accepted: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
     """Uploads that the server said it has: id -> bytes and SHA-1."""
+    cut_off: set[str] = field(default_factory=set[str])
+    """Names of files that a server which was killed has left of uploads."""
     folder: Path | None = None
     """Folder of the host that the media are in, as this process sees it; None where a volume has them."""
     _seed: int = 0
@@ -216,13 +218,30 @@ class OneHost:
             self.accepted[said["id"]] = (size, sha1)
         return answer
 
+    def upload_amid(self, do: Callable[[], None]) -> Answer:
+        """The same, with `do` once half of the file is sent."""
+        before, size = self.files(), 8 * PIECE
+
+        def body() -> Iterator[bytes]:
+            for number, piece in enumerate(content(size)):
+                if number == 4:
+                    until(lambda: (self.files() - before) or None, "the server has begun the file")
+                    do()
+                yield piece
+
+        answer = self.door().request("POST", "/api/assets", body(), {"Content-Length": str(size)})
+        if answer.status == 201:
+            said = answer.json()
+            self.accepted[said["id"]] = (size, said["checksum"])
+        return answer
+
     def must_upload(self, size: int = 300_000, door: Door | None = None) -> None:
         """The same, and it must be accepted."""
         answer = self.upload(size, door)
         assert answer.status == 201, answer
 
     def check_uploads(self, door: Door | None = None) -> None:
-        """Every accepted upload is in the database and comes back equal, and nothing half is among the files."""
+        """Every accepted upload is in the database and comes back equal; other files are of those cut off."""
         door = door or self.door()
         assert self.accepted
         answer = door.get("/api/standin/assets")
@@ -233,8 +252,11 @@ class OneHost:
         assert {name: recorded[name] for name in self.accepted} == self.accepted
         for name, (size, sha1) in recorded.items():
             assert door.download(f"/api/assets/{name}/original") == (200, size, sha1), name
-        files = {path.name for path in (self.media() / "upload").rglob("*") if path.is_file()} - {".immich"}
-        assert files == recorded.keys()
+        assert self.files() == recorded.keys() | self.cut_off
+
+    def files(self) -> set[str]:
+        """Names of the files that uploads have, whole or not."""
+        return {path.name for path in (self.media() / "upload").rglob("*") if path.is_file()} - {".immich"}
 
 
 def add_docker_plugin(folder: Path) -> None:

@@ -32,7 +32,7 @@ def test_everything_is_well_and_every_target_is_read(watched: Watched) -> None:
     )
     assert {name.split()[0] for name in watched.targets()} == {
         "immich-api", "immich-microservices", "immich-nginx", "immich-postgres", "immich-valkey", "immich-node",
-        "immich-backup", "immich-cloudflared",
+        "immich-backup", "immich-cloudflared", "immich-access-log",
     }  # fmt: skip
 
 
@@ -46,6 +46,19 @@ def test_numbers_of_every_part_arrive(watched: Watched) -> None:
         one["metric"]["volume"] for one in watched.query('immich:volume_used:ratio{stack="everything"}')
     }
     assert volumes == {f"/volumes/{name}" for name in ("media", "database", "cache", "backup")}
+
+
+def test_requests_are_counted_and_timed_by_door(watched: Watched) -> None:
+    door = watched.stack.door(watched.stack.place.network.clients[0])
+
+    def told() -> bool:
+        assert door.get("/api/server/ping").status == 200
+        counted = watched.query('immich:http_requests:rate5m{code="200"} > 0')
+        timed = watched.query("immich:http_duration:p95_5m > 0")
+        doors = [{one["metric"]["door"] for one in found} for found in (counted, timed)]
+        return bool(doors[0] & doors[1])
+
+    host.until(told, "Prometheus has how many requests of a door there are, and how long they take", 90)
 
 
 def test_the_series_of_each_job_are_few(
@@ -87,7 +100,7 @@ def test_nobody_outside_reaches_a_number(watched: Watched) -> None:
             ports.append((where, int(number)))  # each of several copies by its address
         else:
             ports.append((address(where.removeprefix("immich-").removesuffix(".monitoring")), int(number)))
-    assert len(ports) == 9
+    assert len(ports) == 10
     ports += [
         (address(name), number)
         for name, number in (("prometheus", 9090), ("alertmanager", 9093), ("grafana", 3000))

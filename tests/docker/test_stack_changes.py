@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ from docker.client import DockerClient
 
 from components import versions
 from tests.docker.engine_process import Engine
-from tests.docker.host import execute
+from tests.docker.host import execute, until, wait_longer_than_without_an_upload
 from tests.docker.images.library import Images
 from tests.docker.one_host import ALL, OneHost, full
 from tests.docker.setting_changes import ELSEWHERE, REFUSED, batches
@@ -145,6 +146,22 @@ def test_a_changed_password_is_applied_where_it_is_checked_before_the_server_sta
     with pytest.raises(AssertionError, match=r"(?i)password"):
         execute(server, "python3", "-c", LOGIN[workload], old)
     assert host.steps() == []
+
+
+@pytest.mark.deep
+def test_an_upload_amid_an_update_that_replaces_the_server_is_accepted(host: OneHost) -> None:
+    server, before = host.container("server"), host.ids()
+    host.stack.change("server", logLevel="verbose")
+    updating = threading.Thread(target=host.up)
+
+    def update() -> None:
+        updating.start()
+        until(lambda: b"Told to end" in server.logs(tail=5), "the update ends the server")
+        wait_longer_than_without_an_upload(server)
+
+    assert host.upload_amid(update).status == 201
+    updating.join(120)
+    assert {"server"} <= replaced(host, before) <= {"server", "microservices"}
 
 
 @pytest.mark.deep

@@ -1,6 +1,6 @@
 """Faults of a stack that is up: processes that die, full disks, an engine that restarts or is gone, ups that fail.
 
-After each of them every upload that the server had accepted is in the database and in its file, and nothing half is.
+After each of them every upload that the server had accepted is in the database and in its file.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ import pytest
 from docker.client import DockerClient
 
 from tests.docker.engine_process import Engine
-from tests.docker.host import kill_process, until, wait_restarted
+from tests.docker.host import (
+    kill_process,
+    state,
+    until,
+    wait_longer_than_without_an_upload,
+    wait_restarted,
+)
 from tests.docker.images.library import Images
 from tests.docker.one_host import WORKLOADS, OneHost, full
-from tests.docker.transfer import content
 from tests.harness.stacks import steps
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine]
@@ -119,30 +124,41 @@ def test_a_container_whose_process_is_killed_comes_back(host: OneHost, workload:
     assert host.container(workload).attrs["RestartCount"] > 0
 
 
-def test_an_upload_amid_which_the_server_is_killed_leaves_nothing_half(host: OneHost) -> None:
+def test_an_upload_amid_which_the_server_is_killed_is_not_accepted_and_leaves_its_file(host: OneHost) -> None:
     server = host.container("server")
-    begun = threading.Event()
     pid: list[int] = []
 
-    def body() -> Iterator[bytes]:
-        for number, piece in enumerate(content(8 * MIB)):
-            if number == 4:
-                unfinished = until(
-                    lambda: list((host.media() / "upload").glob(".*.part")) or None, "an unfinished file"
-                )
-                assert len(unfinished) == 1
-                pid.append(kill_process(server))
-                begun.set()
-            yield piece
+    def kill() -> None:
+        pid.append(kill_process(server))
 
-    door = host.door()
     try:
-        answer = door.request("POST", "/api/assets", body(), {"Content-Length": str(8 * MIB)})
+        answer = host.upload_amid(kill)
         assert answer.status >= 500, answer
     except OSError:
         pass  # nginx may as well end the connection while the client still sends
-    assert begun.is_set()
     wait_restarted(server, pid[0])
+    host.wait_healthy()
+    host.wait_answers()
+    recorded = {one["id"] for one in host.door().get("/api/standin/assets").json()}
+    left = host.files() - recorded - host.cut_off
+    assert len(left) == 1
+    host.cut_off |= left
+
+
+def test_an_upload_amid_which_the_server_is_told_to_end_is_accepted_and_then_the_server_ends(
+    host: OneHost,
+) -> None:
+    server = host.container("server")
+    stopping = threading.Thread(target=server.stop)
+
+    def stop() -> None:
+        stopping.start()
+        wait_longer_than_without_an_upload(server)
+
+    assert host.upload_amid(stop).status == 201
+    stopping.join(30)
+    assert (state(server).status, state(server).exit_code) == ("exited", 143)
+    server.start()
 
 
 @pytest.mark.deep
@@ -229,7 +245,6 @@ def test_a_full_media_volume_is_a_clear_error_and_no_harm(host: OneHost, disk: M
         refused = host.upload(6 * MIB)
         assert refused.status == 500
         assert "no space left on the media volume" in refused.json()["message"]
-        assert list((host.media() / "upload").glob(".*.part")) == []
         host.check_uploads()
         host.must_upload(MIB // 4)
     finally:

@@ -20,9 +20,9 @@ SCHEDULED = {*DUMP, "backup-copy", "drill-fetch", "drill-database", "drill-origi
 SERVED = {*SCHEDULED, "backup-rclone"}
 WATCHING = {
     *("prometheus", "alertmanager", "grafana", "volume-exporter"),
-    *("postgres-exporter", "valkey-exporter", "proxy-exporter"),
+    *("postgres-exporter", "valkey-exporter", "proxy-exporter", "proxy-access-log"),
 }
-UNASKED = {"proxy-exporter", "valkey-exporter"}
+UNASKED = {"proxy-exporter", "proxy-access-log", "valkey-exporter"}
 """Their images have nothing to ask with."""
 PARTS = {
     "everything": {

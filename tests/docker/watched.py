@@ -34,6 +34,7 @@ PARTS: Final = {
     "postgres": "postgres-exporter",
     "valkey": "valkey-exporter",
     "nginx": "nginx-exporter",
+    "access-log": "access-log-exporter",
 }
 """Program as the settings call it -> image of the tests."""
 

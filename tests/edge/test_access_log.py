@@ -36,6 +36,8 @@ class StandInForTheExporter:
         self._socket.bind(("127.0.0.1", port))
         self._socket.settimeout(0.05)
         self.datagrams: list[bytes] = []
+        self.seconds: dict[tuple[str, str], str] = {}
+        """Of what `lines` gave last: method and status -> until its answer began."""
 
     def __enter__(self) -> StandInForTheExporter:
         return self
@@ -53,7 +55,9 @@ class StandInForTheExporter:
                 self.datagrams.append(self._socket.recv(65536))
             except TimeoutError:
                 continue
-        return [json.loads(one.split(f" {TAG}: ".encode(), 1)[1]) for one in self.datagrams]
+        told = [json.loads(one.split(f" {TAG}: ".encode(), 1)[1]) for one in self.datagrams]
+        self.seconds = {(one["method"], one["status"]): one.pop("upstream_response_time") for one in told}
+        return told
 
 
 @pytest.fixture
@@ -105,6 +109,28 @@ def test_each_request_is_told_with_its_door_its_method_and_its_status(
             "RFC 3164, as it is read"
         )
     assert len(nginx.log(4)) == 4, "the log for people is kept as it was"
+
+
+def test_an_answer_is_timed_until_it_begins_and_only_where_the_server_was_asked(
+    start: Start, listen: Listen
+) -> None:
+    (port,) = free_ports(1)
+    nginx = start(proxy(), counted_at=f"127.0.0.1:{port}")
+    there = listen(port)
+    with socket.create_connection(("127.0.0.1", nginx.ports["lan"])) as slow:
+        slow.sendall(
+            b"GET /api/assets/1/original?size=30000000&wait=0.3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        began = time.monotonic()
+        while time.monotonic() - began < 1:
+            assert slow.recv(1 << 16)
+            time.sleep(0.01)
+        while slow.recv(1 << 20):
+            continue
+    request(nginx.ports["lan"], "POST", "/api/auth/login", body=bytes(65537))
+    there.lines(2)
+    assert 0.3 <= float(there.seconds["GET", "200"]) < 1
+    assert there.seconds["POST", "413"] == "-"
 
 
 @pytest.mark.parametrize(

@@ -361,7 +361,9 @@ def access_log_exporter(directory: Path) -> Generator[str]:
         fetch(f"http://127.0.0.1:{own}/metrics", process, log)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for method, status in (("POST", "201"), ("POST", "201"), ("BREW", "413")):
-                told = json.dumps({"listener": "lan", "method": method, "status": status})
+                told = json.dumps(
+                    {"listener": "lan", "method": method, "status": status, "upstream_response_time": "0.030"}
+                )
                 line = f"<190>Nov 30 05:00:00 {access_log.TAG}: {told}"
                 sender.sendto(line.encode(), ("127.0.0.1", lines))
         end = time.monotonic() + 20

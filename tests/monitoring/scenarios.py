@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from components.monitoring.plan import MonitoringPlan
-from tests.monitoring.worlds import DOCKER, KUBERNETES, World, healthy
+from tests.monitoring.worlds import CADVISOR, DOCKER, KUBERNETES, World, healthy
 
 Change = Mapping[str, str | tuple[str, str] | None]
 """Short name in the world -> other values, a series that is new, or None: it is gone."""
@@ -111,24 +111,17 @@ SERVER = (
     Scenario(
         alert="ImmichServerErrors",
         plan=KUBERNETES,
-        fires={"http-error": "0+20x{n}", "http-error-fast": "0+20x{n}"},
-        quiet={"http-error": "0+1x{n}", "http-error-fast": "0+1x{n}"},
-        says="% of Immich",
+        fires={"http-error": "0+20x{n}"},
+        quiet={"http-error": "0+1x{n}"},
+        says="% of the answers at the door lan are errors",
     ),
     Scenario(
         alert="ImmichServerErrors",
-        plan=DOCKER,
-        fires={"http-error": "0+20x{n}", "http-error-fast": "0+20x{n}"},
+        plan=CADVISOR,
+        fires={"traefik-error": "0+20x{n}"},
         # Half of very few.
-        quiet={
-            "http-error": "0+0.1x{n}",
-            "http-error-fast": "0+0.1x{n}",
-            "http-count": "0+0.1x{n}",
-            "http-fast": "0+0.1x{n}",
-            "http-all": "0+0.1x{n}",
-            "http-video": "0x{n}",
-            "http-upload": "0x{n}",
-        },
+        quiet={"traefik-error": "0+0.1x{n}", "traefik-http": "0+0.1x{n}", "traefik-201": "0x{n}"},
+        says="at the door immich@docker",
     ),
     Scenario(
         alert="ImmichSlowNow",
@@ -136,20 +129,29 @@ SERVER = (
         fires={"http-fast": "0+40x{n}"},
         # Slow an hour ago, quick again.
         quiet={"http-fast": "0+30x20 610+60x{n}"},
-        says="within 1h took over 2.5 s",
+        says="at the door lan within 1h took over 2.5 s",
         also=frozenset({"ImmichSlowAllDay"}),
     ),
     Scenario(
         alert="ImmichSlowNow",
         plan=DOCKER,
         fires={"http-fast": "0+40x{n}"},
+        # A third of a handful.
         quiet={
             "http-fast": "0+0.4x{n}",
             "http-count": "0+0.6x{n}",
             "http-all": "0+0.6x{n}",
-            "http-video": "0x{n}",
-            "http-upload": "0x{n}",
+            "http": "0+0.6x{n}",
+            "log-201": "0x{n}",
         },
+        also=frozenset({"ImmichSlowAllDay"}),
+    ),
+    Scenario(
+        alert="ImmichSlowNow",
+        plan=CADVISOR,
+        fires={"traefik-fast": "0+40x{n}"},
+        quiet={"traefik-fast": "0+30x20 610+60x{n}"},
+        says="at the door immich@docker within 1h took over 5 s",
         also=frozenset({"ImmichSlowAllDay"}),
     ),
     Scenario(

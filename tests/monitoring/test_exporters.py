@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from components.monitoring import queries as monitoring_queries
-from components.monitoring.metric_names import FAMILIES, STATES
+from components.monitoring.metric_names import FAMILIES, REQUESTS, STATES
 from components.monitoring.plan import Source
 from tests.monitoring.processes import PASSWORD, Postgres, Sample
 
@@ -43,6 +45,13 @@ def test_answers_are_counted_by_listener_method_and_status_alone(
         ((("listener", "lan"), ("method", "POST"), ("status", "201")), 2.0),
         ((("listener", "lan"), ("method", "other"), ("status", "413")), 1.0),
     ]
+
+
+def test_what_counts_as_slow_is_a_bound_of_the_histogram(scraped: dict[Source, list[Sample]]) -> None:
+    (counted, *_) = REQUESTS
+    bounds = [one.labels["le"] for one in scraped["access-log"] if one.name == f"{counted.seconds}_bucket"]
+    wanted = counted.in_time.removeprefix('le=~"').removesuffix('"')
+    assert [bound for bound in dict.fromkeys(bounds) if re.fullmatch(wanted, bound)] == ["2.5"]
 
 
 def test_the_library_is_counted(scraped: dict[Source, list[Sample]]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from components.monitoring.alerts import alerts
 from components.monitoring.alerts_records import records
 from components.monitoring.dashboards import dashboards
-from components.monitoring.metric_names import FAMILIES, OF_PROMETHEUS
+from components.monitoring.metric_names import COUNTED, FAMILIES, OF_PROMETHEUS
 from components.monitoring.plan import MonitoringPlan, Source
 from tests.monitoring.promql import names
 from tests.monitoring.worlds import DOCKER, KUBERNETES, PLANS
@@ -56,7 +56,7 @@ def test_a_panel_asks_only_for_what_its_sources_give(plan: MonitoringPlan) -> No
 
 
 def test_every_pinned_name_is_used() -> None:
-    plans = [*PLANS.values(), replace(DOCKER, repository_metrics=True)]
+    plans = [*PLANS.values(), replace(DOCKER, sources=DOCKER.sources - COUNTED)]
     used = {
         name
         for plan in plans

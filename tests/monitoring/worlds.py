@@ -26,27 +26,27 @@ KUBERNETES = MonitoringPlan(
     service_tokens={"phones": 4_000_000_000},
     runbooks="https://example.org/docs/alerts.md",
 )
-"""A cluster with an operator's database; the newer generation of Immich's names."""
+"""A cluster with an operator's database."""
 
 DOCKER = MonitoringPlan(
     stack="home",
     platform="docker",
     sources=SOURCES - {"kubernetes", "cloudnative-pg", "dcgm", "hwmon", "cert-manager", "cadvisor"},
-    immich_version="3.1.0",
+    immich_version="3.3.1",
     mountpoints=("/", "/srv/photos"),
     tunnel_connectors=1,
     backups={"dump": 26 * 3600},
     drill_days=35,
 )
-"""One host with our own Prometheus; the older generation of Immich's names."""
+"""One host with our own Prometheus."""
 
 CADVISOR = MonitoringPlan(
     stack="amd",
     platform="docker",
-    sources=frozenset({"immich", "node", "cadvisor", "hwmon"}),
+    sources=frozenset({"immich", "node", "cadvisor", "hwmon", "traefik"}),
     immich_version="3.3.1",
 )
-"""One host with cAdvisor and a GPU that is not NVIDIA's."""
+"""One host with cAdvisor, a GPU that is not NVIDIA's, and a Traefik before the server."""
 
 PLANS = {"kubernetes": KUBERNETES, "docker": DOCKER, "cadvisor": CADVISOR}
 
@@ -82,37 +82,23 @@ def healthy(plan: MonitoringPlan) -> World:
 
 
 def _immich(plan: MonitoringPlan, series: _Series) -> None:
-    if plan.immich_version == "3.1.0":
-        name, method, status, slow = "http_server_duration", "http_method", "http_status_code", "2500"
-    else:
-        name, method, status, slow = (
-            "http_server_request_duration",
-            "http_request_method",
-            "http_response_status_code",
-            "2.5",
-        )
     for index, instance in enumerate(_ON_KUBERNETES["api"] if plan.platform == "kubernetes" else ("server",)):
         series(f"up-api-{index}", "up", "1x{n}", job="api", instance=instance)
         series(
             f"version-{index}", "target_info", "1x{n}",
             job="api", instance=instance, service_name="immich", service_version=plan.immich_version,
         )  # fmt: skip
-    get = {"job": "api", "instance": "immich-server-0", method: "GET", status: "200"}
-    series("http-fast", f"{name}_bucket", "0+60x{n}", le=slow, **get)
-    series("http-all", f"{name}_bucket", "0+60x{n}", le="+Inf", **get)
-    series("http-count", f"{name}_count", "0+60x{n}", **get)
-    series("http-error", f"{name}_count", "0x{n}", **{**get, status: "500"})
-    series("http-error-fast", f"{name}_bucket", "0x{n}", le=slow, **{**get, status: "500"})
-    series("http-video-fast", f"{name}_bucket", "0x{n}", le=slow, **{**get, status: "206"})
-    series("http-video", f"{name}_count", "0+50x{n}", **{**get, status: "206"})
-    post = {**get, method: "POST", status: "201"}
-    series("http-upload-fast", f"{name}_bucket", "0x{n}", le=slow, **post)
-    series("http-upload", f"{name}_count", "0+50x{n}", **post)
     series("up-microservices", "up", "1x{n}", job="microservices")
     series(
         "version-microservices", "target_info", "1x{n}",
         job="microservices", service_name="immich", service_version=plan.immich_version,
     )  # fmt: skip
+    for method in ("encode_image", "detect_faces", "encode_text"):
+        for bound in ("1000", "+Inf"):
+            series(
+                f"{method}-{bound}", f"immich_machine_learning_repository_{method}_duration_bucket", "0+5x{n}",
+                job="api" if method == "encode_text" else "microservices", le=bound,
+            )  # fmt: skip
     for queue, job in (("smart_search", "smart_search"), ("video_conversion", "asset_encode_video")):
         series(f"active-{queue}", f"immich_queues_{queue}_active", "0x{n}", job="microservices")
         series(f"done-{job}", f"immich_jobs_{job}_success_total", "0+5x{n}", job="microservices")
@@ -192,6 +178,20 @@ def _access_log(plan: MonitoringPlan, series: _Series) -> None:
     name, door = "immich_proxy_http_response_count_total", {"listener": "lan", "method": "POST"}
     series("log-201", name, "0+5x{n}", job="access-log", status="201", **door)
     series("log-413", name, "0x{n}", job="access-log", status="413", **door)
+    get = {"job": "access-log", "listener": "lan", "method": "GET"}
+    series("http-error", name, "0x{n}", status="500", **get)
+    series("http", name, "0+60x{n}", status="200", **get)
+    _timed(series, "http", "immich_proxy_http_upstream_time_seconds_hist", "2.5", status="200", **get)
+    # Playing of a video, for as long as it takes.
+    _timed(series, "video", "immich_proxy_http_upstream_time_seconds_hist", "2.5", status="206", **get)
+    series(
+        "video-fast",
+        "immich_proxy_http_upstream_time_seconds_hist_bucket",
+        "0x{n}",
+        le="2.5",
+        status="206",
+        **get,
+    )
 
 
 def _traefik(plan: MonitoringPlan, series: _Series) -> None:
@@ -200,8 +200,19 @@ def _traefik(plan: MonitoringPlan, series: _Series) -> None:
     router = {"router": "immich@docker", "service": "immich@docker", "method": "POST", "protocol": "http"}
     series("traefik-201", name, "0+5x{n}", job="traefik", code="201", **router)
     series("traefik-499", name, "0x{n}", job="traefik", code="499", **router)
+    get = {"job": "traefik", **router, "method": "GET"}
+    series("traefik-error", name, "0x{n}", code="500", **get)
+    series("traefik-http", name, "0+60x{n}", code="200", **get)
+    _timed(series, "traefik", "traefik_router_request_duration_seconds", "5.0", code="200", **get)
     series("traefik-other", name, "0+5x{n}", job="traefik", code="500", **{**router, "router": "blog@docker"})
     series("traefik-certificate", "traefik_tls_certs_not_after", "9e9x{n}", job="traefik", cn="photos.test")
+
+
+def _timed(series: _Series, key: str, name: str, bound: str, **labels: str) -> None:
+    """A histogram whose answers all come within a bound."""
+    series(f"{key}-fast", f"{name}_bucket", "0+60x{n}", le=bound, **labels)
+    series(f"{key}-all", f"{name}_bucket", "0+60x{n}", le="+Inf", **labels)
+    series(f"{key}-count", f"{name}_count", "0+60x{n}", **labels)
 
 
 def _cloudflared(plan: MonitoringPlan, series: _Series) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.status.report import gather
+from toolchain.status.report import Report, gather
 from toolchain.status.text import text
 from toolchain.verify.__main__ import connections
 from toolchain.verify.opening import open_target
 from toolchain.verify.running import RunningError
-from toolchain.verify.target import Options, Target
+from toolchain.verify.target import Options
 
 _PAUSE: Final = 5.0
 """Seconds between two looks."""
@@ -38,23 +38,17 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def shown(target: Target, *, as_json: bool, lines: bool) -> str:
-    """One look. ToolchainError where the platform does not answer."""
-    try:
-        report = gather(target)
-    except RunningError as error:
-        raise ToolchainError(str(error)) from None
-    if as_json:
-        return json.dumps(report.data(), indent=None if lines else 2)
-    return text(report)
-
-
 def main() -> int:
-    """`python -m toolchain.status STACK`."""
+    """`python -m toolchain.status STACK`. ToolchainError where the platform does not answer."""
     given = arguments(sys.argv[1:])
     target = open_target(given.stack, Options(), connections(given.connect))
+    report: Report | None = None
     while True:
-        told = shown(target, as_json=given.json, lines=given.watch)
+        try:
+            report = gather(target, report)
+        except RunningError as error:
+            raise ToolchainError(str(error)) from None
+        told = json.dumps(report.data(), indent=None if given.watch else 2) if given.json else text(report)
         clear = given.watch and not given.json and sys.stdout.isatty()
         print(f"{_CLEAR if clear else ''}{told}", flush=True)
         if not given.watch:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from toolchain.status.fragments import Fragments, fragments
 from toolchain.status.queues import backlog
 from toolchain.status.volumes import Fill, fills
 from toolchain.verify.checks.backups import wanted
@@ -36,6 +37,8 @@ class Report:
     runs: Sequence[str]
     """Names of runs that there must be."""
     volumes: Sequence[Fill]
+    fragments: Fragments | None
+    """None where nobody was asked, or the server does not tell."""
     certificates: Sequence[Check]
     problems: Sequence[str] = field(default=())
     """What could not be asked, and why."""
@@ -61,6 +64,7 @@ class Report:
             "queues": self.queues,
             "backups": {name: self.statuses.get(name) for name in self.runs},
             "volumes": [{**asdict(one), "full": one.full} for one in self.volumes],
+            "fragments": asdict(self.fragments) if self.fragments else None,
             "certificates": [
                 {"door": one.subject, "outcome": one.outcome, "found": one.found} for one in self.certificates
             ],
@@ -74,8 +78,8 @@ def version(unit: Unit) -> str:
     return tags[0] if tags else next(iter(unit.images), "").partition("@")[0][:40]
 
 
-def gather(target: Target) -> Report:
-    """Ask everything. `RunningError` where not even the containers can be listed."""
+def gather(target: Target, before: Report | None = None) -> Report:
+    """Ask everything, but for what takes long and `before` has. `RunningError` where no container can be listed."""
     units = target.running.units()
     problems: list[str] = []
 
@@ -86,11 +90,16 @@ def gather(target: Target) -> Report:
             problems.append(str(error))
             return otherwise
 
-    cache = unit_of(units, "cache")
+    cache, server = unit_of(units, "cache"), unit_of(units, "server")
     runs = [name for name, _ in wanted(target.settings)]
 
     def of_queues() -> Mapping[str, Mapping[str, int]] | None:
         return backlog(target.running, cache) if cache is not None and cache.state == "running" else None
+
+    def of_uploads() -> Fragments | None:
+        if before is not None:
+            return before.fragments
+        return fragments(target.running, server) if server is not None and server.state == "running" else None
 
     def of_statuses() -> Mapping[str, Mapping[str, object]]:
         return target.running.statuses() if runs else {}
@@ -100,6 +109,7 @@ def gather(target: Target) -> Report:
         nothing: Mapping[str, Mapping[str, object]] = {}
         statuses = pool.submit(attempt, of_statuses, nothing)
         volumes = pool.submit(fills, target.running, target.settings, units)
+        cut_off = pool.submit(attempt, of_uploads, None)
         certificates = [pool.submit(_certificate, target, door) for door in target.doors]
         found, unread = volumes.result()
         return Report(
@@ -110,6 +120,7 @@ def gather(target: Target) -> Report:
             statuses=statuses.result(),
             runs=runs,
             volumes=found,
+            fragments=cut_off.result(),
             certificates=[one for each in certificates for one in each.result()],
             problems=[*problems, *unread],
         )

@@ -29,6 +29,12 @@ def text(report: Report) -> str:
             for one in report.volumes
         ]
         parts.append(columns(rows))
+    if report.fragments is not None and report.fragments.files:
+        left = report.fragments
+        parts.append(
+            f"uploads that were cut off: {left.files} files, {size(left.bytes)}, unknown to the database, such as "
+            f"{left.first}  !"
+        )
     if report.certificates:
         rows = [
             {

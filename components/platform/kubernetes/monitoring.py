@@ -78,6 +78,10 @@ def scrape(target: ScrapeTarget, watch: Watch) -> Manifest:
         found["path"] = target.path
     if target.params:
         found["params"] = {name: list(values) for name, values in target.params.items()}
+    if target.dropped:
+        found["metricRelabelings"] = [
+            {"sourceLabels": ["__name__"], "regex": target.dropped, "action": "drop"}
+        ]
     return {**found, "relabelings": _labelled({"job": watch.jobs[target.job], "stack": watch.stack})}
 
 

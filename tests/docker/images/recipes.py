@@ -63,8 +63,8 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         str(versions.current("nginx")),
     ),
     "server": Recipe(
-        # The real one has curl, which makes the first administrator where no door lets anybody.
-        Base((*_PYTHON.packages, "curl")),
+        # As the real one: curl makes the first administrator where no door lets anybody, psql looks for fragments.
+        Base((*_PYTHON.packages, "curl", "postgresql-client-15")),
         f"immich-standin/server:v{versions.NEWEST}",
         str(versions.server_image(versions.NEWEST)),
         {"proxy_addr.py": HERE.parents[1] / "edge" / "proxy_addr.py"},

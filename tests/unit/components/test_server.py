@@ -243,14 +243,22 @@ def test_everything_beside_the_proxy_may_connect_to_the_api_only() -> None:
     assert jobs.ingress == ()
 
 
+def test_immich_is_started_by_the_images_own_shell_and_what_takes_uploads_waits_for_them() -> None:
+    pod, (api, jobs) = combined(), split({"terminationGrace": "10m"})
+    assert (pod.args, api.args) == ((server.start_script(300),), (server.start_script(600),))
+    assert '"$SECONDS" -lt 595' in api.args[0], "five seconds are left for Immich's own end"
+    assert jobs.args == ()
+    assert pod.command == (), "the image's entrypoint stays: tini, bash -c"
+    assert "$$" not in api.args[0], "a cluster makes one of two"
+
+
 def test_redis_url_is_read_by_the_images_own_shell_from_its_file() -> None:
     external = cache.external_connection(
         ExternalCache.model_validate({"kind": "external", "host": "r", "tls": True})
     )
-    pod = combined(cache=external)
-    assert pod.args == ('export REDIS_URL="$(cat /run/secrets/cache/url)"; exec start.sh',)
-    assert pod.command == (), "the image's entrypoint stays: tini, bash -c"
-    assert combined().args == ()
+    api, jobs = split(cache=external)
+    read = 'export REDIS_URL="$(cat /run/secrets/cache/url)"\n'
+    assert (api.args, jobs.args) == ((read + server.start_script(300),), (read + "exec start.sh",))
 
 
 def test_no_variable_of_a_server_pod_can_hold_a_secret() -> None:

@@ -15,19 +15,33 @@ from components.monitoring.alerts import alerts
 from components.monitoring.dashboards import dashboards
 from components.monitoring.dashboards_grafana import json_of, uid
 from components.monitoring.dashboards_panel import Dashboard, Unit
+from components.monitoring.metric_names import COUNTED
 from components.monitoring.plan import SOURCES, MonitoringPlan, Source
 from toolchain import alerts_reference
 from toolchain.overview_picture import colour_of, plan_of, written
 from toolchain.paths import ROOT
 
-FULL = (*alerts_reference.plans(), replace(alerts_reference.plans()[1], repository_metrics=True))
+PROD, HOME = alerts_reference.plans()
+FULL = (PROD, HOME, replace(HOME, stack="uncounted", sources=HOME.sources - COUNTED))
 EVERY = [(plan, dashboard) for plan in FULL for dashboard in dashboards(plan)]
-IDS = [f"{plan.platform}-{dashboard.name}-{plan.repository_metrics}" for plan, dashboard in EVERY]
+IDS = [f"{plan.stack}-{dashboard.name}" for plan, dashboard in EVERY]
 
 
 def read(plan: MonitoringPlan, name: str) -> dict[str, Any]:
     (dashboard,) = [one for one in dashboards(plan) if one.name == name]
     return json.loads(json_of(dashboard, plan))
+
+
+def test_where_nobody_counts_requests_by_status_nginx_tells_how_many_there_are() -> None:
+    uncounted = FULL[-1]
+    found = {panel.title: panel for one in dashboards(uncounted) for panel in one.panels}
+    assert [query.expr for query in found["Requests"].queries] == [
+        'sum(rate(nginx_http_requests_total{job="immich-nginx"}[5m]))'
+    ]
+    assert "95 % of the answers took at most" not in found
+    assert {"ImmichServerErrors", "ImmichSlowNow", "ImmichUploadErrors"}.isdisjoint(
+        alert.name for alert in alerts(uncounted)
+    )
 
 
 @pytest.mark.parametrize(("plan", "dashboard"), EVERY, ids=IDS)
@@ -88,7 +102,7 @@ def test_the_overview_answers_what_a_person_asks() -> None:
     assert [panel.title for panel in overview.panels] == [
         "Immich", "Background work", "Doors", "Alerts", "Version",
         "Uploads per hour", "Requests", "95 % of the answers took at most",
-        "Jobs that wait", "Machine learning, time for a photo", "GPU, temperature", "GPU, use",
+        "Jobs that wait", "Machine learning, 95 % took at most", "GPU, temperature", "GPU, use",
         "Used", "Days until full",
         "Age of the last backups", "Last runs", "Last proven restore",
     ]  # fmt: skip

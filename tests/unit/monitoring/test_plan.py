@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from components.monitoring.alerts_rule import Alert
-from components.monitoring.metric_names import HTTP_SERVER, QUEUES, STATES, single_keys
-from components.monitoring.plan import MonitoringPlan, Objective, Source, Thresholds
+from components.monitoring.metric_names import QUEUES, REQUESTS, STATES, requests_of, single_keys
+from components.monitoring.plan import MonitoringPlan, Source, Thresholds
 
 
 def plan(*sources: Source, **more: Any) -> MonitoringPlan:
@@ -44,23 +44,14 @@ def test_shares_of_storage_must_make_sense(warning: float, critical: float) -> N
         Thresholds(storage_percent=warning, storage_critical_percent=critical)
 
 
-def test_slow_is_a_bucket_that_both_generations_have() -> None:
-    with pytest.raises(ValueError, match=r"slow_seconds: 3 is no bucket; one of 0\.5, 1, 2\.5, 5"):
-        Objective(slow_seconds=3)
-    with pytest.raises(ValueError, match=r"share: 0\.5"):
-        Objective(share=0.5)
+def test_a_bucket_is_found_however_prometheus_writes_it() -> None:
+    assert [one.in_time for one in REQUESTS] == ['le=~"2.5([.]0)?"', 'le=~"5([.]0)?"']
 
 
-@pytest.mark.parametrize(
-    ("seconds", "newer", "older"),
-    [
-        (0.5, 'le="0.5"', 'le=~"500([.]0)?"'),
-        (1.0, 'le=~"1([.]0)?"', 'le=~"1000([.]0)?"'),
-        (2.5, 'le="2.5"', 'le=~"2500([.]0)?"'),
-    ],
-)
-def test_a_bucket_is_found_however_prometheus_writes_it(seconds: float, newer: str, older: str) -> None:
-    assert [kind.le(seconds) for kind in HTTP_SERVER] == [newer, older]
+def test_requests_are_counted_where_they_come_in_last() -> None:
+    assert requests_of(plan("traefik", "access-log")) is REQUESTS[0]
+    assert requests_of(plan("traefik")) is REQUESTS[1]
+    assert requests_of(plan("nginx", "immich")) is None
 
 
 def test_every_state_of_every_queue_is_asked_for_by_its_key() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -89,14 +90,17 @@ def test_nginx_sends_to_where_the_exporter_listens_with_the_tag_that_it_takes() 
     assert "access_log /dev/stdout access;" in files["nginx.conf"]
 
 
-def test_nothing_but_the_door_the_method_and_the_status_leaves_nginx() -> None:
-    (line,) = [
-        one
-        for one in nginx_files(OPERATOR)["nginx.conf"].splitlines()
-        if one.strip().startswith("'{\"listener")
-    ]
-    fields = json.loads(line.strip().removesuffix(";").strip("'"))
-    assert fields == {"listener": "$listener", "method": "$request_method", "status": "$counted_status"}
+def test_nothing_but_door_method_status_and_seconds_leaves_nginx() -> None:
+    (text,) = re.findall(
+        r"log_format counted escape=json\n(.*?);", nginx_files(OPERATOR)["nginx.conf"], re.DOTALL
+    )
+    fields = json.loads("".join(line.strip().strip("'") for line in text.splitlines()))
+    assert fields == {
+        "listener": "$listener",
+        "method": "$request_method",
+        "status": "$counted_status",
+        "upstream_response_time": "$counted_seconds",
+    }
 
 
 def test_what_somebody_sends_makes_no_label() -> None:

@@ -180,6 +180,19 @@ def test_monitors_give_the_jobs_that_the_rules_ask_for() -> None:
     }
 
 
+def test_what_is_not_read_of_a_job_is_dropped_by_its_monitor() -> None:
+    monitors = {**objects(OPERATED, "ServiceMonitor"), **objects(OPERATED, "PodMonitor")}
+    dropped = {
+        name: [rule["regex"] for endpoint in endpoints for rule in endpoint.get("metricRelabelings", ())]
+        for name, one in monitors.items()
+        for endpoints in [[*one["spec"].get("endpoints", ()), *one["spec"].get("podMetricsEndpoints", ())]]
+    }
+    assert all(
+        "_repository_" in rule for name in ("immich-server", "immich-microservices") for rule in dropped[name]
+    )
+    assert {name for name, rules in dropped.items() if rules} == {"immich-server", "immich-microservices"}
+
+
 def test_pods_with_ways_in_are_found_by_themselves_and_exporters_by_their_service() -> None:
     assert objects(OPERATED, "PodMonitor").keys() == {"immich-server", "immich-proxy", "immich-database"}
     assert objects(OPERATED, "ServiceMonitor").keys() == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -80,6 +81,35 @@ def test_watching_turns_the_numbers_on() -> None:
     assert one.server.metrics.enabled
     assert one.proxy.metrics
     assert settings(OPERATED).database.pod_monitor  # pyright: ignore[reportAttributeAccessIssue] - an operator's
+
+
+@pytest.mark.parametrize(
+    "sections", [watched_by(HOST, "bundled"), watched_by(CLUSTER, "scrape-only"), OPERATED]
+)
+def test_of_immichs_thousands_of_series_those_of_machine_learning_are_read(sections: dict[str, Any]) -> None:
+    one = settings(sections)
+    assert "repo" in one.server.metrics.include
+    jobs = {it["job_name"]: it for it in yaml.safe_load(scrape_file(one, "test"))["scrape_configs"]}
+    for job in ("immich-api", "immich-microservices"):
+        (rule,) = jobs[job]["metric_relabel_configs"]
+        assert (rule["source_labels"], rule["action"]) == (["__name__"], "drop")
+        left = [
+            name
+            for name in (
+                "access",
+                "map",
+                "maintenance",
+                "media",
+                "machine_learning",
+                "metadata",
+                "user",
+                "x_machine",
+            )
+            if not re.fullmatch(rule["regex"], f"immich_{name}_repository_get_duration_bucket")
+        ]
+        assert left == ["machine_learning"]
+        assert not re.fullmatch(rule["regex"], "immich_queues_library_active")
+    assert "metric_relabel_configs" not in jobs["immich-valkey"]
 
 
 def test_connectors_that_cannot_share_a_port_are_not_promised() -> None:
@@ -215,7 +245,7 @@ def test_promtool_accepts_configuration_and_rules(sections: dict[str, Any], tmp_
 
 
 def test_messages_that_keep_others_quiet_are_alerts_that_there_are() -> None:
-    one = settings(watched_by(HOST, "bundled"))
+    one = settings(watched_by(HOST, "bundled", accessLog=True))
     names = {alert.name for alert in alerts(setup.plan(one, "home"))}
     mentioned = {name for louder, quieter, _ in prometheus.FOLLOWS for name in (louder, *quieter)}
     assert mentioned <= names

@@ -156,7 +156,15 @@ def _baseline_numbers() -> set[str]:
 
 def _status_parts() -> set[str]:
     nothing = Report(
-        stack="", time=0, units=(), queues=None, statuses={}, runs=(), volumes=(), certificates=()
+        stack="",
+        time=0,
+        units=(),
+        queues=None,
+        statuses={},
+        runs=(),
+        volumes=(),
+        fragments=None,
+        certificates=(),
     )
     return set(nothing.data())
 

@@ -184,7 +184,7 @@ def test_metrics_are_at_8091_and_8092_and_really_on() -> None:
     env = _host().env("server")
     assert env["IMMICH_API_METRICS_PORT"] == "8091"
     assert env["IMMICH_MICROSERVICES_METRICS_PORT"] == "8092"
-    assert env["IMMICH_TELEMETRY_INCLUDE"] == "host,api,job"
+    assert env["IMMICH_TELEMETRY_INCLUDE"] == "host,api,job,repo", "quantiles of machine learning"
     assert {one: who for one, (who, _) in _host().ports().items() if one[1] in {8091, 8092}} == {
         ("127.0.0.1", 8091): "server",
         ("127.0.0.1", 8092): "server",

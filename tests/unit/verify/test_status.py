@@ -28,6 +28,9 @@ def answers(**busy: dict[str, int]) -> str:
 def commands(workload: str, command: Sequence[str]) -> tuple[int, str]:
     if command[0] == "df":
         return 0, DF
+    if command[0] == "bash":
+        assert workload == "server"
+        return 0, "1500000 /data/upload/a/half one.mp4\n500000 /data/upload/b/c.jpg\n"
     assert workload == "cache"
     return 0, answers(smartSearch={"wait": 120, "active": 2, "prioritized": 3}, library={"delayed": 4})
 
@@ -82,6 +85,7 @@ def test_everything_is_gathered_and_told() -> None:
     assert {(one["workload"], one["percent"], one["full"]) for one in told["volumes"]} >= {
         ("server", 90, True)
     }
+    assert told["fragments"] == {"files": 2, "bytes": 2_000_000, "first": "/data/upload/a/half one.mp4"}
     assert told["backups"]["dump"]["result"] == "failed"
     assert told["components"][0]["version"] == "v3.3.1"
     shown = text(report)
@@ -91,6 +95,16 @@ def test_everything_is_gathered_and_told() -> None:
     assert "2 h ago" in lines["dump"]
     assert "the target is full" in lines["dump"]
     assert "90 %  !" in shown
+    assert (
+        "cut off: 2 files, 2.0 MB, unknown to the database, such as /data/upload/a/half one.mp4  !" in shown
+    )
+
+
+def test_a_second_look_searches_no_files() -> None:
+    first = gather(target(Recorded(commands=commands)))
+    running = Recorded(commands=commands)
+    assert gather(target(running), first).fragments == first.fragments
+    assert "server" not in {workload for workload, command in running.ran if command[0] == "bash"}
 
 
 def test_disks_of_backups_are_volumes_too() -> None:

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import socket
-import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +21,6 @@ from accounts import Accounts, read_json
 from bodies import Body, BodyError, body, requested_range
 from environment import Environment
 from forms import FileOfForm
-from metrics import Requests
 from proxy_addr import client_address, compile_trust
 from stores import Cache, Database
 
@@ -43,24 +41,6 @@ class Application:
         self.trusted = compile_trust(["loopback", *(environment.trusted_proxies or _DEFAULT_PROXIES)])
         self.accounts = Accounts(database, allow_setup=environment.flags["IMMICH_ALLOW_SETUP"], log=log)
         self.version = os.environ.get("STANDIN_TAG", "").removeprefix("v")
-        self.requests = Requests(self.version)
-        self.stopping = False
-        self._running = 0
-        self._idle = threading.Condition()
-
-    def __enter__(self) -> None:
-        with self._idle:
-            self._running += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._idle:
-            self._running -= 1
-            self._idle.notify_all()
-
-    def wait_until_idle(self) -> None:
-        """Until every request has its answer."""
-        with self._idle:
-            self._idle.wait_for(lambda: self._running == 0)
 
 
 class Server(ThreadingHTTPServer):
@@ -102,27 +82,21 @@ class Handler(BaseHTTPRequestHandler):
         if path in {"/api/socket.io", "/api/socket.io/"}:
             self._websocket()
             return
-        with application:
-            self._status, started = 0, time.monotonic()
-            try:
-                self._body: Body = body(self.rfile, self.headers)
-                self._route(self.command, path)
-            except BodyError as error:
-                self.close_connection = True
-                application.log(f"{self.command} {path}: {error}", level="warn")
-                return
-            except Exception as error:  # noqa: BLE001  like Nest's filter: 500, and the server goes on
-                application.log(
-                    f"{self.command} {path}: {type(error).__name__}: {error}".strip(), level="error"
-                )
-                self._json(500, {"message": "Internal server error", "statusCode": 500})
-            application.requests.observe(self.command, self._status, time.monotonic() - started)
-            if application.stopping:
-                self.close_connection = True
-            application.log(
-                f"{self.command} {path} {self._status} {(time.monotonic() - started) * 1000:.0f}ms {self._client()}",
-                level="debug",
-            )
+        self._status, started = 0, time.monotonic()
+        try:
+            self._body: Body = body(self.rfile, self.headers)
+            self._route(self.command, path)
+        except BodyError as error:
+            self.close_connection = True
+            application.log(f"{self.command} {path}: {error}", level="warn")
+            return
+        except Exception as error:  # noqa: BLE001  like Nest's filter: 500, and the server goes on
+            application.log(f"{self.command} {path}: {type(error).__name__}: {error}".strip(), level="error")
+            self._json(500, {"message": "Internal server error", "statusCode": 500})
+        application.log(
+            f"{self.command} {path} {self._status} {(time.monotonic() - started) * 1000:.0f}ms {self._client()}",
+            level="debug",
+        )
 
     # The names are the base class's.
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _handle  # noqa: N815
@@ -316,8 +290,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        if self._application.stopping:
-            self.send_header("Connection", "close")
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's

@@ -1,10 +1,12 @@
-"""Stand-in of Immich's server: starts, refuses to start, and stops as the real one does. It knows no photo."""
+"""Stand-in of Immich's server: starts, refuses to start, and stops as the real one does. It knows no photo.
+
+SIGTERM ends it at once, as it ends Immich: no handler (main.ts of 2.5.0, 2.7.5 and 3.0.3; all is gone within 0.9 s).
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -39,10 +41,7 @@ class Log:
 
 
 def main() -> int:
-    """1 when it refuses to start; 0 after SIGTERM, when all requests have their answers."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    """1 when it refuses to start."""
     try:
         environment = read(os.environ)
     except InvalidEnvironmentError as error:
@@ -51,14 +50,11 @@ def main() -> int:
     log = Log(environment)
     database, cache = Database(environment.database()), Cache(environment.cache())
     try:
-        # Interruptible: whoever waits for a database for minutes still wants to stop it.
-        _in_thread(lambda: _start(environment, database, cache, log), stop)
+        _start(environment, database, cache, log)
     except (UnusableError, media.MediaError) as error:
         log(str(error), level="fatal")
         return 1
-    if stop.is_set():
-        return 0
-    _serve(environment, database, cache, log, stop)
+    _serve(environment, database, cache, log)
     return 0
 
 
@@ -77,36 +73,17 @@ def _start(environment: Environment, database: Database, cache: Cache, log: Log)
         log("Writing initial mount file for the six folders")
         media.make_markers(environment.media)
         database.remember_markers()
-    if "api" in environment.workers and (removed := media.remove_unfinished(environment.media)):
-        log(f"removed {removed} unfinished uploads")
 
 
-def _in_thread(work: object, stop: threading.Event) -> None:
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            assert callable(work)
-            work()
-        except BaseException as error:  # noqa: BLE001  raised again by who started the thread
-            failed.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    while thread.is_alive() and not stop.is_set():
-        thread.join(0.1)
-    if failed:
-        raise failed[0]
-
-
-def _serve(
-    environment: Environment, database: Database, cache: Cache, log: Log, stop: threading.Event
-) -> None:
+def _serve(environment: Environment, database: Database, cache: Cache, log: Log) -> None:
     application = Application(environment, database, cache, log)
     if environment.telemetry and "api" in environment.workers:
         metrics.serve(
             environment.integers["IMMICH_API_METRICS_PORT"],
-            application.requests.text,
+            lambda: (
+                f'target_info{{service_name="immich",service_version="{application.version}"}} 1\n'
+                "immich_users_total 1\n"
+            ),
         )
     if environment.telemetry and "microservices" in environment.workers:
         metrics.serve(
@@ -116,20 +93,12 @@ def _serve(
     if "microservices" in environment.workers:
         log("Immich Microservices is running (stand-in)")
     if "api" not in environment.workers:
-        stop.wait()
-        return
+        threading.Event().wait()
     server = Server(application)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
     log(
         f"Immich Server is listening on port {environment.integers['IMMICH_PORT']} (stand-in v{application.version})"
     )
-    stop.wait()
-    log("SIGTERM: no new connections, requests in progress go on")
-    application.stopping = True
-    server.shutdown()
-    server.socket.close()
-    application.wait_until_idle()
-    log("stopped")
+    server.serve_forever()
 
 
 if __name__ == "__main__":

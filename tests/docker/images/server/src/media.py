@@ -1,4 +1,4 @@
-"""Files under the media folder: markers, and uploads that are whole or not there."""
+"""Files under the media folder: markers, and uploads."""
 
 from __future__ import annotations
 
@@ -67,22 +67,18 @@ def path_of(media: Path, asset: str) -> Path:
     return media / "upload" / text[:2] / text
 
 
-def remove_unfinished(media: Path) -> int:
-    """Delete what a server that was killed has begun; gives how many."""
-    unfinished = list((media / "upload").glob(".*.part"))
-    for path in unfinished:
-        path.unlink(missing_ok=True)
-    return len(unfinished)
-
-
 def receive(media: Path, read: ReadInto) -> tuple[str, int, str]:
-    """Store a body under a new id: id, bytes, SHA-1. Holds one buffer of it. NoSpaceError, or any error of `read`."""
+    """Store a body under a new id: id, bytes, SHA-1. Holds one buffer of it. NoSpaceError, or any error of `read`.
+
+    It is written where it stays (storage.repository.ts, createWriteStream): a server that is killed leaves what it has.
+    """
     asset = str(uuid.uuid4())
-    final, part = path_of(media, asset), media / "upload" / f".{asset}.part"
+    path = path_of(media, asset)
     size, digest = 0, hashlib.sha1(usedforsecurity=False)
     buffer = memoryview(bytearray(BUFFER))
     try:
-        with part.open("wb", buffering=0) as opened:
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb", buffering=0) as opened:
             while count := read(buffer):
                 digest.update(buffer[:count])
                 written = 0
@@ -90,10 +86,8 @@ def receive(media: Path, read: ReadInto) -> tuple[str, int, str]:
                     written += opened.write(buffer[written:count])
                 size += count
             os.fsync(opened.fileno())
-        final.parent.mkdir(exist_ok=True)
-        part.rename(final)
     except BaseException as error:
-        part.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise NoSpaceError(f"no space left on the media volume after {size} bytes") from error
         raise
