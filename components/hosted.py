@@ -70,6 +70,10 @@ class ProxyArgs(PlatformArgs):
 
     hostnames: list[str]
     """Public names, the main one first."""
+    https: bool | None
+    """Whether people come by https; true where it is left out."""
+    port: int | None
+    """The port that people type; the scheme's own where it is left out."""
     server: pulumi.Input[str]
     """Host name or address of an Immich that exists."""
     serverPort: int | None
@@ -187,6 +191,8 @@ class Proxy(pulumi.ComponentResource):
                     platform=platform,
                     settings=_settings(_PROXY, args),
                     hostnames=tuple(args["hostnames"]),
+                    https=args.get("https") is not False,
+                    port=None if (port := args.get("port")) is None else int(port),
                     server=immich.ExternalService(
                         host=args["server"], port=int(args.get("serverPort") or 2283)
                     ),

@@ -14,6 +14,7 @@ from components.platform.base import Platform
 from components.proxy import access_log, exposure
 from components.proxy.certificate_keeper import KeeperArgs, Kept, keep
 from components.proxy.certificates import certificate
+from components.proxy.host_settings import address
 from components.proxy.listeners import TUNNEL_PORT, Listener, listeners
 from components.proxy.nginx import USER, exporter, workload
 from components.proxy.settings import Proxy as ProxySettings
@@ -32,6 +33,10 @@ class ProxyArgs:
     """How Immich is exposed, limits, TLS, as the section `immich:proxy` has them."""
     hostnames: tuple[str, ...]
     """Public names, the main one first."""
+    https: bool = True
+    """Whether people come by https, to nginx or to what is in front of it."""
+    port: int | None = None
+    """The port that people type; None is the scheme's own."""
     server: Link | ExternalService
     """Immich: `Server.link`, or an Immich that is somewhere else."""
     tunnel: bool = False
@@ -107,7 +112,7 @@ class Proxy(pulumi.ComponentResource):
             self.ready = (nginx,)
         for way in ways:
             platform.open(way, parent=self, after=self.ready)
-        self.urls = tuple(f"https://{hostname}" for hostname in args.hostnames)
+        self.urls = tuple(address(one, https=args.https, port=args.port) for one in args.hostnames)
         self.register_outputs({"urls": self.urls})
 
     def _numbers(self, args: ProxyArgs) -> tuple[Port, ...]:

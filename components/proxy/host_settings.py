@@ -23,10 +23,14 @@ class Host(Section):
     @property
     def url(self) -> str:
         """The address as people type it, without a trailing slash."""
-        port = f":{self.port}" if self.port is not None else ""
-        return f"{'https' if self.https else 'http'}://{self.name}{port}"
+        return address(self.name, https=self.https, port=self.port)
 
     @property
     def names(self) -> tuple[Hostname, ...]:
         """All names, the main one first."""
         return (self.name, *self.aliases)
+
+
+def address(name: str, *, https: bool, port: int | None) -> str:
+    """A public address without a trailing slash; `port` only where it is not the scheme's own."""
+    return f"{'https' if https else 'http'}://{name}{'' if port is None else f':{port}'}"

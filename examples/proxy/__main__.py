@@ -1,4 +1,7 @@
-"""nginx in front of an Immich that exists already: large uploads, long timeouts, and no forged client addresses."""
+"""nginx in front of an Immich that exists already: large uploads, long timeouts, and no forged client addresses.
+
+Without `tls` in its settings it speaks plain http.
+"""
 
 import pulumi
 import pulumi_kubernetes
@@ -20,6 +23,7 @@ with immich.KubernetesPlatform(
             platform=platform,
             settings=immich.ProxySettings(expose=(immich.LoadBalancer(kind="loadBalancer"),)),
             hostnames=("photos.example.com",),
+            https=False,
             server=immich.ExternalService(host=host),
         ),
     )

@@ -137,6 +137,7 @@ def test_a_component_tells_what_others_need_of_it() -> None:
     outputs = ran("database").outputs
     assert outputs["host"] == "immich-photos-db.photo-data.svc.cluster.local"
     assert outputs["password"] == Secret("made-photos-db-database-password")
+    assert ran("proxy").outputs == {"urls": ["http://photos.example.com"]}
     assert ran("cloudflare-tunnel").outputs == {
         "tunnelId": "photos-tunnel-id",
         "hostnames": ["photos.example.com"],
