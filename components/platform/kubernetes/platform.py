@@ -73,6 +73,10 @@ class KubernetesPlatformArgs:
     """Volumes that the server mounts: tasks that are registered before it run on its node where they share one."""
 
 
+_ADDRESS_WITHIN = 300
+"""Seconds that an update waits for a load balancer's address; the plugin's own ten minutes only delay the report."""
+
+
 class KubernetesPlatform(pulumi.ComponentResource):
     """The namespace and everything in it. Components call it; `finish` makes what needs to know all of them."""
 
@@ -342,7 +346,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 ]
                 self._register(traefik.ingress_route(way), way.name, way.to, parent, after=[*after, *named])
             case LoadBalancerSpec():
-                self._register(routes.load_balancer(way), way.name, way.to, parent, after=after)
+                self._register(
+                    routes.load_balancer(way), way.name, way.to, parent, after=after, timeout=_ADDRESS_WITHIN
+                )
             case PublishedPortSpec():
                 raise ValueError(f"{way.name}: a cluster publishes no port of a host")
 

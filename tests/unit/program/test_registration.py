@@ -256,6 +256,13 @@ def test_the_engine_waits_longer_than_a_start_and_an_end_may_take(stack: str) ->
             assert needed <= deadline <= seconds(one.timeouts["create"]), one.urn
 
 
+def test_a_load_balancer_that_gets_no_address_is_told_after_five_minutes() -> None:
+    found = [one for stack in CLUSTERS for one in RUNS[stack].of_type("kubernetes:core/v1:Service")]
+    balancers = [one for one in found if one.props["spec"].get("type") == "LoadBalancer"]
+    assert balancers
+    assert {seconds(one.timeouts["create"]) for one in balancers} == {300}
+
+
 @pytest.mark.parametrize("stack", CLUSTERS)
 def test_what_an_operator_makes_ready_is_waited_for(stack: str) -> None:
     wanted = {
