@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.model.exposure import BouncerSpec, SignInPageSpec, TraefikSpec
+from components.model.exposure import BEGINS, BouncerSpec, SignInPageSpec, TraefikSpec
 from components.platform import traefik as shared
 from components.platform.docker.traefik import labels
 from tests.unit.docker.parts import inputs, labels_of, options, workload
@@ -62,9 +62,11 @@ def test_block_list_limit_of_sign_in_and_headers_stand_in_this_order() -> None:
     assert chain(FULL, "-guarded") == ["bouncer", "sign-in-page", "headers"]
 
 
-def test_only_signing_in_is_limited() -> None:
+def test_only_signing_in_and_what_begins_a_restore_is_limited() -> None:
     rule = found(FULL)[f"traefik.http.routers.{NAME}-sign-in.rule"]
-    assert rule == f"(Host(`photos.example.com`) || Host(`pictures.example.com`)) && ({shared.SIGN_IN})"
+    names = "Host(`photos.example.com`) || Host(`pictures.example.com`)"
+    begins = f"Method(`POST`) && PathRegexp(`{BEGINS}`)"
+    assert rule == f"({names}) && ({shared.SIGN_IN} || ({begins}))"
     assert found(FULL)[f"traefik.http.middlewares.{NAME}-sign-in-rate.rateLimit.average"] == "10"
 
 
