@@ -38,6 +38,8 @@ class HostNetwork:
 
     number: int
     lock: int = field(repr=False)
+    servers: set[int] = field(default_factory=set[int], compare=False)
+    """Ports at `address` of servers that tests run beside the engine."""
 
     @property
     def name(self) -> str:

@@ -41,6 +41,7 @@ class SftpHost(SftpServer):
     def start(self, seconds: float = 20) -> None:
         """Start it and wait for its port. AssertionError with the end of its log when it does not listen."""
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        self._network.servers.add(self.port)
         log = self.directory / "sshd.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(

@@ -163,12 +163,7 @@ def test_the_host_has_the_ports_that_the_settings_say_and_no_other(
         for name, _, port, _ in host.published_ports(stack.place.client)
         if not name.startswith(f"{stack.prefix}-")
     }
-    # The NAS of the stack with everything is on this address too.
-    strange |= {
-        one["port"]
-        for one in stack.settings().get("backup", {}).get("targets", [])
-        if one.get("host") == host_network.address
-    }
+    strange |= host_network.servers
     at_all = {port for address, port in wanted if address == ALL}
     here = {port for address, port in wanted if address == host_network.address}
     assert open_ports(client, host_network.address) - strange == at_all | here
