@@ -212,6 +212,7 @@ def volumes_of_library(stack: Deployment) -> dict[str, dict[str, Any]]:
     return {urn: one for urn, one in objects(stack).items() if urn.endswith("immich-library-nas")}
 
 
+@pytest.mark.deep
 def test_a_library_that_is_only_read_goes_and_comes_back(kube: Kube, tmp_path: Path, where: str) -> None:
     stack = made(kube, tmp_path, "dev", where)
     stack.change("storage", externalLibraries=[library(read_only=True)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import uuid
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -114,13 +116,17 @@ def test_the_server_logs_the_true_address_of_a_client_whatever_it_says(standing:
         found = seen(door, headers)
         assert found["address"] == client, (headers, found)
         assert found["host"].partition(":")[0] == stack.settings()["host"]["name"]
-        host.until(partial(logged, server, client), f"the log has {client}", 5)
+        email = f"{uuid.uuid4().hex}@example.com"
+        failed = {**headers, "Content-Type": "application/json"}
+        attempt = json.dumps({"email": email, "password": "wrong"}).encode()
+        assert door.request("POST", "/api/auth/login", attempt, failed).status == 401
+        line = f"Failed login attempt for user {email} from ip address {client}".encode()
+        host.until(partial(logged, server, line), f"the log has {client}", 5)
     assert FORGED["X-Real-IP"] not in server.logs().decode()
 
 
-def logged(server: Container, client: str) -> bool:
-    lines = server.logs(tail=3).decode().splitlines()
-    return any("/api/standin/client" in line and line.endswith(f" {client}") for line in lines)
+def logged(server: Container, line: bytes) -> bool:
+    return line in server.logs(tail=10)
 
 
 def test_links_say_the_scheme_that_the_client_used(standing: Standing) -> None:
