@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,10 +23,7 @@ from tests.harness.stacks import (
     require_cli,
     steps,
 )
-from toolchain import kept_data
 from toolchain.deployment import Resource, mapping
-from toolchain.offline.plugins.kubernetes.client import Client
-from toolchain.offline.plugins.kubernetes.settings import Settings
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 unless_changed = pytest.mark.deep(unless_changed=("toolchain/offline/plugins",))
@@ -203,9 +198,9 @@ def test_no_secret_is_printed_or_plain_when_a_cluster_answers(kube: Kube, tmp_pa
     assert live
 
 
-def library(*, read_only: bool) -> dict[str, Any]:
+def library() -> dict[str, Any]:
     source = {"kind": "nfs", "server": "10.0.0.9", "path": "/photos"}
-    return {"name": "nas", "mountPath": "/mnt/nas", "readOnly": read_only, "source": source}
+    return {"name": "nas", "mountPath": "/mnt/nas", "source": source}
 
 
 def volumes_of_library(stack: Deployment) -> dict[str, dict[str, Any]]:
@@ -215,19 +210,19 @@ def volumes_of_library(stack: Deployment) -> dict[str, dict[str, Any]]:
 @pytest.mark.deep
 def test_a_library_that_is_only_read_goes_and_comes_back(kube: Kube, tmp_path: Path, where: str) -> None:
     stack = made(kube, tmp_path, "dev", where)
-    stack.change("storage", externalLibraries=[library(read_only=True)])
+    stack.change("storage", externalLibraries=[library()])
     stack.up()
     there = volumes_of_library(stack)
     assert {one["kind"] for one in there.values()} == {"PersistentVolume", "PersistentVolumeClaim"}
     stack.change("storage", externalLibraries=[])
     stack.up()
     assert set(uids(kube, there).values()) == {None}
-    stack.change("storage", externalLibraries=[library(read_only=True)])
+    stack.change("storage", externalLibraries=[library()])
     stack.up()
     assert None not in uids(kube, there).values()
 
     elsewhere = {
-        **library(read_only=True),
+        **library(),
         "source": {"kind": "nfs", "server": "10.0.0.9", "path": "/others"},
     }
     stack.change("storage", externalLibraries=[elsewhere])
@@ -236,32 +231,3 @@ def test_a_library_that_is_only_read_goes_and_comes_back(kube: Kube, tmp_path: P
     assert refused.returncode != 0
     assert "give it another name, such as nas-2" in refused.text
     assert uids(kube, there) == before
-
-
-def test_what_holds_data_is_let_go_of_by_the_commands_that_are_told_and_taken_back_later(
-    kube: Kube, tmp_path: Path, where: str
-) -> None:
-    stack = made(kube, tmp_path, "dev", where)
-    env, directory, name = stack.engine.env, stack.engine.directory, stack.engine.stack
-    stack.change("storage", externalLibraries=[library(read_only=False)])
-    stack.up()
-    born = uids(kube, there := volumes_of_library(stack))
-    stack.change("storage", externalLibraries=[])
-    assert stack.run("up", "--yes", check=False).returncode != 0
-    lines = [line.strip() for line in kept_data.refused(name, stack.export(), env, directory)]
-    commands = [shlex.split(line) for line in lines if line.startswith("pulumi ")]
-    assert [command[-1] for command in commands] == list(there)
-    for command in commands:
-        subprocess.run(command, cwd=directory, env=env, check=True, capture_output=True)
-    stack.up()
-    assert volumes_of_library(stack) == {}
-    assert uids(kube, there) == born
-
-    stack.change("storage", externalLibraries=[library(read_only=False)])
-    assert stack.up(check=False).returncode != 0
-    client = Client(Settings(kubeconfig=str(kube.kubeconfig)))
-    kept_data.take_back(name, stack.export(), client, env, directory)
-    stack.up()
-    assert volumes_of_library(stack) == there
-    assert uids(kube, there) == born
-    assert changes(stack.up("--expect-no-changes")) == {}
