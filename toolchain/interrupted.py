@@ -135,11 +135,10 @@ def _orphaned_plugins(project: Path) -> list[int]:
             stat = (folder / "stat").read_text(encoding="utf-8", errors="replace")
             program = (folder / "cmdline").read_bytes()
             here = (folder / "cwd").readlink()
+            parent = stat.rpartition(")")[2].split()[1]
+            orphan = not Path(f"/proc/{parent}/comm").read_text(encoding="utf-8").startswith("pulumi")
         except OSError:
             continue  # ended meanwhile, or somebody else's
-        parent = int(stat.rpartition(")")[2].split()[1])
-        engine = Path(f"/proc/{parent}/comm")
-        orphan = not engine.exists() or not engine.read_text(encoding="utf-8").startswith("pulumi")
         if b"pulumi-resource-" in program.split(b"\0")[0] and here == project and orphan:
             found.append(int(folder.name))
     return found
@@ -213,7 +212,7 @@ def adopt(
     deployment = mapping(state.get("deployment"))
     listed = [*items(deployment.get("resources")), *(one.state for one in found)]
     changed = {**state, "deployment": {**deployment, "resources": listed}}
-    _read_back(stack, state, changed, [one.urn for one in found], env=env, cwd=cwd)
+    _read_back(stack, state, changed, [one.urn for one in found if one.flag("custom")], env=env, cwd=cwd)
 
 
 def _read_back(

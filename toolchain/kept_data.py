@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _KINDS: Final = ("PersistentVolume", "PersistentVolumeClaim")
 
 
-_KEEP: Final = "(umask 077; pulumi stack export --show-secrets --stack {stack} --file passwords-{stack}.json)"
+_KEEP: Final = (
+    "(umask 077; pulumi stack export --show-secrets --stack {stack} --file .toolchain/passwords-{stack}.json)"
+)
 """A random password is in the state and nowhere else: this file has it afterwards."""
 
 
@@ -76,14 +78,41 @@ def take_back(stack: str, state: Json, client: Client, env: Mapping[str, str], c
         return  # Who may not list them finds them taken, if they are there.
     if not known or not there:
         return
+    made = [new for op, _, new in _plan(stack, env, cwd) if op == "create"]
     wanted = [
         Resource({**new.state, "id": identifier})
-        for op, _, new in _plan(stack, env, cwd)
-        if op == "create" and (new.type, identifier := _identifier(new.inputs)) in there
+        for new in made
+        if (new.type, identifier := _identifier(new.inputs)) in there
     ]
     if wanted:
         warn(f"{len(wanted)} claims and volumes of {stack} are on the cluster still: they are taken back")
-        adopt(stack, state, wanted, env, cwd)
+        adopt(stack, state, _with_components(wanted, made, state), env, cwd)
+
+
+def _with_components(wanted: list[Resource], made: list[Resource], state: Json) -> list[Resource]:
+    """The components that they are children of, where the state has them no more, before them; no mention of others."""
+    planned = {one.urn: one for one in made if not one.flag("custom")}
+    above: dict[str, Resource] = {}
+    for one in wanted:
+        chain: list[Resource] = []
+        while (parent := planned.get((chain or [one])[-1].text("parent"))) is not None:
+            chain.append(parent)
+        above |= {component.urn: component for component in reversed(chain)}
+    found = [*above.values(), *wanted]
+    known = {one.urn for one in (*resources(state), *found)}
+    return [
+        Resource(
+            {
+                **one.state,
+                "dependencies": [urn for urn in items(one.state.get("dependencies")) if urn in known],
+                "propertyDependencies": {
+                    key: [urn for urn in items(urns) if urn in known]
+                    for key, urns in mapping(one.state.get("propertyDependencies")).items()
+                },
+            }
+        )
+        for one in found
+    ]
 
 
 def _present(stack: str, client: Client) -> Iterable[tuple[str, str]]:

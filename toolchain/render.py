@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from toolchain import environment, policies, rendered
+from toolchain import environment, plugin_origin, policies, rendered
 from toolchain.deployment import Json, Resource, export, items, mapping, resources, restore, without
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import BIN, RENDER_STATE, RENDERED, ROOT, settings_file
@@ -89,7 +89,7 @@ def _asked(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Complet
 
 
 def _in_place(stack: str, env: Mapping[str, str], directory: Path) -> int:
-    state = ensure(stack, env)
+    state = plugin_origin.check(stack, ensure(stack, env), env, change=False, write=False)
     _preview(stack, env)
     if gone := files_only(state):
         restore(stack, without(state, gone), env)

@@ -226,7 +226,7 @@ def _carry_out(command: str, stack: str, options: list[str], state: Json, env: M
         code = run([*_COMMANDS[command], *looks, *judged, "--stack", stack, *options], env)
     if code != 0 and looks and command == "up":
         _explain_failed(stack, env)
-    if code != 0 and command != "refresh":
+    if code == 1 and command != "refresh":
         for line in kept_data.refused(stack, state, env):
             print(line, file=sys.stderr)
     return code

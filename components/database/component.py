@@ -294,6 +294,10 @@ def start_files(
     }
 
 
+_OF_ITS_OWN = "-c search_path=pg_catalog -c role=none"
+"""For the image's check, the superuser in Immich's database: settings that Immich's role gave that do not count."""
+
+
 def bundled_workload(
     settings: BundledDatabase, name: str = NAME, at_start: AtStart | None = None
 ) -> Workload:
@@ -311,7 +315,7 @@ def bundled_workload(
     if settings.ignore_filesystem_check:
         env["IGNORE_DATABASE_FSTYPE"] = "true"
     alive = Probe(
-        check=CommandCheck(command=("/usr/local/bin/healthcheck.sh",)),
+        check=CommandCheck(command=("env", f"PGOPTIONS={_OF_ITS_OWN}", "/usr/local/bin/healthcheck.sh")),
         timeout=10,
         failures=6,
         startup_budget=600,

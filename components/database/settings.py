@@ -35,8 +35,8 @@ SUPERUSER = "immich_superuser"
 
 
 def _is_free(text: str) -> str:
-    if text == SUPERUSER:
-        raise ValueError("is the superuser of a bundled database; give a name such as immich")
+    if text in {SUPERUSER, "immich_metrics", "immich_renaming"}:
+        raise ValueError("is a role of this program's own; give a name such as immich")
     if text.startswith("pg_") or text in {"public", "none", "current_user", "session_user"}:
         raise ValueError("is a role of PostgreSQL's own; give a name such as immich")
     return text

@@ -74,6 +74,7 @@ class BundledServer(StandInVectorChord):
     def __init__(self, at_start: AtStart | None = None) -> None:
         super().__init__(trusted=False)
         self.at_start = at_start
+        self.settings = BundledDatabase()
         self.superuser = SUPERUSER
         self.immich = Database(server=self, name=NAME)
 
@@ -89,7 +90,7 @@ class BundledServer(StandInVectorChord):
     def begin(self) -> None:
         """The same, without waiting."""
         files = start_files(
-            BundledDatabase(),
+            self.settings,
             self.at_start,
             folder=str(self.directory),
             sockets=str(self.directory),

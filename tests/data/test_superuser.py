@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +114,39 @@ def test_a_new_database_has_immichs_role_without_rights_over_others_and_the_exte
     server.stop()
     server.start()
     assert state(server) == made
+
+
+def test_what_immichs_role_sets_for_its_database_leads_no_superuser_astray(server: BundledServer) -> None:
+    server.start()
+    # Its own operator for names, which a superuser's `current_user = 'immich'` would call.
+    server.immich.psql(
+        "CREATE SCHEMA evil;"
+        "CREATE FUNCTION evil.same(name, name) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN"
+        " IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)"
+        " THEN EXECUTE 'CREATE ROLE evil_root SUPERUSER'; END IF;"
+        " RETURN $1::text OPERATOR(pg_catalog.=) $2::text; END $$;"
+        "CREATE OPERATOR evil.= (leftarg = name, rightarg = name, function = evil.same);"
+        "ALTER DATABASE immich SET search_path = evil, pg_catalog, public;"
+        "ALTER DATABASE immich SET default_transaction_read_only = on;"
+        "ALTER DATABASE immich SET role = immich"
+    )
+    server.stop()
+    server.start()
+    assert "evil_root" not in server.immich.psql("SELECT rolname FROM pg_catalog.pg_roles")
+
+
+def test_another_role_of_the_settings_gets_what_the_one_before_owned(server: BundledServer) -> None:
+    server.start()
+    server.immich.psql(EVERY_KIND)
+    server.stop()
+    server.start()
+    owned = server.immich.psql(OWNERS)
+    assert f"\t{ROLE}\n" in owned
+    server.stop()
+    server.settings = server.settings.model_copy(update={"user": "photos"})
+    server.start()
+    assert server.immich.psql(OWNERS) == re.sub(rf"\t{ROLE}$", "\tphotos", owned, flags=re.MULTILINE)
+    assert server.immich.psql(DATABASE_OWNER) == "photos"
 
 
 def test_a_database_of_an_older_release_comes_over_with_all_that_immich_owns(

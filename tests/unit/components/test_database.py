@@ -107,7 +107,9 @@ def test_checksum_failures_end_the_container_and_readiness_asks_the_database_its
     pod = bundled(name="photos", user="me")
     assert pod.liveness is not None
     assert pod.readiness is not None
-    assert pod.liveness.check == CommandCheck(command=("/usr/local/bin/healthcheck.sh",))
+    assert pod.liveness.check == CommandCheck(
+        command=("env", "PGOPTIONS=-c search_path=pg_catalog -c role=none", "/usr/local/bin/healthcheck.sh")
+    )
     assert isinstance(pod.readiness.check, CommandCheck)
     *_, asked = pod.readiness.check.command
     # Over TCP, which the server that makes the database does not answer, and once the role may come in.
