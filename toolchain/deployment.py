@@ -107,20 +107,23 @@ def resources(state: Json | None) -> list[Resource]:
 
 def without(state: Json, urns: frozenset[str]) -> Json:
     """The state without some resources, and without any mention of them in the others."""
-    kept = [_forget(resource.state, urns) for resource in resources(state) if resource.urn not in urns]
+    left = [resource for resource in resources(state) if resource.urn not in urns]
+    known = frozenset(resource.urn for resource in left)
+    kept = [mentioning(resource.state, known) for resource in left]
     return {**state, "deployment": {**mapping(state.get("deployment")), "resources": kept}}
 
 
-def _forget(resource: Json, urns: frozenset[str]) -> Json:
+def mentioning(resource: Json, known: frozenset[str]) -> Json:
+    """A resource of a state that mentions no others than these."""
     result = dict(resource)
     for key in ("parent", "deletedWith"):
-        if result.get(key) in urns:
+        if result.get(key) and result[key] not in known:
             del result[key]
     if "dependencies" in result:
-        result["dependencies"] = [urn for urn in items(result["dependencies"]) if urn not in urns]
+        result["dependencies"] = [urn for urn in items(result["dependencies"]) if urn in known]
     if "propertyDependencies" in result:
         result["propertyDependencies"] = {
-            name: [urn for urn in items(of) if urn not in urns]
+            name: [urn for urn in items(of) if urn in known]
             for name, of in mapping(result["propertyDependencies"]).items()
         }
     return result

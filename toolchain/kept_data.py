@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from toolchain.deployment import Json, Resource, items, mapping, resources
+from toolchain.deployment import Json, Resource, items, mapping, mentioning, resources
 from toolchain.interrupted import adopt
 from toolchain.paths import ROOT
 from toolchain.progress import warn
@@ -69,7 +69,9 @@ def take_back(stack: str, state: Json, client: Client, env: Mapping[str, str], c
 
     Only those that the settings ask for under the same name. Without any of them nothing is planned.
     """
+    from toolchain.offline.plugins.kubernetes.objects import identifier
     from toolchain.offline.plugins.provider import ProviderError
+    from toolchain.offline.plugins.values import as_object, plain
 
     known = {one.text("id") for one in resources(state)}
     try:
@@ -80,9 +82,9 @@ def take_back(stack: str, state: Json, client: Client, env: Mapping[str, str], c
         return
     made = [new for op, _, new in _plan(stack, env, cwd) if op == "create"]
     wanted = [
-        Resource({**new.state, "id": identifier})
+        Resource({**new.state, "id": found})
         for new in made
-        if (new.type, identifier := _identifier(new.inputs)) in there
+        if (new.type, found := identifier(as_object(plain(new.inputs)))) in there
     ]
     if wanted:
         warn(f"{len(wanted)} claims and volumes of {stack} are on the cluster still: they are taken back")
@@ -99,35 +101,17 @@ def _with_components(wanted: list[Resource], made: list[Resource], state: Json) 
             chain.append(parent)
         above |= {component.urn: component for component in reversed(chain)}
     found = [*above.values(), *wanted]
-    known = {one.urn for one in (*resources(state), *found)}
-    return [
-        Resource(
-            {
-                **one.state,
-                "dependencies": [urn for urn in items(one.state.get("dependencies")) if urn in known],
-                "propertyDependencies": {
-                    key: [urn for urn in items(urns) if urn in known]
-                    for key, urns in mapping(one.state.get("propertyDependencies")).items()
-                },
-            }
-        )
-        for one in found
-    ]
+    known = frozenset(one.urn for one in (*resources(state), *found))
+    return [Resource(mentioning(one.state, known)) for one in found]
 
 
 def _present(stack: str, client: Client) -> Iterable[tuple[str, str]]:
-    from toolchain.offline.plugins.kubernetes.objects import GroupKind
+    from toolchain.offline.plugins.kubernetes.objects import GroupKind, identifier
 
     selector = f"app.kubernetes.io/name=immich,app.kubernetes.io/instance={stack}"
     for kind in _KINDS:
         for one in client.list(GroupKind("v1", kind), labelSelector=selector):
-            yield f"kubernetes:core/v1:{kind}", _identifier(mapping(one))
-
-
-def _identifier(item: Json) -> str:
-    metadata = mapping(item.get("metadata"))
-    name, namespace = metadata.get("name"), metadata.get("namespace")
-    return f"{namespace}/{name}" if namespace else str(name)
+            yield f"kubernetes:core/v1:{kind}", identifier(one)
 
 
 def _plan(stack: str, env: Mapping[str, str], cwd: Path) -> list[tuple[str, Resource, Resource]]:

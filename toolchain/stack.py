@@ -210,17 +210,17 @@ def main() -> int:
             state = interrupted.repair(stack, state, env)
         if command == "up" and (client := api_server.client_of(values, env)) is not None:
             kept_data.take_back(stack, state, client, env)
-        return _carry_out(command, stack, options, state, env)
+        renders = target_of(values) == "render"
+        return _carry_out(command, stack, options, state, env, renders=renders)
 
 
-def _carry_out(command: str, stack: str, options: list[str], state: Json, env: Mapping[str, str]) -> int:
-    from toolchain import stack_file
-
+def _carry_out(
+    command: str, stack: str, options: list[str], state: Json, env: Mapping[str, str], *, renders: bool
+) -> int:
     settings = settings_file(stack)
     looks = looks_first(command, settings.read_bytes())
     if looks and command == "up":
         _forget_failed(stack, env)
-    renders = target_of(stack_file.read(settings).values) == "render"
     writes = rendered.closed_secrets(RENDERED / stack) if renders else nullcontext()
     with writes, _judged(command, stack, settings) as judged:
         code = run([*_COMMANDS[command], *looks, *judged, "--stack", stack, *options], env)
