@@ -268,9 +268,8 @@ class _Steps:
         choice = RestoreChoice(
             what=restore.what, from_=restore.from_, target=str(restore.target) if restore.target else None
         )
-        writable = tuple(
-            replace(mount, read_only=False) for mount in self._media if mount.path.startswith(MEDIA)
-        )
+        # Copied libraries as well: the script leaves one alone that has files, or that cannot be written.
+        writable = tuple(replace(mount, read_only=False) for mount in self._media)
         script = {"run.sh": restore_files_script(self._plan, choice)}
         found = [self._of_restic("restore-media", script, writable)]
         if restore.what != "files":

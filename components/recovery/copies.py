@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 from components.backup.target_settings import LocalTarget, RcloneTarget, RestTarget, S3Target, SftpTarget
@@ -18,8 +18,8 @@ from components.settings.backup_rules import takes_dumps
 from components.settings.locations import machine_of
 from components.settings.model import Settings
 
-Data = Literal["photos", "database"]
-DATA: Final[tuple[Data, ...]] = ("photos", "database")
+DATA: Final = ("photos", "database")
+"""What every stack has. Each external library that `immich:backup` copies comes beside them: see `library`."""
 _WANTED_COPIES: Final = 3
 _WANTED_MEDIA: Final = 2
 
@@ -30,7 +30,8 @@ class Copy:
 
     name: str
     """`live`, `dumps`, the target's name, `archive`."""
-    holds: tuple[Data, ...]
+    holds: tuple[str, ...]
+    """Of `DATA` and of the copied libraries."""
     where: str
     medium: str
     """What it is on; copies with the same text are lost together."""
@@ -60,13 +61,20 @@ class Copy:
         }
 
 
+def library(name: str) -> str:
+    """What an external library is called among the data."""
+    return f"library {name}"
+
+
 def copies(settings: Settings, stack: str, statuses: Statuses | None = None, now: int = 0) -> list[Copy]:
     """Every copy that the settings make, the live one first. `now` is the time that ages are counted from."""
     there = places(settings, stack)
-    found = [*_live(settings, there)]
+    found = _live(settings, there)
     backup = settings.backup
     if backup is None:
         return found
+    libraries = copied_libraries(settings)
+    found += [_live_copy(library(name), there[f"library-{name}"]) for name in libraries]
     dumped = takes_dumps(backup, settings.database)
     if dumped:
         volume = there[BACKUP_VOLUME]
@@ -87,8 +95,8 @@ def copies(settings: Settings, stack: str, statuses: Statuses | None = None, now
             medium = f"disks of {machine}"
         found.append(
             Copy(
-                name=str(target.name), holds=DATA if dumped else ("photos",), where=where, medium=medium,
-                machine=machine, offsite=target.offsite, status=status, age=age,
+                name=str(target.name), holds=(*(DATA if dumped else ("photos",)), *map(library, libraries)),
+                where=where, medium=medium, machine=machine, offsite=target.offsite, status=status, age=age,
             )
         )  # fmt: skip
     if backup.archive is not None:
@@ -107,25 +115,33 @@ def copies(settings: Settings, stack: str, statuses: Statuses | None = None, now
 
 
 def _live(settings: Settings, there: dict[str, Place]) -> list[Copy]:
-    media = there["media"]
-    live = [
-        Copy(
-            name="live", holds=("photos",), where=media.where, medium=media.medium, machine=media.machine,
-            offsite=False,
-        )
-    ]  # fmt: skip
     database = settings.database
-    if isinstance(database, ExternalDatabase):
-        host = str(database.host)
-        place = ("live", host, f"disks of {host}", host)
-    else:
-        found = there["database"]
-        place = ("live", found.where, found.medium, found.machine)
-    name, where, medium, machine = place
-    live.append(
-        Copy(name=name, holds=("database",), where=where, medium=medium, machine=machine, offsite=False)
+    if not isinstance(database, ExternalDatabase):
+        return [_live_copy("photos", there["media"]), _live_copy("database", there["database"])]
+    host = str(database.host)
+    external = Copy(
+        name="live", holds=("database",), where=host, medium=f"disks of {host}", machine=host, offsite=False
     )
-    return live
+    return [_live_copy("photos", there["media"]), external]
+
+
+def _live_copy(data: str, place: Place) -> Copy:
+    return Copy(
+        name="live",
+        holds=(data,),
+        where=place.where,
+        medium=place.medium,
+        machine=place.machine,
+        offsite=False,
+    )
+
+
+def copied_libraries(settings: Settings) -> list[str]:
+    """Names of the external libraries that `immich:backup` copies."""
+    wanted = (
+        {str(name) for name in settings.backup.files.external_libraries} if settings.backup else set[str]()
+    )
+    return [str(one.name) for one in settings.storage.external_libraries if str(one.name) in wanted]
 
 
 def _is_near(there: dict[str, Place], machine: str) -> bool:
@@ -159,7 +175,7 @@ def _age(statuses: Statuses | None, name: str, now: int) -> int | None:
 class Verdict:
     """Whether one kind of data is kept by the rule."""
 
-    data: Data
+    data: str
     copies: int
     media: int
     offsite: int
@@ -184,9 +200,9 @@ class Verdict:
 
 
 def verdicts(found: list[Copy]) -> list[Verdict]:
-    """The rule, for photos and for the database. What is on the disk of the live data is no copy that survives it."""
+    """The rule for each kind of data. What is on the disk of the live data is no copy that survives it."""
     told: list[Verdict] = []
-    for data in DATA:
+    for data in dict.fromkeys(data for copy in found for data in copy.holds):
         holding = [copy for copy in found if data in copy.holds]
         live = {copy.medium for copy in holding if copy.name == "live"}
         counted = [copy for copy in holding if copy.name == "live" or copy.medium not in live]
@@ -201,18 +217,31 @@ def verdicts(found: list[Copy]) -> list[Verdict]:
     return told
 
 
-def notes(found: list[Copy]) -> list[str]:
-    """Targets that the verdict leaves out, and what the settings cannot know and it rests on."""
+def notes(settings: Settings, found: list[Copy]) -> list[str]:
+    """What the verdicts leave out, and what the settings cannot know and the verdicts rest on."""
+    left_out = [
+        f"library {one.name} is not copied: whoever keeps it has its copies, or name it in "
+        "immich:backup.files.externalLibraries"
+        for one in settings.storage.external_libraries
+        if str(one.name) not in copied_libraries(settings)
+    ]
     live = {copy.medium for copy in found if copy.name == "live" and copy.machine == HERE}
     copied = {copy.medium for copy in found if copy.name != "live" and copy.machine == HERE}
-    beside = [
-        f"{copy.name} ({copy.where}) does not count: it is on {copy.medium}, and so is what it copies"
-        for copy in found
+    beside = {
         # Dumps are beside the database by default, and every target has them too.
+        copy: [
+            data for one in found if one.name == "live" and one.medium == copy.medium for data in one.holds
+        ]
+        for copy in found
         if copy.name not in {"live", "dumps"}
-        and any(one.name == "live" and one.medium == copy.medium for one in found)
+    }
+    uncounted = [
+        f"{copy.name} ({copy.where}) does not count for {' and '.join(data)}: it is on {copy.medium}, as they are"
+        for copy, data in beside.items()
+        if data
     ]
-    return beside + [
+    apart = [
         f"{medium} must be another one than {' and '.join(sorted(live))}: findmnt -T FOLDER tells"
         for medium in sorted(copied - live)
     ]
+    return left_out + uncounted + apart

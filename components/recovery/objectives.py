@@ -12,7 +12,7 @@ from typing import Final, Literal
 from components.recovery.capacity import amounts, needs
 from components.recovery.capacity_layout import layout
 from components.recovery.capacity_settings import Capacity
-from components.recovery.copies import DATA, Copy, Data, copies
+from components.recovery.copies import Copy, copies
 from components.recovery.locations import CLUSTER, HERE
 from components.recovery.schedules import duration, longest_gap
 from components.recovery.status import Statuses, succeeded
@@ -119,7 +119,10 @@ def _recovery(loss: Loss, found: list[Copy], numbers: _Numbers) -> Recovery:
             loss=loss, source="", rpo=0, rto=_NEW_HOST if loss == "host" else 0, measured=False,
             note="the data is not on it",
         )  # fmt: skip
-    times = [part.rto for part in parts]
+    # Photos and libraries come back from a copy in one go.
+    times = {
+        (part.copy.name, data == "database"): part.rto for data, part in zip(gone, parts, strict=True)
+    }.values()
     known = [time for time in times if time is not None]
     rto = sum(known) if len(known) == len(times) else None
     if rto is not None and loss != "photo":
@@ -134,7 +137,7 @@ def _recovery(loss: Loss, found: list[Copy], numbers: _Numbers) -> Recovery:
     )
 
 
-def _gone(loss: Loss, found: list[Copy]) -> tuple[Data, ...]:
+def _gone(loss: Loss, found: list[Copy]) -> tuple[str, ...]:
     live = [copy for copy in found if copy.name == "live"]
     photos = next(copy for copy in live if "photos" in copy.holds)
     match loss:
@@ -146,7 +149,7 @@ def _gone(loss: Loss, found: list[Copy]) -> tuple[Data, ...]:
             lost = [copy for copy in live if copy.medium == photos.medium]
         case "host":
             lost = [copy for copy in live if copy.machine in _HOSTS]
-    return tuple(data for data in DATA if any(data in copy.holds for copy in lost))
+    return tuple(data for copy in lost for data in copy.holds)
 
 
 _HOSTS: Final = frozenset({HERE, CLUSTER})
@@ -163,7 +166,7 @@ def _left(loss: Loss, found: list[Copy]) -> list[Copy]:
             return [copy for copy in found if copy.machine not in _HOSTS]
 
 
-def _nothing_left(data: Data, loss: Loss) -> str:
+def _nothing_left(data: str, loss: Loss) -> str:
     where = {"photo": "", "database": "", "disk": " on another disk", "host": " on another machine"}[loss]
     return f"no copy of the {data}{where}: give one in immich:backup.targets"
 
@@ -179,7 +182,7 @@ class _Numbers:
         self._gap = longest_gap(backup.schedule) if backup is not None else 0
         self._download = backup.limits.download * 1024 if backup is not None else 0
 
-    def part(self, data: Data, copy: Copy, *, one_file: bool) -> _Part:
+    def part(self, data: str, copy: Copy, *, one_file: bool) -> _Part:
         """Getting `data` back from `copy`."""
         if copy.name == "archive":
             size = self._estimated("database")
@@ -188,7 +191,7 @@ class _Numbers:
             )
         made = succeeded(self._statuses, copy.status)
         dump = succeeded(self._statuses, "dump")
-        runs = [dump, made] if data == "photos" else [dump]
+        runs = [dump] if data == "database" else [dump, made]
         spent = [one.seconds for one in runs if one is not None and one.seconds is not None]
         # The dump is taken first, so what comes while files are copied has no row in it.
         known = len(spent) == len(runs)
@@ -201,7 +204,8 @@ class _Numbers:
             return _Part(
                 copy=copy, rpo=rpo, rto=_ONE_FILE + -(-_PHOTO // speed), measured=known and speed_known
             )
-        if data == "photos":
+        if data != "database":
+            # A run of copies takes photos and libraries together, and so do its numbers.
             size = made.bytes if made is not None and made.bytes is not None else self._estimated("photos")
             rto, size_known = self._time(size, speed), made is not None and made.bytes is not None
         else:

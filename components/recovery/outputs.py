@@ -28,7 +28,7 @@ def recovery_outputs(
     found = copies(settings, stack, statuses, now)
     told: dict[str, object] = {
         "copies": [copy.told() for copy in found],
-        "rule321": [*(verdict.told() for verdict in verdicts(found)), *notes(found)],
+        "rule321": [*(verdict.told() for verdict in verdicts(found)), *notes(settings, found)],
         "recovery": [one.told() for one in recoveries(settings, stack, expected=wanted, statuses=statuses)],
         "runbooks": f"make runbook STACK={stack} writes what to do, with the names of this stack",
     }

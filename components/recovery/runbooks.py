@@ -14,7 +14,7 @@ from components.database.settings import SUPERUSER, BundledDatabase, CloudNative
 from components.model.naming import APP
 from components.recovery.capacity_layout import repository
 from components.recovery.capacity_settings import Capacity, expected
-from components.recovery.copies import copies, notes, verdicts
+from components.recovery.copies import copied_libraries, copies, notes, verdicts
 from components.recovery.locations import (
     Kind,
     Place,
@@ -104,6 +104,8 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
     there = places(settings, stack)
     backup = settings.backup
     made = copies(settings, stack)
+    copied = copied_libraries(settings)
+    foreign = [str(one.name) for one in settings.storage.external_libraries if str(one.name) not in copied]
     found = _targets(backup, there)
     return {
         "stack": stack,
@@ -126,7 +128,7 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
         "elsewhere": [target for target in found if target.elsewhere],
         "archive": backup.archive if backup is not None else None,
         "copies": [copy.told() for copy in made],
-        "rule": [*(verdict.told() for verdict in verdicts(made)), *notes(made)],
+        "rule": [*(verdict.told() for verdict in verdicts(made)), *notes(settings, made)],
         "thumbs_copied": backup is not None and backup.files.thumbs,
         "trash_days": trash_days(settings),
         "host_back": {
@@ -140,7 +142,8 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
         "external_secrets": isinstance(settings.secrets, ExternalSecrets),
         "password_place": _password_place(settings, stack),
         "target_places": [name for name in there if name.startswith("target-")],
-        "library_places": [name for name in there if name.startswith("library-")],
+        "foreign_libraries": foreign,
+        "foreign_places": [f"library-{name}" for name in foreign],
         "secret_keys": _secret_keys(settings),
         "database_namespace": database_namespace(settings),
         **_platform(settings, stack),
@@ -169,15 +172,16 @@ def _source(settings: Settings) -> str:
 def _disks(settings: Settings, there: Mapping[str, Place]) -> list[dict[str, object]]:
     """What is lost together: places by what they are on, and whether files and database can be had back then."""
     found: dict[tuple[str, Kind], list[Place]] = {}
+    libraries = {f"library-{name}" for name in copied_libraries(settings)}
     for place in there.values():
-        if not place.name.startswith("library-"):
+        if not place.name.startswith("library-") or place.name in libraries:
             found.setdefault((place.storage, place.kind), []).append(place)
     backup = settings.backup
     targets = [f"target-{target.name}" for target in backup.targets] if backup is not None else []
     disks: list[dict[str, object]] = []
     for (storage, _), lost in found.items():
         held = {place.name for place in lost}
-        files, database = "media" in held, bool(held & {"database", "wal"})
+        files, database = bool(held & {"media", *libraries}), bool(held & {"database", "wal"})
         # What is on the same disk does not count, whatever it is called here.
         gone = {place.name for place in there.values() if place.medium == lost[0].medium}
         copied = any(target not in gone for target in targets)

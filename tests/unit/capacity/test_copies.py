@@ -21,6 +21,10 @@ def missing(settings: Settings) -> dict[str, tuple[str, ...]]:
     return {verdict.data: verdict.missing for verdict in verdicts(copies(settings, "some"))}
 
 
+def told(settings: Settings) -> list[str]:
+    return notes(settings, copies(settings, "some"))
+
+
 def named(settings: Settings, name: str) -> Copy:
     (found,) = (copy for copy in copies(settings, "some") if copy.name == name)
     return found
@@ -120,17 +124,36 @@ def test_ages_come_from_the_last_success() -> None:
 
 
 def test_what_the_settings_cannot_know_is_said() -> None:
-    (note,) = notes(copies(host({"targets": [USB]}), "some"))
+    (note,) = told(host({"targets": [USB]}))
     assert "the disk of /mnt/usb must be another one than the disk of /var" in note
-    assert notes(copies(host({"targets": [AWAY]}), "some")) == []
+    assert told(host({"targets": [AWAY]})) == []
 
 
 def test_a_target_on_the_disk_of_what_it_copies_is_named() -> None:
     beside = {"name": "near", "kind": "local", "source": {"kind": "hostPath", "path": "/var/copies"}}
-    found = copies(host({"targets": [USB, beside]}), "some")
-    assert [note for note in notes(found) if "does not count" in note] == [
-        "near (/var/copies) does not count: it is on the disk of /var, and so is what it copies"
+    assert [note for note in told(host({"targets": [USB, beside]})) if "does not count" in note] == [
+        "near (/var/copies) does not count for photos and database: it is on the disk of /var, as they are"
     ]
+
+
+SCANS = {"name": "scans", "mountPath": "/mnt/scans", "source": {"kind": "hostPath", "path": "/mnt/usb/scans"}}
+
+
+def test_a_copied_library_is_judged_by_the_rule_as_well() -> None:
+    backup = {"targets": [USB, AWAY], "files": {"externalLibraries": ["scans"]}}
+    settings = host(backup, storage={"externalLibraries": [SCANS]})
+    assert missing(settings) == {
+        "photos": (),
+        "database": (),
+        "library scans": ("1 more of 3 copies",),
+    }
+    assert any("usb (/mnt/usb/immich) does not count for library scans" in note for note in told(settings))
+
+
+def test_a_library_that_nobody_copies_is_named() -> None:
+    settings = host({"targets": [USB, AWAY]}, storage={"externalLibraries": [SCANS]})
+    assert set(missing(settings)) == {"photos", "database"}
+    assert any(note.startswith("library scans is not copied") for note in told(settings))
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])

@@ -44,6 +44,19 @@ def test_every_stack_is_told_what_each_loss_costs(stack: str) -> None:
     assert recovery_outputs(of_stack(stack), stack, capacity=FAMILY) == told
 
 
+def test_a_copied_library_is_lost_with_its_machine_and_comes_back_from_its_copy() -> None:
+    scans = {"name": "scans", "mountPath": "/mnt/scans", "source": {"kind": "hostPath", "path": "/srv/scans"}}
+    storage = {
+        "media": {"kind": "nfs", "server": "10.0.0.9", "path": "/photos"},
+        "externalLibraries": [scans],
+    }
+    elsewhere = {"storage": storage, "database": {"kind": "external", "host": "10.0.0.8", "postgres": 18}}
+    assert by_loss(host({"targets": [AWAY]}, **elsewhere))["host"].rpo == 0
+    backup = {"targets": [AWAY], "files": {"externalLibraries": ["scans"]}}
+    lost = by_loss(host(backup, **elsewhere), statuses=MEASURED)["host"]
+    assert (lost.source, lost.rpo) == ("away", DAY + 60 + 1200)
+
+
 def test_without_backups_everything_is_lost_and_it_says_what_to_give() -> None:
     for loss, found in by_loss(host()).items():
         assert found.rpo is None, loss

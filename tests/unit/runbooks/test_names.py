@@ -11,7 +11,7 @@ from components.model.naming import object_name
 from components.recovery.locations import places
 from components.recovery.runbooks import PAGES, pages
 from tests.harness.program import manifests
-from tests.unit.capacity.stacks import STACKS, host, of_stack
+from tests.unit.capacity.stacks import AWAY, STACKS, host, of_stack
 from tests.unit.program.stacks import RUNS
 from tests.unit.runbooks.pages import EVERY, MADE, pages_of
 
@@ -163,6 +163,18 @@ def test_a_dump_on_the_lost_disk_is_not_promised() -> None:
 def test_a_library_is_never_made_or_given_away() -> None:
     for page, text in pages_of("two").items():
         assert not re.findall(r"^ .*/mnt/old", text, flags=re.MULTILINE), page
+
+
+def test_the_folder_of_a_copied_library_is_made_for_the_restore_to_fill() -> None:
+    library = {
+        "name": "scans",
+        "mountPath": "/mnt/scans",
+        "source": {"kind": "hostPath", "path": "/srv/scans"},
+    }
+    for files, made in (({}, False), ({"files": {"externalLibraries": ["scans"]}}, True)):
+        found = pages(host({"targets": [AWAY], **files}, storage={"externalLibraries": [library]}), "some")
+        for page in ("host-lost.md", "disk-lost.md"):
+            assert bool(re.search(r"install -d .* /srv/scans$", found[page], re.MULTILINE)) is made, page
 
 
 def test_what_comes_back_differs_by_what_makes_the_copies() -> None:

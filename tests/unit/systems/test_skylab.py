@@ -30,6 +30,7 @@ CREDENTIALS = json.dumps({"AccountTag": "0" * 32, "TunnelSecret": TUNNEL_SECRET,
 PASSWORD = 'what sops held: "strong" \\ é'
 SECRETS = {"cloudflareTunnelCredentials": CREDENTIALS, "databasePassword": PASSWORD}
 LAN = "192.168.1.10"
+PICTURES = "/home/zipang/Pictures/Digicam"
 
 
 @functools.cache
@@ -90,9 +91,9 @@ def test_no_secret_is_seen_by_docker_inspect() -> None:
 
 
 def test_only_the_sub_folder_of_the_pictures_is_mounted_and_read_only() -> None:
-    assert _host().mounts("server")["/media/immich"] == ("/media/immich", True)
+    assert _host().mounts("server")["/media/immich"] == (PICTURES, True)
     assert _host().folders() == {
-        "/var/lib/immich", "/media/immich", "/var/lib/immich-backup", "/mnt/medias/immich-backup",
+        "/var/lib/immich", PICTURES, "/var/lib/immich-backup", "/mnt/medias/immich-backup",
     }  # fmt: skip
     assert "/media/immich" not in _host().mounts("machine-learning")
 
@@ -176,20 +177,28 @@ def test_copies_go_to_the_drive_that_is_snapshot() -> None:
     assert when == Times(minutes=[0], hours=[2], weekdays=[*range(7)], zone="Etc/UTC")
     assert targets(_host()) == ["medias"]
     assert _host().mounts("backup-copy")["/targets/medias"] == ("/mnt/medias/immich-backup", False)
-    # Of the pictures the sub-folder that Immich sees, and as it sees it.
-    assert _host().mounts("backup-copy")["/media/immich"] == ("/media/immich", True)
-    assert "/media/immich" in copied(_host())
+    # The pictures are on that drive themselves.
+    assert "/media/immich" not in _host().mounts("backup-copy")
+    assert "/media/immich" not in copied(_host())
     assert _host().mounts("backup-copy")["/data"] == ("/var/lib/immich", True)
     assert kept(_host()) == {"daily": 7, "weekly": 5, "monthly": 12, "yearly": 3}
     is_drilled(_host(), sample=200)
 
 
 def test_the_outputs_name_what_to_snapshot_and_what_a_loss_costs() -> None:
-    assert {"/var/lib/immich", "/media/immich"} <= set(_host().run.outputs["dataVolumes"])
+    assert {"/var/lib/immich", PICTURES} <= set(_host().run.outputs["dataVolumes"])
     lost = {one["loss"]: one["lostAtMost"] for one in _host().run.outputs["recovery"]}
     assert lost == {"photo": "1 d 1 h", "database": "1 d 1 h", "disk": "1 d 1 h", "host": "everything"}
     assert any("in another place missing" in one for one in _host().run.outputs["rule321"])
+    assert any("library digicam is not copied" in one for one in _host().run.outputs["rule321"])
     assert "make restore STACK=skylab FILE=" in page(_host(), "photo-deleted")
+
+
+def test_pictures_that_are_copied_elsewhere_come_back_with_a_restore() -> None:
+    away = {"name": "away", "kind": "rest", "url": "https://backup.example.net/immich"}
+    backup = {"targets": [away], "files": {"externalLibraries": ["digicam"]}}
+    found = host("skylab", secrets=SECRETS, backup=backup, restore={"what": "both"})
+    assert found.mounts("restore-media")["/media/immich"] == (PICTURES, False)
 
 
 def test_what_the_audit_names_exists() -> None:
