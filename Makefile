@@ -20,7 +20,7 @@ export KUBECONFIG
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview refresh destroy render backup drill restore runbook rollback-plan status verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
+.PHONY: help setup setup-dev up preview refresh destroy render backup drill restore runbook rollback-plan status restart shell verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,12 @@ rollback-plan: setup ## what going back to the release before needs (ARGS=--json
 
 status: setup ## components, queues, backups, volumes, certificates (ARGS="--watch --json")
 	@$(RUN) toolchain.status $(STACK) $(ARGS)
+
+restart: setup ## end Immich and start it again (PART=cache for another part)
+	@$(RUN) toolchain.restart $(STACK) $(PART)
+
+shell: setup ## a shell in a part (PART=server), or a command (PART=database ARGS="psql -U immich immich")
+	@$(RUN) toolchain.shell $(STACK) $(PART) $(ARGS)
 
 verify: setup ## does it really work: doors, uploads, addresses, GPU, backups (ARGS="--json --size 1G")
 	@$(RUN) toolchain.verify $(STACK) $(ARGS)

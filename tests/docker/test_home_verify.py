@@ -80,3 +80,18 @@ def test_status_tells_containers_backlog_and_fill(standing: Standing) -> None:
     people = command(standing, "toolchain.status").stdout
     assert "immich-home-server" in people
     assert "metadataExtraction" in people or "no jobs" in people
+
+
+@systems("home")
+def test_a_part_is_restarted_and_waited_for(standing: Standing) -> None:
+    container = standing.stack.container("cache")
+    before = container.attrs["State"]["StartedAt"]
+    done = command(standing, "toolchain.restart", "cache")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "immich-home-cache: healthy after" in done.stdout
+    container.reload()
+    assert container.attrs["State"]["StartedAt"] != before
+    refused = command(standing, "toolchain.restart", "redis")
+    assert refused.returncode == 1
+    assert "has no part 'redis'" in refused.stderr
+    assert "Traceback" not in refused.stderr

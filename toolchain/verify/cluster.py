@@ -77,6 +77,12 @@ class KubernetesCluster:
             context=self._context,
         )
 
+    def restart(self, unit: Unit) -> None:
+        try:
+            self._cluster.client.delete(_POD, self._cluster.namespace, unit.name, "Background")
+        except ProviderError as error:
+            raise RunningError(f"{unit.name} cannot be restarted: {error}") from None
+
     def logs(self, unit: Unit, *, lines: int = 2000) -> str:
         query = {"tailLines": str(lines)}
         if (main := self._main_container(unit)) is not None:

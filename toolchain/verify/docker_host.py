@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from components.settings.docker import Docker
 
 _SECONDS: Final = 20
+_STOP: Final = 10
+"""Seconds that an engine gives a process to end where its container says none."""
 _STACK: Final = "immich.stack"
 _WORKLOAD: Final = "immich.workload"
 _LOADER: Final = "-files"
@@ -122,6 +124,14 @@ class DockerHost:
         except (DockerException, RequestException) as error:
             raise RunningError(f"no command can be run in {unit.name}: {_said(error)}") from None
         return int(-1 if code is None else code), output.decode(errors="replace")
+
+    def restart(self, unit: Unit) -> None:
+        inspected = self._inspected(unit.name)
+        grace = int((inspected or {}).get("Config", {}).get("StopTimeout") or _STOP)
+        try:
+            self._client.restart(unit.name, timeout=grace)
+        except (DockerException, RequestException) as error:
+            raise RunningError(f"{unit.name} cannot be restarted: {_said(error)}") from None
 
     def logs(self, unit: Unit, *, lines: int = 2000) -> str:
         try:

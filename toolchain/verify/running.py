@@ -61,6 +61,10 @@ class Running(Protocol):
         """Run a command in a container: exit code and output."""
         ...
 
+    def restart(self, unit: Unit) -> None:
+        """End a container and start it again; on a cluster, delete its pod, whose owner makes another one."""
+        ...
+
     def logs(self, unit: Unit, *, lines: int = 2000) -> str:
         """The end of its log. Not from a time on: clocks of two machines differ."""
         ...

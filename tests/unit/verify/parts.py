@@ -67,6 +67,7 @@ class Recorded:
     own_gateways: list[str] = field(default_factory=list[str])
     states: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
     asked: tuple[int, str] | None = None
+    restarted: list[str] = field(default_factory=list[str])
     ran: list[tuple[str, tuple[str, ...]]] = field(default_factory=list[tuple[str, tuple[str, ...]]])
 
     def units(self) -> Sequence[Unit]:
@@ -77,6 +78,10 @@ class Recorded:
         if self.commands is None:
             raise RunningError("no command can be run here")
         return self.commands(unit.workload, command)
+
+    def restart(self, unit: Unit) -> None:
+        self.restarted.append(unit.name)
+        self.found = [replace(one, since=one.since + 60) if one == unit else one for one in self.found]
 
     def logs(self, unit: Unit, *, lines: int = 2000) -> str:
         return self.log if isinstance(self.log, str) else self.log(unit)

@@ -29,10 +29,15 @@ class RecordedApi:
     ) -> None:
         self.objects, self.texts = objects, texts
         self.asked: list[tuple[str, Mapping[str, str]]] = []
+        self.deleted: list[tuple[str, str, str, str]] = []
 
     def list(self, kind: GroupKind, namespace: str = "", **_: str) -> list[dict[str, Any]]:
         assert namespace == "immich"
         return self.objects.get(kind.kind, [])
+
+    def delete(self, kind: GroupKind, namespace: str, name: str, propagation: str) -> bool:
+        self.deleted.append((kind.kind, namespace, name, propagation))
+        return True
 
     def path(self, kind: GroupKind, namespace: str, name: str = "") -> str:
         return f"/api/v1/namespaces/{namespace}/{kind.kind.lower()}s" + (f"/{name}" if name else "")
@@ -71,6 +76,12 @@ RUNS = {"running": {"startedAt": "2026-11-21T10:00:00Z"}}
 def only(found: KubernetesCluster) -> Unit:
     (unit,) = found.units()
     return unit
+
+
+def test_a_restart_deletes_the_pod() -> None:
+    found, api = cluster(Pod=[pod("server", RUNS)])
+    found.restart(only(found))
+    assert api.deleted == [("Pod", "immich", "immich-server-0", "Background")]
 
 
 def test_a_pod_that_is_ready_is_healthy() -> None:
