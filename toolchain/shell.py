@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from components.platform.docker import reach
 from components.recovery.runbooks import engine_command
 from toolchain import environment
 from toolchain.failure import ToolchainError, exit_with
@@ -36,11 +37,8 @@ def command_line(settings: Settings, container: str, inside: Sequence[str], *, t
     if docker.host is None or docker.host.scheme != "ssh":
         return [*shlex.split(engine_command(settings)), "exec", *flags, container, *inside]
     # Through ssh itself: it takes the options of the settings, and this machine needs no client of the engine.
-    host = str(docker.host).removeprefix("ssh://").partition("/")[0]
-    name, _, port = host.partition(":") if host.count(":") == 1 else (host, "", "")
     there = shlex.join([docker.engine, "exec", *flags, container, *inside])
-    to = [*docker.ssh_options, *(["-p", port] if port else []), name]
-    return ["ssh", *(["-t"] if terminal else []), *to, there]
+    return [*reach.ssh_line(str(docker.host), docker.ssh_options, *(["-t"] if terminal else [])), there]
 
 
 def variables(settings: Settings, env: Mapping[str, str]) -> dict[str, str]:

@@ -22,10 +22,12 @@ from toolchain import api_server, environment, interrupted, kept_data, plugin_or
 from toolchain.deployment import Json, export, items, mapping
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import RENDERED, ROOT, settings_file
+from toolchain.progress import warn
 from toolchain.rendered import target_of
 
 if TYPE_CHECKING:
     from components.settings.docker import Docker
+    from components.settings.model import Settings
 
 _SALT: Final = re.compile(rb"^encryptionsalt:.*\n?", re.MULTILINE)
 _SECURE: Final = re.compile(rb"^\s+secure:", re.MULTILINE)
@@ -196,6 +198,7 @@ def main() -> int:
             )
     if (reason := silent_engine(settings.read_bytes(), env)) is not None:
         raise ToolchainError(f"{reason}. Nothing was planned or changed")
+    _look_for_folders(command, stack, env)
     planned = command == "preview" and _UNASKED in options
     if not planned and (reason := api_server.silence(values, env)) is not None:
         raise ToolchainError(
@@ -249,13 +252,30 @@ def _explain_failed(stack: str, env: Mapping[str, str]) -> None:
             print(line, file=sys.stderr)
 
 
+def _look_for_folders(command: str, stack: str, env: Mapping[str, str]) -> None:
+    """Refuse an `up` of a host that lacks folders; a preview tells them."""
+    from toolchain import host_folders
+
+    if command == "refresh" or (settings := _settings(stack)) is None:
+        return
+    if absent := host_folders.missing(settings, stack, env):
+        if command == "up":
+            raise ToolchainError(f"{host_folders.told(settings, absent)}\nNothing was planned or changed.")
+        warn(host_folders.told(settings, absent))
+
+
 def _host(stack: str) -> Docker | None:
-    """The stack's host; None where its settings are not right, which the CLI says better."""
+    settings = _settings(stack)
+    return settings.docker if settings is not None else None
+
+
+def _settings(stack: str) -> Settings | None:
+    """The stack's settings; None where they are not right, which the CLI says better."""
     from toolchain.stack_settings import settings_without_secrets, stack_texts
 
     try:
         texts, hidden = stack_texts(settings_file(stack))
-        return settings_without_secrets(stack, texts, hidden)[0].docker
+        return settings_without_secrets(stack, texts, hidden)[0]
     except ToolchainError:
         return None
 

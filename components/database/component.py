@@ -41,7 +41,7 @@ NAME = "database"
 PASSWORD = "databasePassword"
 _FOLDER = "/run/secrets/database"
 _CA_FOLDER = "/etc/immich/database"
-_POSTGRES_UID = 999
+POSTGRES_UID = 999
 _START_FOLDER = "/etc/immich-database"
 _SOCKETS = "/var/run/postgresql"
 
@@ -336,8 +336,8 @@ def bundled_workload(
         name=name,
         image=bundled_image(settings),
         resources=resources("database", settings.resources),
-        user=_POSTGRES_UID,
-        group=_POSTGRES_UID,
+        user=POSTGRES_UID,
+        group=POSTGRES_UID,
         command=("bash", f"{_START_FOLDER}/start.sh"),
         env=env,
         ports=(Port(name="postgres", number=5432),),

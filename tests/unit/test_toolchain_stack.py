@@ -95,6 +95,26 @@ def test_a_cluster_that_does_not_answer_is_told_before_anything_is_planned(
         assert given == [["preview", "--stack", "files"]]
 
 
+def test_an_up_of_a_host_without_its_folders_plans_nothing_and_a_preview_tells_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    media = "  immich:storage: {media: {kind: hostPath, path: /srv/no/photos}}\n"
+    way = "  immich:proxy: {expose: [{kind: publishedPort, address: 127.0.0.1}]}\n"
+    given = cli_of(tmp_path, monkeypatch, f"config:\n  immich:docker: {{}}\n{way}{media}")
+    monkeypatch.setattr(stack, "silent_engine", lambda *_: None)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr("sys.argv", ["stack", "up", "files"])
+    with pytest.raises(
+        ToolchainError, match=r"install -d -o 1000 -g 1000 -m 0750 /srv/no/photos\nNothing was"
+    ):
+        stack.main()
+    assert given == []
+    monkeypatch.setattr("sys.argv", ["stack", "preview", "files"])
+    assert stack.main() == 0
+    assert "/srv/no/photos" in capsys.readouterr().err
+    assert len(given) == 1
+
+
 KUBECONFIG = """\
 apiVersion: v1
 kind: Config

@@ -100,11 +100,16 @@ def _ping(connection: http.client.HTTPConnection) -> None:
         connection.close()
 
 
-def _ask_by_ssh(host: str, options: Sequence[str]) -> None:
+def ssh_line(host: str, options: Sequence[str], *flags: str) -> list[str]:
+    """The ssh client on its way to an engine's machine, without a command; `options` are those of the settings."""
     parts = urlsplit(host)
     port = ("-p", str(parts.port)) if parts.port else ()
-    command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={int(_TIMEOUT)}", *options, *port]
-    command += [f"{parts.username}@{parts.hostname}" if parts.username else str(parts.hostname)]
+    name = f"{parts.username}@{parts.hostname}" if parts.username else str(parts.hostname)
+    return ["ssh", *flags, *options, *port, name]
+
+
+def _ask_by_ssh(host: str, options: Sequence[str]) -> None:
+    command = ssh_line(host, options, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={int(_TIMEOUT)}")
     answer = subprocess.run(
         [*command, "docker", "version", "--format", "{{.Server.Version}}"],
         capture_output=True,
