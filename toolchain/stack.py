@@ -198,7 +198,8 @@ def main() -> int:
             )
     if (reason := silent_engine(settings.read_bytes(), env)) is not None:
         raise ToolchainError(f"{reason}. Nothing was planned or changed")
-    _look_for_folders(command, stack, env)
+    if command != "refresh":
+        _look_at_host(command, stack, env)
     planned = command == "preview" and _UNASKED in options
     if not planned and (reason := api_server.silence(values, env)) is not None:
         raise ToolchainError(
@@ -252,16 +253,22 @@ def _explain_failed(stack: str, env: Mapping[str, str]) -> None:
             print(line, file=sys.stderr)
 
 
-def _look_for_folders(command: str, stack: str, env: Mapping[str, str]) -> None:
-    """Refuse an `up` of a host that lacks folders; a preview tells them."""
-    from toolchain import host_folders
+def _look_at_host(command: str, stack: str, env: Mapping[str, str]) -> None:
+    """Refuse an `up` of a host that lacks folders, or whose engine gives no GPU; a preview tells it."""
+    from toolchain import engine_gpus, host_folders
 
-    if command == "refresh" or (settings := _settings(stack)) is None:
+    settings = _settings(stack)
+    if settings is None or settings.docker is None:
         return
-    if absent := host_folders.missing(settings, stack, env):
+    absent = host_folders.missing(settings, stack, env)
+    wrong = [
+        host_folders.told(settings, absent) if absent else None,
+        engine_gpus.problem(settings, stack, env),
+    ]
+    if said := "\n".join(one for one in wrong if one is not None):
         if command == "up":
-            raise ToolchainError(f"{host_folders.told(settings, absent)}\nNothing was planned or changed.")
-        warn(host_folders.told(settings, absent))
+            raise ToolchainError(f"{said}\nNothing was planned or changed.")
+        warn(said)
 
 
 def _host(stack: str) -> Docker | None:

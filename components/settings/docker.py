@@ -123,6 +123,9 @@ class Docker(Section):
     stack's name, so that stacks on one host do not meet."""
     networks: dict[NetworkName, NetworkSettings] = Field(default_factory=dict)
     """Networks with addresses of their own."""
+    gpu_requests: Annotated[Literal["gpus", "cdi"] | None, AUTO] = None
+    """How GPUs of NVIDIA are asked for: `gpus` as `docker run --gpus` does, `cdi` by their CDI names, which an engine
+    set up for CDI alone wants (NixOS' `hardware.nvidia-container-toolkit`). auto is cdi for Podman, gpus for Docker."""
     dns: tuple[IpAddress, ...] = ()
     """Name servers for what containers look up outside; none takes the host's."""
     files_image: ImageRef | None = None
@@ -132,6 +135,11 @@ class Docker(Section):
     the engine `unless-stopped` starts none either, since Docker takes what outlived it for stopped by hand."""
     logs: Logs = Logs()
     """Logs of all containers."""
+
+    @property
+    def cdi(self) -> bool:
+        """Whether GPUs are asked for by their CDI names."""
+        return (self.gpu_requests or ("cdi" if self.engine == "podman" else "gpus")) == "cdi"
 
     @property
     def hides_clients(self) -> bool:
@@ -150,6 +158,8 @@ class Docker(Section):
                 f"host {self.host} without tlsFolder would give the whole machine to everybody who reaches that port; "
                 "use ssh://, or tlsFolder with ca.pem, cert.pem and key.pem"
             )
+        if self.engine == "podman" and not self.cdi:
+            raise ValueError("gpuRequests gpus is Docker's: Podman knows GPUs by their CDI names; use cdi")
         if self.ssh_options and (self.host is None or self.host.scheme != "ssh"):
             raise ValueError("sshOptions are for a host with ssh://")
         return self

@@ -116,6 +116,7 @@ def _host(settings: Settings, docker: Docker, stack: str, opts: pulumi.ResourceO
         joined=linked_workloads(settings),
         files_image=str(docker.files_image or current("busybox")),
         podman=docker.engine == "podman",
+        cdi=docker.cdi,
         hides_clients=docker.hides_clients,
         selinux=docker.selinux,
         restart=docker.restart,

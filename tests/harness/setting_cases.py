@@ -120,6 +120,7 @@ VALUES: Mapping[str, Sequence[object]] = {
     "Docker.subnet": ("10.79.1.0/24", ABSENT),
     "Docker.networks": ({"cache": {"subnet": "10.78.6.0/24"}}, {}),
     "Docker.dns": (("192.168.1.2",),),
+    "Docker.gpuRequests": ("cdi", ABSENT),
     "NetworkSettings.subnet": ("10.78.7.0/24",),
     "Logs.maxSize": ("30M",),
     "PublishedPort.address": ("192.168.1.11",),

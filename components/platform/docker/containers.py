@@ -322,8 +322,7 @@ def _is_nvidia(gpu: Gpu) -> bool:
 def _gpu(gpu: Gpu | None, options: DockerPlatformArgs) -> Inputs:
     if gpu is None or not _is_nvidia(gpu):
         return {}
-    if options.podman:
-        # Podman has no `--gpus`; NVIDIA's toolkit describes them by CDI there.
+    if options.cdi:
         return {
             "deviceRequests": [
                 {"driver": "cdi", "deviceIds": [f"nvidia.com/gpu={one}" for one in gpu.ids or ("all",)]}

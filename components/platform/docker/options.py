@@ -22,6 +22,8 @@ class DockerPlatformArgs:
     files_image: str = field(default_factory=lambda: str(current("busybox")))
     """Image with a shell that puts files into volumes."""
     podman: bool = False
+    cdi: bool = False
+    """Whether GPUs of NVIDIA are asked for by their CDI names."""
     hides_clients: bool = False
     """Whether the engine passes connections to published ports on itself, as those without root do."""
     selinux: bool = False

@@ -345,8 +345,8 @@ def test_every_gpu_or_those_that_are_named() -> None:
     )
 
 
-def test_podman_gets_gpus_by_their_cdi_names() -> None:
-    podman = options(podman=True)
+def test_gpus_are_asked_for_by_their_cdi_names() -> None:
+    podman = options(cdi=True)
     found = inputs(workload(gpu=Gpu(resource="nvidia.com/gpu", ids=("0", "1"))), of=podman)
     assert found["deviceRequests"] == [
         {"driver": "cdi", "deviceIds": ["nvidia.com/gpu=0", "nvidia.com/gpu=1"]}

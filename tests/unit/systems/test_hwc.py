@@ -69,14 +69,20 @@ def test_the_scheme_of_the_tailnets_proxy_reaches_immich() -> None:
 @pytest.mark.parametrize("workload", WITH_GPU)
 def test_the_gpu_of_the_document_is_given_alone(workload: str) -> None:
     inputs = _host().container(workload)
-    assert inputs["gpus"] == "device=0"
-    assert "devices" not in inputs
+    assert inputs["deviceRequests"] == [{"driver": "cdi", "deviceIds": ["nvidia.com/gpu=0"]}]
+    assert not {"devices", "gpus"} & inputs.keys()
     assert inputs["capabilities"] == {"drops": ["ALL"]}
 
 
+def test_the_gpu_is_asked_for_by_its_cdi_name() -> None:
+    assert "gpus" not in _host().container("server")
+    asked = host("hwc", docker={"gpuRequests": "gpus"}).container("server")
+    assert asked["gpus"] == "device=0"
+    assert "deviceRequests" not in asked
+
+
 def test_other_containers_get_no_gpu() -> None:
-    assert [one for one in _host().workloads() if "gpus" in _host().container(one)] != []
-    assert {one for one in _host().workloads() if "gpus" in _host().container(one)} == {
+    assert {one for one in _host().workloads() if "deviceRequests" in _host().container(one)} == {
         *WITH_GPU,
         "gpu-exporter",
     }
