@@ -93,7 +93,7 @@ def _document() -> Iterator[str]:
     yield INTRODUCTION
     yield "## Sections\n"
     yield "| Section | What it is |\n| --- | --- |"
-    meaning = {to_camel(name): text for name, text in _attribute_docs(Settings).items()}
+    meaning = {to_camel(name): text for name, text in attribute_docs(Settings).items()}
     for name in SECTIONS:
         yield f"| [`immich:{name}`](#{_anchor(f'immich:{name}')}) | {_cell(meaning[name])} |"
     yield "| [secrets](#secrets) | Passwords and keys. |"
@@ -229,12 +229,12 @@ def meanings(model: type[BaseModel]) -> dict[str, str]:
     bases = [
         base for base in reversed(model.__mro__) if issubclass(base, BaseModel) and base is not BaseModel
     ]
-    docs = {name: text for base in bases for name, text in _attribute_docs(base).items()}
+    docs = {name: text for base in bases for name, text in attribute_docs(base).items()}
     return {field.alias or name: docs.get(name, "") for name, field in model.model_fields.items()}
 
 
 @functools.cache
-def _attribute_docs(model: type[Any]) -> dict[str, str]:
+def attribute_docs(model: type[Any]) -> dict[str, str]:
     """The docstrings under the attributes of a class."""
     (node,) = ast.parse(inspect.getsource(model)).body
     if not isinstance(node, ast.ClassDef):

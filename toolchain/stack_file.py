@@ -21,7 +21,7 @@ import yaml
 from components.settings.reader import PROJECT, unread_key
 from toolchain.failure import ToolchainError
 
-_KNOWN: Final = ("config", "environment", "secretsprovider", "encryptedkey", "encryptionsalt")
+KNOWN: Final = ("config", "environment", "secretsprovider", "encryptedkey", "encryptionsalt")
 """Keys of such a file that the CLI reads."""
 
 
@@ -147,8 +147,8 @@ def _own(key: str) -> str:
 
 def _problems(top: dict[str, object], given: dict[str, object]) -> Iterator[str]:
     for key in top:
-        if key not in _KNOWN:
-            close = difflib.get_close_matches(key.lower(), _KNOWN, n=1)
+        if key not in KNOWN:
+            close = difflib.get_close_matches(key.lower(), KNOWN, n=1)
             yield f"nothing reads the key `{key}`" + (f"; did you mean `{close[0]}`?" if close else "")
     names: dict[str, str] = {}
     for key in given:

@@ -63,7 +63,7 @@ def _plain_as_text(value: Any) -> object:
     return str(value) if isinstance(value, int) and abs(value) < 10**18 else cast("object", value)
 
 
-TextValue = Annotated[str, BeforeValidator(_plain_as_text)]
+TextValue = Annotated[str, BeforeValidator(_plain_as_text, json_schema_input_type=str | int | bool)]
 """Text that YAML or `pulumi config set --path` may have made a whole number or a truth value of.
 
 A fraction stays refused: of `18.10` YAML keeps 18.1.

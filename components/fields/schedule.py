@@ -25,6 +25,7 @@ class CronExpression(ParsedStr):
     accepted: ClassVar[str] = (
         "a cron expression of five fields (minute hour day month weekday) such as 0 2 * * *"
     )
+    shape: ClassVar[str] = r"^\s*\S+(\s+\S+){4}\s*$"
 
     @classmethod
     def check(cls, text: str) -> str:

@@ -30,6 +30,7 @@ class HttpUrl(ParsedStr):
 
     __slots__ = ()
     accepted: ClassVar[str] = "a URL such as https://host.example.com/path"
+    shape: ClassVar[str] = r"^(\s*[Hh][Tt][Tt][Pp][Ss]?://[^\s@]+\s*)?$"
 
     @classmethod
     def __get_pydantic_core_schema__(

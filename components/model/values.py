@@ -32,6 +32,8 @@ class ParsedStr(str):
     accepted: ClassVar[str] = "text"
     numbers: ClassVar[bool] = False
     """Whether YAML may give a number where the text is meant."""
+    shape: ClassVar[str] = ""
+    """A pattern for editors that every accepted text fits, as JSON Schema has it (ECMA 262); empty for any."""
 
     def __new__(cls, text: object) -> Self:
         if cls.numbers and isinstance(text, int | float) and not isinstance(text, bool):
@@ -54,8 +56,10 @@ class ParsedStr(str):
         )
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, str]:
-        return {"type": "string", "description": cls.accepted}
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, object]:
+        number = cls.numbers and (not cls.shape or re.match(cls.shape, "1") is not None)
+        types = {"type": ["string", "number"] if number else "string"}
+        return {**types, **({"pattern": cls.shape} if cls.shape else {}), "description": cls.accepted}
 
 
 _SUFFIXES = {
@@ -98,6 +102,7 @@ class Quantity(ParsedStr):
 
     __slots__ = ()
     accepted: ClassVar[str] = "a quantity such as 500m, 2, 512Mi or 50Gi"
+    shape: ClassVar[str] = r"^\s*[0-9.]+(m|[kMGTP]i?|Ki)?\s*$"
     numbers: ClassVar[bool] = True
 
     @classmethod
@@ -129,6 +134,7 @@ class Cpu(Quantity):
 
     __slots__ = ()
     accepted: ClassVar[str] = "cores such as 500m or 2, at least 10m"
+    shape: ClassVar[str] = r"^\s*[0-9.]+m?\s*$"
     least: ClassVar[Decimal] = Decimal("0.01")
     most: ClassVar[Decimal] = Decimal(512)
 
@@ -162,6 +168,7 @@ class Bytes(Quantity):
 
     __slots__ = ()
     accepted: ClassVar[str] = "a size with its unit such as 512Mi or 50Gi, at least 1k"
+    shape: ClassVar[str] = r"^\s*[0-9.]+(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)\s*$"
     least: ClassVar[str] = "1k"
 
     @classmethod
@@ -230,6 +237,7 @@ class Duration(ParsedStr):
 
     __slots__ = ()
     accepted: ClassVar[str] = "a duration such as 30s, 15m or 1h30m"
+    shape: ClassVar[str] = r"^\s*([0-9]+h)?([0-9]+m)?([0-9]+s)?\s*$"
 
     @classmethod
     def check(cls, text: str) -> str:
@@ -261,6 +269,7 @@ class ImageRef(ParsedStr):
 
     __slots__ = ()
     accepted: ClassVar[str] = "registry/repository:tag, best with @sha256:<64 hex digits>"
+    shape: ClassVar[str] = r"^\s*[a-z0-9._:/-]+/[a-z0-9._/-]+:[A-Za-z0-9._-]+(@sha256:[0-9a-f]{64})?\s*$"
 
     @classmethod
     def check(cls, text: str) -> str:
@@ -305,6 +314,7 @@ class Hostname(ParsedStr):
 
     __slots__ = ()
     accepted: ClassVar[str] = "a host name in lower case such as photos.example.com (no scheme, port or path)"
+    shape: ClassVar[str] = r"^\s*[a-z0-9.-]+\s*$"
 
     @classmethod
     def check(cls, text: str) -> str:
@@ -358,6 +368,7 @@ class IpAddress(ParsedStr):
 
     __slots__ = ()
     accepted: ClassVar[str] = "an IP address such as 192.168.1.20"
+    shape: ClassVar[str] = r"^\s*[0-9A-Fa-f.:]+\s*$"
 
     @classmethod
     def check(cls, text: str) -> str:
@@ -382,6 +393,7 @@ class Cidr(ParsedStr):
 
     __slots__ = ()
     accepted: ClassVar[str] = "a network such as 10.42.0.0/16, its host bits zero"
+    shape: ClassVar[str] = r"^\s*[0-9A-Fa-f.:]+(/[0-9.]+)?\s*$"
 
     @classmethod
     def check(cls, text: str) -> str:
@@ -404,6 +416,7 @@ class AbsolutePath(ParsedStr):
 
     __slots__ = ()
     accepted: ClassVar[str] = "an absolute path such as /mnt/photos, without .. or trailing /"
+    shape: ClassVar[str] = r"^\s*/.*[^/\s]\s*$"
 
     @classmethod
     def check(cls, text: str) -> str:
@@ -425,6 +438,7 @@ class ObjectName(ParsedStr):
 
     __slots__ = ()
     accepted: ClassVar[str] = "a name of lower-case letters, digits and hyphens, at most 63"
+    shape: ClassVar[str] = r"^\s*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\s*$"
 
     @classmethod
     def check(cls, text: str) -> str:

@@ -47,6 +47,7 @@ class EngineAddress(ParsedStr):
     accepted: ClassVar[str] = (
         "unix:///path/to.sock, ssh://user@host (with :port where it is not 22), or tcp://host:port"
     )
+    shape: ClassVar[str] = r"^\s*(unix:///|ssh://[^/@]+@[^/]+|tcp://[^/]+:[0-9]+).*$"
 
     @classmethod
     def check(cls, text: str) -> str:
