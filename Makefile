@@ -68,7 +68,7 @@ runbook: ## what to do when something is lost, with this stack's names (OUTPUT=f
 rollback-plan: setup ## what going back to the release before needs (ARGS=--json)
 	@$(RUN) toolchain.rollback_plan $(STACK) $(ARGS)
 
-status: setup ## components, queues, backups, volumes, certificates (ARGS="--watch --json")
+status: setup ## components, queues, backups, volumes, certificates (ARGS="--watch --json --copies")
 	@$(RUN) toolchain.status $(STACK) $(ARGS)
 
 restart: setup ## end Immich and start it again (PART=cache for another part)

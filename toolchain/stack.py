@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from toolchain import api_server, environment, interrupted, kept_data, plugin_origin, rendered
+from toolchain import api_server, environment, interrupted, kept_data, plugin_origin, rendered, summary
 from toolchain.deployment import Json, export, items, mapping
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import RENDERED, ROOT, settings_file
@@ -226,8 +226,12 @@ def _carry_out(
     if looks and command == "up":
         _forget_failed(stack, env)
     writes = rendered.closed_secrets(RENDERED / stack) if renders else nullcontext()
+    shows = command == "up" and not {"--json", "--suppress-outputs"} & set(options)
+    quiet = ["--suppress-outputs"] if shows else []
     with writes, _judged(command, stack, settings) as judged:
-        code = run([*_COMMANDS[command], *looks, *judged, "--stack", stack, *options], env)
+        code = run([*_COMMANDS[command], *looks, *judged, *quiet, "--stack", stack, *options], env)
+    if shows and code == 0:
+        print(f"\n{summary.show(stack, env, local=_is_local(stack, env))}", flush=True)
     if code != 0 and looks and command == "up":
         _explain_failed(stack, env)
     if code == 1 and command != "refresh":
@@ -269,6 +273,14 @@ def _look_at_host(command: str, stack: str, env: Mapping[str, str]) -> None:
         if command == "up":
             raise ToolchainError(f"{said}\nNothing was planned or changed.")
         warn(said)
+
+
+def _is_local(stack: str, env: Mapping[str, str]) -> bool:
+    """Whether the stack is on this machine's own engine."""
+    from components.platform.docker import reach
+
+    docker = _host(stack)
+    return docker is not None and reach.address(str(docker.host or "") or None, env).startswith("unix://")
 
 
 def _host(stack: str) -> Docker | None:

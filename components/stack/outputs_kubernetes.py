@@ -68,7 +68,6 @@ def _next_steps(settings: Settings, stack: str, manifests: str | None) -> list[s
         steps += [
             f"on a cluster: kubectl apply --server-side {ahead}-f {manifests}/1-manifest",
             # Not by changing this stack: for the engine its files are the objects, and those with data are protected.
-            f"or by this program: copy Pulumi.{stack}.yaml to Pulumi.NAME.yaml, there kubernetes.target: cluster,",
-            "then: make up STACK=NAME KUBECONFIG=...",
+            f"or cp Pulumi.{stack}.yaml Pulumi.NAME.yaml, say kubernetes.target: cluster in it, and make up STACK=NAME",
         ]
     return [*steps, *common_steps(settings, stack)]

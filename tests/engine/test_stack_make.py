@@ -31,6 +31,9 @@ def test_up_says_what_there_is_and_render_and_up_again_keep_it(clone: Clone) -> 
     assert first.returncode == 0, first.text
     for told in ("http://localhost:8080", "rendered/dev", "kubectl apply", "create the first user"):
         assert told in first.text
+    screen = first.text.partition("Immich 3.3.1 is in manifests (stack dev).")[2]
+    assert "make doors STACK=dev" in screen
+    assert "Outputs:" not in first.text
     written = clone.rendered("dev")
     assert len(written) > 20
     (clone.directory / "rendered" / "dev" / "1-manifest" / "v1-service-immich-immich-server.yaml").unlink()

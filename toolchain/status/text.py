@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from components.proxy.doors import readable
 from components.recovery.schedules import duration
+from toolchain.deployment import items, mapping
 from toolchain.doors import columns
 from toolchain.status.queues import waiting
 from toolchain.status.report import Report, version
@@ -46,6 +47,29 @@ def text(report: Report) -> str:
         parts.append(columns(rows))
     if report.problems:
         parts.append("\n".join(["could not be asked", *(f"  {one}" for one in report.problems)]))
+    return "\n\n".join(parts)
+
+
+def copies(told: Mapping[str, object]) -> str:
+    """The outputs `copies`, `recovery` and `rule321` for people."""
+    rows = [mapping(one) for one in items(told.get("copies"))]
+    losses = [mapping(one) for one in items(told.get("recovery"))]
+    parts = [
+        columns([{key: str(row[key]) for key in ("copy", "of", "where", "age", "offsite")} for row in rows]),
+        columns(
+            [
+                {
+                    "when lost": str(one["loss"]),
+                    "lost at most": str(one["lostAtMost"]),
+                    "back in": f"{one['backIn']} ({one['basis']})",
+                    "from": str(one["from"]),
+                    "": str(one.get("note", "")),
+                }
+                for one in losses
+            ]
+        ),
+        "\n".join(str(one) for one in items(told.get("rule321"))),
+    ]
     return "\n\n".join(parts)
 
 

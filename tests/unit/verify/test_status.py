@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.unit.verify.parts import NOW, WORKLOADS, Recorded, target, unit
+from toolchain.status import __main__ as command
 from toolchain.status.queues import LISTS, QUEUES, SETS, backlog, parse, waiting
 from toolchain.status.report import gather
 from toolchain.status.text import text
@@ -124,3 +125,19 @@ def test_what_cannot_be_asked_is_said_and_the_rest_is_told() -> None:
 
 def test_a_stack_that_is_not_up_is_one_sentence() -> None:
     assert "make up STACK=unit" in text(gather(target(Recorded([]))))
+
+
+def test_copies_and_losses_are_told_with_the_ages_of_the_last_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states = {"dump": {"verdict": "ok", "result": "success", "lastSuccess": NOW - 7200}}
+    found = target(Recorded(states=states), backup={})
+    monkeypatch.setattr(command, "open_target", lambda *_: found)
+    monkeypatch.setattr("sys.argv", ["status", "unit", "--copies"])
+    assert command.main() == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["dumps", "database", "immich-unit-backup", "2", "h", "no"] in rows
+    assert any(row[:3] == ["host", "everything", "never"] for row in rows)
+    monkeypatch.setattr("sys.argv", ["status", "unit", "--copies", "--json"])
+    assert command.main() == 0
+    assert {"copies", "recovery", "rule321"} <= json.loads(capsys.readouterr().out).keys()
