@@ -20,7 +20,7 @@ export KUBECONFIG
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview refresh destroy render backup drill restore runbook rollback-plan status restart shell verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
+.PHONY: help setup setup-dev up preview refresh destroy render adopt backup drill restore runbook rollback-plan status restart shell verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ destroy: setup ## remove everything but what holds data, and say what stays
 
 render: setup ## write the whole tree rendered/STACK again
 	@$(RUN) toolchain.render $(STACK)
+
+adopt: setup ## from Immich's docker-compose.yml to a stack, and the way there (FROM=path/docker-compose.yml STACK=mine)
+	@$(RUN) toolchain.adopt "$(FROM)" "$(STACK)"
 
 backup: setup ## a backup now, followed to its verdict
 	@$(RUN) toolchain.tasks run $(STACK) backup

@@ -64,6 +64,21 @@ _FOLDERS: Final = ("upload", "library", "profile", "thumbs", "encoded-video", "b
 """Folders of the media root, each with a marker `.immich` (system-integrity.md)."""
 
 
+_FROM_COMPOSE: Final = "from-docker-compose"
+_OFFICIAL: Final[Mapping[str, object]] = {
+    "known": False,
+    "file": "docker-compose.yml",
+    "server": "immich-server",
+    "learning": "immich-machine-learning",
+    "database": "database",
+    "role": "postgres",
+    "name": "immich",
+    "upload": "UPLOAD_LOCATION",
+    "old_root": True,
+}
+"""Names of Immich's own docker-compose.yml and .env."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetNames:
     """One target as a person reaches it from any machine."""
@@ -94,6 +109,18 @@ def pages(settings: Settings, stack: str, *, capacity: Capacity | None = None) -
     return found
 
 
+def from_compose(settings: Settings, stack: str, compose: Mapping[str, object]) -> str:
+    """The page `from-docker-compose` with the names of one compose file.
+
+    `compose`: `file`, the services `server`, `learning` and `database` (None where they are elsewhere), the database's
+    `role` and `name`, `upload` (None for a volume of the engine) and `old_root`, whether its paths are those of before
+    2.0.
+    """
+    values = names(settings, stack)
+    title = f"From {compose['file']} to the stack {stack}"
+    return _page(_FROM_COMPOSE, {**values, "title": title, "compose": {**compose, "known": True}})
+
+
 def _page(name: str, values: Mapping[str, object]) -> str:
     text = render(f"runbook-{name}.md.j2", values)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -122,6 +149,8 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
         "backup_place": there.get("backup"),
         "own_folders": [there[name] for name in settings.storage.folders()],
         "libraries": list(settings.storage.external_libraries),
+        "compose": _OFFICIAL,
+        "drills": backup is not None and backup.drill is not None and bool(backup.targets),
         "backup": backup,
         "dumped": takes_dumps(backup, settings.database),
         "targets": found,

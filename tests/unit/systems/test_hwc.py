@@ -303,10 +303,10 @@ def test_the_checklist_is_kept_by_outputs_and_a_drill() -> None:
 def test_the_page_moves_an_immich_of_docker_here() -> None:
     assert in_order(
         page(_host(), "from-docker-compose"),
-        "docker stop immich_server",
+        "docker compose -f docker-compose.yml stop immich-server immich-machine-learning",
         "sudo chown -R 1000:100 UPLOAD_LOCATION",
         "rsync -aHAX",
-        "docker exec immich_postgres pg_dump",
+        "exec -T database pg_dump --clean",
         "docker start immich-hwc-server",
         "make backup STACK=hwc",
     )

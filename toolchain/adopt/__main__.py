@@ -1,0 +1,94 @@
+"""`python -m toolchain.adopt COMPOSE STACK`: writes Pulumi.STACK.yaml from a docker-compose.yml, prints the way there.
+
+Nothing of the old deployment is asked or changed. An existing file of the stack is left alone.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import yaml
+
+from components.recovery.runbooks import from_compose
+from components.settings.reader import PROJECT
+from toolchain.adopt.choices import Adopted, adopt
+from toolchain.adopt.compose import read
+from toolchain.failure import ToolchainError, exit_with
+from toolchain.paths import ROOT
+from toolchain.settings_schema import LINE
+from toolchain.stack_file import parse
+from toolchain.stack_settings import settings_without_secrets
+
+_USAGE: Final = (
+    "usage: python -m toolchain.adopt COMPOSE STACK   (make adopt FROM=path/docker-compose.yml STACK=mine)"
+)
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
+
+
+def stack_text(found: Adopted, source: str) -> str:
+    """The text of the stack's file."""
+    lines = [LINE, f"# Made by `make adopt` from {source}. Every setting: docs/settings.md.", "config:"]
+    for section, value in found.sections.items():
+        lines += _written(found, (section,), f"{PROJECT}:{section}", value, 1)
+    return "\n".join(lines) + "\n"
+
+
+def _written(found: Adopted, path: tuple[str, ...], key: str, value: object, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    if reason := found.reasons.get(path):
+        yield from textwrap.wrap(reason, 110, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+    if isinstance(value, Mapping) and value:
+        yield f"{indent}{key}:"
+        for name, inner in cast("Mapping[str, Any]", value).items():
+            yield from _written(found, (*path, name), name, inner, depth + 1)
+        return
+    text = yaml.safe_dump(
+        {key: value}, default_flow_style=False, sort_keys=False, allow_unicode=True, width=1000
+    )
+    yield from (f"{indent}{line}" for line in text.rstrip().splitlines())
+
+
+def main() -> int:
+    """Write the file and print what comes next."""
+    if len(sys.argv) != 3 or not all(sys.argv[1:]):
+        raise ToolchainError(_USAGE)
+    source, stack = Path(sys.argv[1]), sys.argv[2]
+    if not _NAME.fullmatch(stack):
+        raise ToolchainError(
+            f"STACK={stack}: give a name of lower-case letters, digits and hyphens, such as mine"
+        )
+    target = ROOT / f"Pulumi.{stack}.yaml"
+    if target.exists():
+        raise ToolchainError(
+            f"{target.name} exists already and was left alone: choose another STACK=..., or move it away"
+        )
+    compose = read(source)
+    found = adopt(compose)
+    text = stack_text(found, str(source))
+    settings, _ = settings_without_secrets(stack, parse(text.encode(), target.name).texts(), set())
+    target.write_text(text, encoding="utf-8")
+    print(f"wrote {target.name}: look it through, each choice has its reason.\n")
+    if found.left:
+        print("Not carried over:")
+        print("\n".join(f"  - {one}" for one in found.left), end="\n\n")
+    values = {
+        "file": str(compose.path),
+        "server": found.server,
+        "learning": found.learning,
+        "database": found.database,
+        "role": found.role,
+        "name": found.name,
+        "upload": found.media.source if found.media is not None and found.media.is_folder else None,
+        "old_root": found.media is not None and found.media.target != "/data",
+    }
+    print(from_compose(settings, stack, values))
+    return 0
+
+
+if __name__ == "__main__":
+    exit_with(main)

@@ -1,0 +1,312 @@
+"""From a compose deployment to the sections of a stack: each choice with its reason, and what is left. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from components import versions
+from components.upgrade.assessment import LAST_OF_MAJOR, STEPPING_STONE
+from toolchain.adopt.compose import MEDIA, Compose, Mount, Service
+from toolchain.failure import ToolchainError
+
+_SERVER: Final = ("immich-server",)
+_LEARNING: Final = ("immich-machine-learning",)
+_TRANSCODING: Final = {
+    "nvenc": "nvenc",
+    "quicksync": "qsv",
+    "vaapi": "vaapi",
+    "vaapi-wsl": "vaapi",
+    "rkmpp": "rkmpp",
+}
+"""Services of hwaccel.transcoding.yml -> `server.acceleration`."""
+_BACKENDS: Final = {"cuda", "rocm", "openvino", "armnn", "rknn"}
+_FOLDERS: Final = {
+    "thumbs": "thumbs",
+    "encoded-video": "encodedVideo",
+    "profile": "profile",
+    "backups": "backups",
+}
+_OF_THE_SYSTEM: Final = {"/etc/localtime", "/etc/timezone"}
+_CARRIED: Final = re.compile(
+    r"(DB|REDIS|POSTGRES)_\w+|UPLOAD_LOCATION|TZ|NODE_ENV|IMMICH_(VERSION|HOST|PORT|MEDIA_LOCATION|LOG_LEVEL|"
+    r"TRUSTED_PROXIES|TELEMETRY_INCLUDE|METRICS|MACHINE_LEARNING_URL|WORKERS_(IN|EX)CLUDE)|MACHINE_LEARNING_MODEL_TTL|"
+    r"JWT_SECRET|TYPESENSE_\w+|NVIDIA_\w+|LIBVA_\w+|PATH"
+)
+"""Variables that have a setting, that this program sets itself, or that no release of today reads."""
+_LEVELS: Final = ("verbose", "debug", "log", "warn", "error", "fatal")
+_USER: Final = 1000
+
+Sections = dict[str, Any]
+
+
+@dataclass
+class Adopted:
+    """What was read off a deployment."""
+
+    sections: Sections
+    """As `Pulumi.<stack>.yaml` has them, without `immich:`."""
+    reasons: dict[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
+    """Section and keys -> why it is so; becomes a comment."""
+    left: list[str] = field(default_factory=list[str])
+    """What was not carried over, and what to do about it."""
+    server: str = ""
+    """Services of the file."""
+    learning: str | None = None
+    database: str | None = None
+    """None where the database is somewhere else."""
+    role: str = "postgres"
+    name: str = "immich"
+    media: Mount | None = None
+
+    def say(self, value: object, reason: str, *path: str) -> None:
+        """A setting, and why."""
+        here = self.sections
+        for key in path[:-1]:
+            here = here.setdefault(key, {})
+        here[path[-1]] = value
+        if reason:
+            self.reasons[path] = reason
+
+
+def adopt(compose: Compose) -> Adopted:
+    """The choices. ToolchainError, before anything is written, for a deployment that must be upgraded first."""
+    server = compose.running(*_SERVER)
+    if server is None:
+        raise ToolchainError(
+            f"{compose.path} has no service with the image ghcr.io/immich-app/immich-server: give Immich's own file "
+            "with FROM=path/docker-compose.yml"
+        )
+    found = Adopted(sections={"docker": {}}, server=server.name)
+    _version(found, server)
+    _way_in(found, server)
+    _storage(found, server)
+    _learning(found, compose, server)
+    _database(found, compose, server)
+    _cache(found, compose, server)
+    _environment(found, compose, server)
+    if found.database is not None:
+        found.sections["backup"] = {}
+        found.reasons["backup",] = (
+            "A dump each night. Give targets for copies of the photos as well: docs/backups.md."
+        )
+    else:
+        found.left.append(
+            "backups: immich:backup needs immich:database.postgres, the major version of the server (docs/backups.md)"
+        )
+    return found
+
+
+def _version(found: Adopted, server: Service) -> None:
+    tag = server.tag.removeprefix("v")
+    if re.fullmatch(r"\d+\.\d+\.\d+", tag):
+        if not versions.is_supported(tag):
+            raise ToolchainError(
+                f"{server.name} runs Immich {tag}, and this program deploys {versions.SUPPORTED_TEXT}: upgrade it with "
+                f"compose first, from before 1.132 by way of {STEPPING_STONE}, then run this again"
+            )
+        found.say(tag, "The release that runs: go to another one once the move is done.", "server", "version")
+        return
+    major = re.match(r"\d+", tag)
+    known = LAST_OF_MAJOR.get(int(major[0]), versions.NEWEST) if major else versions.NEWEST
+    found.say(
+        known,
+        f"The compose file has the moving tag {server.tag or 'latest'!r}. Look at Administration > Server Stats, "
+        "and write the release that runs: this must not be older.",
+        "server",
+        "version",
+    )
+
+
+def _way_in(found: Adopted, server: Service) -> None:
+    ports = [one for one in server.ports if one[2] in {2283, 3001}]
+    address, port = (ports[0][0] or "0.0.0.0", ports[0][1]) if ports else ("127.0.0.1", 2283)  # noqa: S104 - read off
+    found.say(
+        "localhost",
+        "Write your name here if people come by one: docs/home.md#a-name-of-your-own.",
+        "host",
+        "name",
+    )
+    found.say(False, "", "host", "https")
+    found.say(port, "", "host", "port")
+    way: Sections = {"kind": "publishedPort", "address": address, "port": port}
+    trusted = [
+        text.strip()
+        for text in server.environment.get("IMMICH_TRUSTED_PROXIES", "").split(",")
+        if text.strip()
+    ]
+    networks = [text for text in trusted if _is_network(text)]
+    if networks:
+        way["trustedSources"] = [str(ipaddress.ip_network(text, strict=False)) for text in networks]
+    reason = "The port that the compose file publishes."
+    if not ports:
+        reason = "The compose file publishes no port: whatever proxy led to the container must lead here."
+    found.say([way], reason, "proxy", "expose")
+    if any(label.startswith("traefik.") for label in server.labels):
+        found.left.append(
+            "labels of Traefik: immich:proxy.expose with kind traefikLabels makes them (docs/doors.md)"
+        )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _storage(found: Adopted, server: Service) -> None:
+    roots = [mount for mount in server.mounts if mount.target in MEDIA]
+    if not roots:
+        raise ToolchainError(
+            f"{server.name} mounts nothing at {' or '.join(MEDIA)}: which folder has the photos cannot be told"
+        )
+    found.media = roots[-1]
+    found.say(_source(roots[-1]), "UPLOAD_LOCATION: the photos stay where they are.", "storage", "media")
+    libraries: list[Sections] = []
+    for mount in server.mounts:
+        if mount in roots or mount.target in _OF_THE_SYSTEM:
+            continue
+        root = next((root for root in MEDIA if mount.target.startswith(f"{root}/")), None)
+        folder = mount.target.removeprefix(f"{root}/") if root else ""
+        if folder in _FOLDERS:
+            found.say(_source(mount), "", "storage", _FOLDERS[folder])
+        elif root is not None and folder in {"upload", "library"}:
+            found.left.append(
+                f"{mount.source} at {mount.target}: put it below the media folder, on the same file system"
+            )
+        else:
+            name = re.sub(r"[^a-z0-9]+", "-", mount.target.lower()).strip("-")[:40] or "library"
+            library: Sections = {"name": name, "mountPath": mount.target, "source": _source(mount)}
+            libraries.append(library if mount.read_only else {**library, "readOnly": False})
+    if libraries:
+        reason = "At the same paths, so that Immich finds its external libraries again."
+        found.say(libraries, reason, "storage", "externalLibraries")
+    if roots[-1].target != MEDIA[0]:
+        found.left.append(
+            f"the media root {roots[-1].target}: Immich has /data today; step 6 changes the paths in the database"
+        )
+
+
+def _source(mount: Mount) -> Sections:
+    if mount.is_folder:
+        return {"kind": "hostPath", "path": mount.source}
+    return {"kind": "existingClaim", "claimName": mount.source, "accessMode": "ReadWriteOnce"}
+
+
+def _learning(found: Adopted, compose: Compose, server: Service) -> None:
+    if server.extends and server.extends != "cpu":
+        if server.extends in _TRANSCODING:
+            reason = "hwaccel.transcoding.yml."
+            found.say(_TRANSCODING[server.extends], reason, "server", "acceleration")
+        else:
+            found.left.append(
+                f"extends {server.extends} of {server.name}: immich:server.acceleration knows no such"
+            )
+    service = compose.running(*_LEARNING)
+    if service is None:
+        url = server.environment.get("IMMICH_MACHINE_LEARNING_URL", "")
+        kind: Sections = (
+            {"kind": "external", "urls": url.split(",")} if url.startswith("http") else {"kind": "off"}
+        )
+        found.sections["machineLearning"] = kind
+        found.reasons["machineLearning",] = "The compose file has no service for it."
+        return
+    found.learning = service.name
+    suffix = service.tag.rpartition("-")[2]
+    backend = suffix if suffix in _BACKENDS else service.extends.removesuffix("-wsl")
+    if backend in _BACKENDS:
+        found.say(backend, "The image's tag, or hwaccel.ml.yml.", "machineLearning", "backend")
+    ttl = service.environment.get("MACHINE_LEARNING_MODEL_TTL", "")
+    if ttl.isdecimal():
+        found.say(int(ttl), "", "machineLearning", "modelTtl")
+
+
+def _database(found: Adopted, compose: Compose, server: Service) -> None:
+    environment = {**compose.environment, **server.environment}
+    host = environment.get("DB_HOSTNAME") or "database"
+    found.role = environment.get("DB_USERNAME") or "postgres"
+    found.name = environment.get("DB_DATABASE_NAME") or "immich"
+    service = compose.services.get(host) or compose.running(
+        "immich-app/postgres", "pgvecto-rs", "pgvector", "vectorchord"
+    )
+    if environment.get("DB_URL"):
+        found.left.append(
+            "DB_URL: write host, name and user of that database into immich:database, kind external"
+        )
+    if service is None:
+        found.sections["database"] = {
+            "kind": "external",
+            "host": host,
+            "port": int(environment.get("DB_PORT") or 5432),
+            "name": found.name,
+            "user": found.role,
+        }
+        found.reasons["database",] = (
+            "Somewhere else, and it stays there. Its password: pulumi config set --secret immich:databasePassword"
+        )
+        return
+    if "pgvecto-rs" in service.image:
+        image = versions.pinned("postgres", "14-vectorchord0.4.3-pgvectors0.2.0")
+        raise ToolchainError(
+            f"{service.name} runs PostgreSQL with pgvecto.rs ({service.image}), which Immich 3 does not know. With "
+            f"compose first, as Immich's notes say: the image {image.partition('@')[0]} (its tag begins with your "
+            f"major version of PostgreSQL), IMMICH_VERSION=v{LAST_OF_MAJOR[2]}, docker compose up -d, and wait until "
+            f"the log of {server.name} says that it listens. Then run this again"
+        )
+    found.database = service.name
+    if re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", found.name) and found.name not in {"postgres", "immich"}:
+        found.say(found.name, "DB_DATABASE_NAME.", "database", "name")
+    if service.environment.get("DB_STORAGE_TYPE") == "HDD":
+        found.say("HDD", "DB_STORAGE_TYPE.", "database", "storageType")
+    found.left.append(
+        "PostgreSQL's own files (DB_DATA_LOCATION): the database is moved by a dump, into a PostgreSQL with VectorChord"
+    )
+    found.left.append("the database's password: a new one is made at random, or give immich:databasePassword")
+
+
+def _cache(found: Adopted, compose: Compose, server: Service) -> None:
+    environment = {**compose.environment, **server.environment}
+    host = environment.get("REDIS_HOSTNAME") or "redis"
+    if (
+        host not in compose.services
+        and compose.running("redis", "valkey") is None
+        and "REDIS_HOSTNAME" in environment
+    ):
+        password = bool(environment.get("REDIS_PASSWORD"))
+        found.sections["cache"] = {"kind": "external", "host": host, "password": password}
+        found.reasons["cache",] = "Somewhere else, and it stays there." + (
+            " Its password: pulumi config set --secret immich:cachePassword" if password else ""
+        )
+
+
+def _environment(found: Adopted, compose: Compose, server: Service) -> None:
+    environment = {**compose.environment, **server.environment}
+    if timezone := environment.get("TZ"):
+        found.say(timezone, "TZ.", "server", "timezone")
+    if (level := environment.get("IMMICH_LOG_LEVEL")) in _LEVELS:
+        found.say(level, "", "server", "logLevel")
+    if environment.get("IMMICH_TELEMETRY_INCLUDE"):
+        found.say(True, "IMMICH_TELEMETRY_INCLUDE.", "server", "metrics", "enabled")
+    found.left += _unknown(environment)
+    known = {found.server, found.learning, found.database, environment.get("REDIS_HOSTNAME") or "redis"}
+    for name, service in compose.services.items():
+        if name in known or "redis" in service.image or "valkey" in service.image:
+            continue
+        gone = "immich-server" in service.image or "typesense" in service.image
+        why = "its work is the server's today" if gone else "it stays with compose, in networks of its own"
+        found.left.append(f"the service {name} ({service.image or 'built here'}): {why}")
+
+
+def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(environment):
+        if name == "IMMICH_CONFIG_FILE":
+            yield "IMMICH_CONFIG_FILE: its settings are those of immich:app (docs/settings.md#immichapp)"
+        elif name.startswith(("IMMICH_", "MACHINE_LEARNING_", "DB_", "REDIS_")) and not _CARRIED.fullmatch(
+            name
+        ):
+            yield f"the variable {name}: see whether a setting of docs/settings.md is for it"
