@@ -53,6 +53,20 @@ def _written(found: Adopted, path: tuple[str, ...], key: str, value: object, dep
     yield from (f"{indent}{line}" for line in text.rstrip().splitlines())
 
 
+def names_of(found: Adopted, path: Path) -> dict[str, object]:
+    """What the page of the move calls things."""
+    return {
+        "file": str(path),
+        "server": found.server,
+        "learning": found.learning,
+        "database": found.database,
+        "role": found.role,
+        "name": found.name,
+        "upload": found.media.source if found.media is not None and found.media.is_folder else None,
+        "old_root": found.media is not None and found.media.target != "/data",
+    }
+
+
 def main() -> int:
     """Write the file and print what comes next."""
     if len(sys.argv) != 3 or not all(sys.argv[1:]):
@@ -76,17 +90,7 @@ def main() -> int:
     if found.left:
         print("Not carried over:")
         print("\n".join(f"  - {one}" for one in found.left), end="\n\n")
-    values = {
-        "file": str(compose.path),
-        "server": found.server,
-        "learning": found.learning,
-        "database": found.database,
-        "role": found.role,
-        "name": found.name,
-        "upload": found.media.source if found.media is not None and found.media.is_folder else None,
-        "old_root": found.media is not None and found.media.target != "/data",
-    }
-    print(from_compose(settings, stack, values))
+    print(from_compose(settings, stack, names_of(found, compose.path)))
     return 0
 
 
