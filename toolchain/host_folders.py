@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from components.database.component import POSTGRES_UID
 from components.platform.docker import reach
-from components.recovery.locations import Place, places
+from components.recovery.locations import Place, owner, places
 
 if TYPE_CHECKING:
     from components.settings.docker import Docker
@@ -59,7 +58,6 @@ def _asked_by_ssh(docker: Docker, host: str, folders: Sequence[str]) -> set[str]
 
 def told(settings: Settings, absent: Sequence[Place]) -> str:
     """For people: what is missing, and the commands that make what may be made."""
-    server = settings.server
     number = "a folder" if len(absent) == 1 else f"{len(absent)} folders"
     lines = [
         f"The host lacks {number} that this stack mounts. Mount the disk first, if one is missing. Then, on the host:"
@@ -67,8 +65,7 @@ def told(settings: Settings, absent: Sequence[Place]) -> str:
     for place in absent:
         if place.name.startswith("library-"):
             lines.append(f"  # {place.where}: the external library {place.name.removeprefix('library-')}")
-        of_database = place.name == "database"
-        user, group = (POSTGRES_UID, POSTGRES_UID) if of_database else (server.user, server.group)
+        user, group = owner(place, settings)
         folder = shlex.quote(place.where)
         lines.append(f"  sudo install -d -o {user} -g {group} -m 0750 {folder}")
         if settings.docker is not None and settings.docker.engine == "podman":

@@ -53,6 +53,8 @@ CERTIFICATE = "proxy-certificate"
 """Logical name of the secret with `tls.crt` and `tls.key`."""
 EXPORTER_PORT = 9113
 """Where the exporter's numbers are, at /metrics."""
+_NAMES = 300
+"""Seconds that nginx may take to start: names may come late."""
 GRACE = 300
 """Seconds that uploads in progress have to end before nginx is killed."""
 
@@ -127,6 +129,26 @@ class Surroundings:
     """Folder whose `.well-known/acme-challenge` an ACME server reads by plain http."""
     counted_at: str | None = None
     """Address and port that are told listener, method and status of each request, by UDP; nobody need be there."""
+
+
+def command(file: str, directives: str = "daemon off;") -> tuple[str, ...]:
+    """What the container runs: nginx, once the names in its file are known.
+
+    Without a `resolver` it ends at once for a name that nobody knows yet, as when a node starts it before the cluster's
+    DNS: that would be a crash loop with growing pauses.
+    """
+    return ("/bin/sh", "-c", _START, "nginx", file, directives)
+
+
+_START = """\
+trap 'exit 143' TERM QUIT INT
+while nginx -t -q -c "$1" -g "$2" 2>&1 | grep -q 'host not found in upstream'; do
+    echo 'waiting for a name of the upstream' >&2
+    sleep 1 &
+    wait $!
+done
+exec nginx -c "$1" -g "$2"
+"""
 
 
 def nginx_version(image: ImageRef) -> tuple[int, int, int]:
@@ -256,9 +278,9 @@ def workload(
         user=USER,
         group=USER,
         # No entrypoint scripts: they would write to /etc/nginx, which is read-only.
-        command=("nginx", "-c", f"{_FILES}/nginx.conf", "-g", "daemon off;"),
+        command=command(f"{_FILES}/nginx.conf"),
         ports=(*ports, Port(name="status", number=STATUS_PORT)),
-        liveness=Probe(check=health, failures=3, startup_budget=60),
+        liveness=Probe(check=health, failures=3, startup_budget=_NAMES),
         readiness=healthy(Probe(check=health), settings.health),
         mounts=tuple(mounts),
         sidecars=tuple(sidecars),

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from components.backup.target_settings import LocalTarget
 from components.cache.settings import BundledCache
+from components.database.component import POSTGRES_UID
 from components.database.settings import BundledDatabase, CloudNativePg
 from components.machine_learning import component as machine_learning
 from components.machine_learning.settings import BundledMachineLearning
@@ -163,6 +164,13 @@ def _of_cluster(database: CloudNativePg) -> Iterator[Place]:
             name="wal", kind="volume", where=f"{name}-1-wal", claim=f"{name}-1-wal", size=database.wal_size,
             key="immich:database.walSize", storage=on, medium=on, machine=CLUSTER,
         )  # fmt: skip
+
+
+def owner(place: Place, settings: Settings) -> tuple[int, int]:
+    """User and group that a folder of a host must belong to."""
+    if place.name == "database":
+        return POSTGRES_UID, POSTGRES_UID
+    return settings.server.user, settings.server.group
 
 
 def container(stack: str, workload: str) -> str:

@@ -14,6 +14,7 @@ from components.proxy.settings import (
     TraefikLabels,
     TraefikRoute,
 )
+from components.recovery.locations import owner, places
 from components.server.component import PORT as SERVER_PORT
 from components.settings.model import Settings
 from components.stack.next_steps import steps as common_steps
@@ -61,7 +62,12 @@ def _ways_in(settings: Settings) -> list[str]:
 
 
 def _next_steps(settings: Settings, stack: str, manifests: str | None) -> list[str]:
+    # The kubelet gives no folder of a node away: fsGroup is for volumes alone.
     steps: list[str] = []
+    for place in places(settings, stack).values():
+        if place.kind == "folder" and not place.name.startswith("library-"):
+            user, group = owner(place, settings)
+            steps.append(f"on the node, before: sudo install -d -o {user} -g {group} -m 0750 {place.where}")
     if manifests is not None:
         first = f"{manifests}/1-manifest/v1-namespace-default-{settings.kubernetes.namespace}.yaml"
         ahead = f"-f {first} " if settings.kubernetes.create_namespace else ""

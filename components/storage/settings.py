@@ -82,7 +82,8 @@ class HostPath(Section):
     kind: Literal["hostPath"]
     """`hostPath`."""
     path: HostFolder
-    """The folder; it must exist."""
+    """The folder; it must exist and belong to `server.user` (of a bundled database to 999): the kubelet gives no folder
+    of a node away, and on one host only an empty one is."""
 
 
 class ExistingClaim(Section):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from components.proxy.listeners import Listener, listeners
-from components.proxy.nginx import Surroundings, configuration
+from components.proxy.nginx import Surroundings, command, configuration
 from components.proxy.settings import Proxy
 from tests.edge.client import request
 
@@ -79,9 +79,8 @@ class Nginx:
 
     def __enter__(self) -> Nginx:
         for attempt in range(5):
-            self._render()
-            self._start()
-            if self._ready():
+            self.begin()
+            if self.ready():
                 return self
             self.stop()
             assert attempt < 4, self.output()
@@ -109,6 +108,11 @@ class Nginx:
         self.listeners = tuple(numbered)
         self.ports = {one.name: one.port for one in numbered} | {"status": status}
         self.ports |= {f"{one.name}-tls": one.tls_port for one in numbered if one.tls_port is not None}
+        self.scratch.mkdir(exist_ok=True)
+        self.write(status)
+
+    def write(self, status: int) -> None:
+        """Its files."""
         where = Surroundings(
             upstream=self.upstream,
             version=version(),
@@ -120,20 +124,22 @@ class Nginx:
             addresses=("127.0.0.1",),
             counted_at=self.counted_at,
         )
-        self.scratch.mkdir(exist_ok=True)
         write(configuration(self.settings, self.listeners, where), self.directory)
 
-    def _start(self) -> None:
+    def begin(self) -> None:
+        """Write its files on ports that are free, and start it."""
+        self._render()
         user = " user root;" if os.geteuid() == 0 else ""
         with (self.directory / "stdout").open("ab") as out, (self.directory / "stderr").open("ab") as err:
             self.process = subprocess.Popen(
-                [NGINX, "-c", str(self.directory / "nginx.conf"), "-g", f"daemon off;{user}"],
+                command(str(self.directory / "nginx.conf"), f"daemon off;{user}"),
                 stdout=out,
                 stderr=err,
                 cwd=self.directory,
             )
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
+        """Whether it answers within 20 s."""
         assert self.process is not None
         until = time.monotonic() + 20
         while time.monotonic() < until and self.process.poll() is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -123,3 +123,18 @@ def test_the_provider_must_know_every_name_that_people_come_by() -> None:
 def test_a_port_is_part_of_what_the_provider_must_know() -> None:
     assert "https://photos.example.com:8443/auth/login" in told({}, app=APP, port=8443)["oauthRedirectUris"]
     assert "https://photos.example.com/auth/login" in told({}, app=APP, port=443)["oauthRedirectUris"]
+
+
+def test_folders_of_a_node_are_told_with_their_owners_before_anything_else() -> None:
+    sections = {
+        "host": {"name": "photos.example.com"},
+        "server": {"user": 1001, "group": 100},
+        "database": {"kind": "bundled", "hostPath": "/srv/database"},
+        "storage": {"media": {"kind": "hostPath", "path": "/srv/photos"}},
+    }
+    settings = read_settings("some", {key: json.dumps(value) for key, value in sections.items()})
+    steps = cast("list[str]", outputs(settings, "some", None)["nextSteps"])
+    assert steps[:2] == [
+        "on the node, before: sudo install -d -o 1001 -g 100 -m 0750 /srv/photos",
+        "on the node, before: sudo install -d -o 999 -g 999 -m 0750 /srv/database",
+    ]
