@@ -230,6 +230,11 @@ def run(
     found = Run()
     errors: list[BaseException] = []
 
+    def reported(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # What failed as a consequence of the error that the caller gets is of no use beside it.
+        if not errors:
+            loop.default_exception_handler(context)
+
     def inside() -> None:
         set_all_config(dict(config or {}), list(secret_keys))
         recorder = Recorder(found, project=project, stack=stack, preview=preview, computed=computed)
@@ -245,6 +250,7 @@ def run(
         settings.ROOT.set(None)
         # The runner owns the loop: it is closed, with its threads, when the program is done.
         with asyncio.Runner() as runner:
+            runner.get_loop().set_exception_handler(reported)
             runner.run(run_in_stack(cast("Any", program)))
 
     def guarded(context: contextvars.Context) -> None:
