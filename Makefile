@@ -44,8 +44,8 @@ refresh: setup ## read back what is really there
 destroy: setup ## remove everything but what holds data, and say what stays
 	@$(RUN) toolchain.destroy $(STACK) $(ARGS)
 
-render: setup ## write the whole tree rendered/STACK again
-	@$(RUN) toolchain.render $(STACK)
+render: setup ## write the whole tree rendered/STACK again; OUTPUT=folder: one for Argo CD or Flux, without Secrets
+	@$(RUN) toolchain.render $(STACK) $(OUTPUT)
 
 adopt: setup ## from Immich's docker-compose.yml to a stack, and the way there (FROM=path/docker-compose.yml STACK=mine)
 	@$(RUN) toolchain.adopt "$(FROM)" "$(STACK)"
@@ -57,7 +57,7 @@ drill: setup ## restore the newest backup to nowhere and compare it, now
 	@$(RUN) toolchain.tasks run $(STACK) drill
 
 # Names of photos may have any character in them: neither make nor the shell looks into these.
-export FILE FROM TARGET
+export FILE FROM TARGET SECRETS
 restore: override FILE := $(value FILE)
 restore: override FROM := $(value FROM)
 restore: override TARGET := $(value TARGET)

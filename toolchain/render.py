@@ -97,9 +97,13 @@ def _in_place(stack: str, env: Mapping[str, str], directory: Path) -> int:
     return run(["up", "--yes", "--skip-preview", "--stack", stack], env)
 
 
+def _copy(env: Mapping[str, str], directory: Path) -> dict[str, str]:
+    return {**env, "PULUMI_BACKEND_URL": f"file://{RENDER_STATE}", DIRECTORY_VARIABLE: str(directory)}
+
+
 def _on_a_copy(stack: str, env: Mapping[str, str], directory: Path) -> int:
     RENDER_STATE.mkdir(parents=True, exist_ok=True)
-    copy_env = {**env, "PULUMI_BACKEND_URL": f"file://{RENDER_STATE}", DIRECTORY_VARIABLE: str(directory)}
+    copy_env = _copy(env, directory)
     original = export(stack, env)
     copy = ensure(stack, copy_env)
     if found := (original if resources(original) else copy):
@@ -127,20 +131,37 @@ def main() -> int:
         stack_file,
     )  # only here: setup runs modules of this package before anything is installed
 
-    if len(sys.argv) != 2:
-        raise ToolchainError("usage: python -m toolchain.render STACK")
+    if not 2 <= len(sys.argv) <= 3:
+        raise ToolchainError(
+            "usage: python -m toolchain.render STACK [FOLDER]   (make render STACK=... OUTPUT=folder)"
+        )
     stack = sys.argv[1]
     path = settings_file(stack)
     # The official plugin refuses to render while a kubeconfig is named.
     env = {name: value for name, value in environment.full(os.environ).items() if name != "KUBECONFIG"}
     directory = RENDERED / stack
     with tidy_settings(path, env), rendered.closed_secrets(directory):
-        way = _in_place if target_of(stack_file.read(path).values) == "render" else _on_a_copy
+        in_place = target_of(stack_file.read(path).values) == "render"
+        way = _in_place if in_place else _on_a_copy
         code = way(stack, env, directory)
     if code == 0:
         count, secrets = len(rendered.manifests(directory)), rendered.set_modes(directory)
         print(f"rendered/{stack}: {count} manifests, {secrets} of them Secrets (mode 0600, git-ignored)")
+        if len(sys.argv) == 3:
+            _publish(stack, env if in_place else _copy(env, directory), directory, Path(sys.argv[2]))
     return code
+
+
+def _publish(stack: str, env: Mapping[str, str], directory: Path, output: Path) -> None:
+    from toolchain import gitops  # as above
+
+    told = gitops.publish(stack, export(stack, env), directory, output, secrets=env.get("SECRETS") == "yes")
+    print(f"{output}: {told.manifests} manifests in {told.waves} waves, kustomization.yaml, flux.yaml")
+    if told.left_out:
+        print(
+            f"{len(told.left_out)} Secrets are not in it: {', '.join(told.left_out)}. The cluster must have them first "
+            "(docs/gitops.md); SECRETS=yes writes them as well"
+        )
 
 
 if __name__ == "__main__":

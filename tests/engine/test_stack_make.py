@@ -56,8 +56,14 @@ def test_render_writes_the_whole_tree_also_after_it_was_deleted(clone: Clone, st
     first = clone.rendered(stack)
     assert len(first) > 20
     shutil.rmtree(clone.directory / "rendered")
-    done = clone.make("render", stack)
+    output = clone.directory.parent / "repository"
+    done = clone.python("-m", "toolchain.render", stack, str(output))
     assert done.returncode == 0, done.text
+    waves = {path.name: int(path.parent.name.removeprefix("wave-")) for path in output.glob("wave-*/*")}
+    assert not [name for name in waves if name.startswith("v1-secret-")]
+    cache, server = "statefulset-immich-immich-cache", "deployment-immich-immich-server"
+    order = ["v1-namespace-default-immich.yaml", f"apps_v1-{cache}.yaml", f"apps_v1-{server}.yaml"]
+    assert sorted(order, key=waves.__getitem__) == order
     # Only the key of fingerprints may be another one, where a rendering has no state of its own to keep it.
     assert clone.rendered(stack).keys() == first.keys()
     assert {name for name in first if clone.rendered(stack)[name] != first[name]} == set()
