@@ -124,8 +124,9 @@ class Proxy(pulumi.ComponentResource):
         """Have the certificate made, or make it here; gives what nginx waits for."""
         if args.settings.tls is None:
             return []
+        names = (*args.hostnames, *(str(one.hostname) for one in args.settings.sites))
         if args.platform.makes_certificates:
-            spec = certificate(args.settings, args.hostnames)
+            spec = certificate(args.settings, names)
             if spec is not None:
                 args.platform.certificate(spec, parent=self)
             return []
@@ -133,7 +134,7 @@ class Proxy(pulumi.ComponentResource):
         keeper = KeeperArgs(
             platform=args.platform,
             tls=args.settings.tls,
-            hostnames=args.hostnames,
+            hostnames=names,
             user=USER,
             secrets=args.secrets,
         )

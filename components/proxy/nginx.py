@@ -162,7 +162,7 @@ def nginx_version(image: ImageRef) -> tuple[int, int, int]:
 
 
 def configuration(settings: ProxySettings, found: Sequence[Listener], where: Surroundings) -> dict[str, str]:
-    """File name -> text of nginx.conf and the two files that it includes from its own folder."""
+    """File name -> text of nginx.conf and the files that it includes from its own folder."""
     headers = dict(SECURITY_HEADERS)
     if settings.content_security_policy:
         headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
@@ -171,6 +171,7 @@ def configuration(settings: ProxySettings, found: Sequence[Listener], where: Sur
     values: dict[str, object] = {
         "listeners": found,
         "https_port": _shown_port(settings),
+        "sites": settings.sites,
         "behind_cloudflare": [one.name for one in found if one.behind_cloudflare],
         "cloudflare": CLOUDFLARE_RANGES,
         "tls": any(one.tls_port is not None for one in found),
@@ -197,7 +198,9 @@ def configuration(settings: ProxySettings, found: Sequence[Listener], where: Sur
         "counted_at": where.counted_at,
         "log_tag": access_log.TAG,
     }
+    sites = {"site.conf": render("nginx-site.conf.j2", values)} if settings.sites else {}
     return {
+        **sites,
         "nginx.conf": render("nginx.conf.j2", values),
         "locations.conf": render("nginx-locations.conf.j2", values),
         "proxied.conf": render("nginx-proxied.conf.j2", values),
@@ -286,9 +289,14 @@ def workload(
         sidecars=tuple(sidecars),
         replicas=settings.replicas,
         links=(server,) if isinstance(server, Link) else (),
-        egress=()
-        if isinstance(server, Link)
-        else (Egress.to_host("Immich somewhere else", server.host, server.port),),
+        egress=(
+            *(
+                ()
+                if isinstance(server, Link)
+                else (Egress.to_host("Immich somewhere else", server.host, server.port),)
+            ),
+            *(Egress.to_host(f"the site {one.hostname}", *one.address) for one in settings.sites),
+        ),
         ingress=ingress,
         ways=ways,
         meets=meets,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +13,7 @@ from components.fields.grammar import Annotations, Labels, QualifiedName
 from components.fields.health import Health
 from components.fields.placement import Placement
 from components.fields.resources import Resources
+from components.fields.urls import BaseUrl
 from components.model.values import Bytes, Cidr, Duration, Hostname, ImageRef, IpAddress, ObjectName
 from components.proxy.tls_settings import Tls
 from components.proxy.traefik_settings import CrowdSec, EntryPoint, ForwardAuth, overlapping
@@ -249,6 +251,31 @@ Exposure = Annotated[
 ]
 
 
+class Site(Section):
+    """Another site behind the same nginx, on one host: at every way in that leads to nginx, by its name."""
+
+    hostname: Hostname
+    """Its public name, none of Immich's."""
+    to: BaseUrl
+    """Where it is: `http://` or `https://`, a name or address that containers of the host reach, and a port."""
+    max_upload: Bytes = Bytes("1Gi")
+    """Largest body of a request."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `to`."""
+        parts = urlsplit(self.to)
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+    @model_validator(mode="after")
+    def _is_an_origin(self) -> Self:
+        if urlsplit(self.to).path not in {"", "/"}:
+            raise ValueError("to: leave out the path; a site is at the root of its name")
+        if self.address[0] in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError("to: localhost is the container of nginx itself; give the address of the host")
+        return self
+
+
 class Proxy(Section):
     """nginx in front of the server, or nothing, and the ways in."""
 
@@ -275,6 +302,8 @@ class Proxy(Section):
     CSS that loads from other hosts is blocked by it."""
     metrics: bool = False
     """Run the nginx exporter beside nginx."""
+    sites: Annotated[tuple[Site, ...], Field(max_length=32)] = ()
+    """Other sites behind the same nginx, on one host."""
     image: ImageRef | None = None
     """Another image than the table's; it must be nginx-unprivileged."""
     replicas: WholeNumber = Field(default=1, ge=1, le=16)
@@ -295,6 +324,8 @@ class Proxy(Section):
         hsts = self.hsts and not any(isinstance(way, TraefikWay) for way in self.expose)
         if self.kind == "none" and (self.tls is not None or self.metrics or hsts):
             raise ValueError("tls, hsts and metrics are nginx's, but kind is none")
+        if self.kind == "none" and self.sites:
+            raise ValueError("sites are nginx's, but kind is none")
         for way in self.expose:
             if self.kind == "none" and isinstance(way, LoadBalancer | PublishedPort):
                 raise ValueError(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from components.cloudflare.settings import Cloudflare
     from components.database.settings import Database
     from components.machine_learning.settings import MachineLearning
+    from components.proxy.host_settings import Host
     from components.proxy.settings import Proxy
     from components.server.settings import Server
     from components.settings.docker import Docker
@@ -175,6 +176,26 @@ def a_host_knows_no_nodes(
             )
 
 
+def sites_have_names_of_their_own(docker: Docker | None, host: Host, proxy: Proxy) -> Iterator[Finding]:
+    """A cluster's gateway leads to other sites itself; on one host nginx may be the only one with the ports."""
+    if proxy.sites and docker is None:
+        yield Finding(
+            key="proxy.sites",
+            reason="is for one host (immich:docker)",
+            hint="let the cluster's gateway or ingress controller lead to other sites",
+        )
+    taken = {str(name) for name in host.names}
+    for index, site in enumerate(proxy.sites):
+        if str(site.hostname) in taken:
+            yield Finding(
+                key=f"proxy.sites[{index}].hostname",
+                given=site.hostname,
+                reason="leads elsewhere already",
+                hint="give each site a name of its own; Immich works only at the root of a name",
+            )
+        taken.add(str(site.hostname))
+
+
 def volumes_fit_the_platform(
     docker: Docker | None, storage: Storage, database: Database
 ) -> Iterator[Finding]:
@@ -214,6 +235,7 @@ DOCKER_RULES = (
     _rule(a_host_has_no_operators, "docker", "database", "secrets"),
     _rule(ways_fit_the_platform, "docker", "proxy", "cloudflare"),
     _rule(ports_are_given_once, "docker", "proxy"),
+    _rule(sites_have_names_of_their_own, "docker", "host", "proxy"),
     _rule(one_host_runs_one_copy, "docker", "server", "machineLearning", "proxy"),
     _rule(a_host_knows_no_nodes, "docker", "server", "machineLearning", "proxy"),
     _rule(volumes_fit_the_platform, "docker", "storage", "database"),

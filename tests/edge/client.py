@@ -57,12 +57,13 @@ def request(
     source: str = "127.0.0.1",
     tls: ssl.SSLContext | None = None,
     preamble: bytes = b"",
+    host: str = HOST,
 ) -> Answer:
     """One request on a connection of its own. A body that is no bytes goes in chunks."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.sock = connect(port, source, tls=tls, preamble=preamble)
     try:
-        return send(connection, method, path, headers, body)
+        return send(connection, method, path, headers, body, host=host)
     finally:
         connection.close()
 
@@ -73,10 +74,12 @@ def send(
     path: str,
     headers: Headers = (),
     body: bytes | Iterable[bytes] | None = None,
+    *,
+    host: str = HOST,
 ) -> Answer:
     """One request on a connection that may be used again."""
     connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-    connection.putheader("Host", HOST)
+    connection.putheader("Host", host)
     for name, value in headers:
         connection.putheader(name, value.encode("latin-1"))
     chunked = body is not None and not isinstance(body, bytes)

@@ -55,6 +55,8 @@ VALUES: Mapping[str, Sequence[object]] = {
     "Server.workers": ({"kind": "combined"}, {"kind": "split"}),
     "Metrics.include": (("host", "job"),),
     "Proxy.expose": (({"kind": "clusterIp"},), ({"kind": "clusterIp"}, {"kind": "loadBalancer"})),
+    "Proxy.sites": ((), ({"hostname": "shop.example.com", "to": "http://10.0.0.9:8081"},)),
+    "Site.to": ("https://10.0.0.10:8443",),
     "Proxy.tls": (ABSENT, {"kind": "secret", "name": "photos-tls"}),
     "Placement.tolerations": ((), ({"key": "gpu", "operator": "Exists"},)),
     "Toleration.operator": ("Exists",),

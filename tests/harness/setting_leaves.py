@@ -36,7 +36,7 @@ class Place:
 
 
 _OF_A_HOST = frozenset(
-    {"Docker", "Logs", "NetworkSettings", "PublishedPort", "TraefikLabels", "TlsAcme", "TlsFiles"}
+    {"Docker", "Logs", "NetworkSettings", "PublishedPort", "Site", "TraefikLabels", "TlsAcme", "TlsFiles"}
 )
 """Models that only a stack on one host can have."""
 
@@ -49,6 +49,7 @@ def of_a_host(setting: str) -> bool:
         "BundledMachineLearning.lockMemory",
         "ScrapeOnly.address",
         "ScrapeOnly.ports",
+        "Proxy.sites",
     }
 
 

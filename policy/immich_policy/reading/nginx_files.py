@@ -19,6 +19,7 @@ from immich_policy.reading.walk import File, files, names_of
 UPLOAD = "/api/assets"
 """Where Immich takes photos and videos."""
 _MAIN = "/etc/nginx/nginx.conf"
+_GIVEN = re.compile(r"\s-c\s+[\"']?(/[^\s\"']+)")
 _DROP_INS = ("/etc/nginx/conf.d/", "/etc/nginx/sites-enabled/", "/etc/nginx/templates/")
 _DEPTH = 8
 
@@ -99,9 +100,14 @@ def _read(one: Container, given: Mapping[str, File]) -> Configuration | None:
 
 def _main_of(one: Container, given: Mapping[str, File]) -> str | None:
     words = one.arguments()
-    for word, following in itertools.pairwise(words):
-        if word == "-c":
-            return following if following in given else None
+    after = [following for word, following in itertools.pairwise(words) if word == "-c"]
+    # A shell that starts nginx is given its script by `-c`, and the file by that or by a word after it.
+    scripts = [found for text in after for found in _GIVEN.findall(text)]
+    for path in (*after, *scripts, *words):
+        if path in given:
+            return path
+    if any(text.startswith("/") for text in (*after, *scripts)):
+        return None
     if _MAIN in given:
         return _MAIN
     return next((path for path in sorted(given) if posixpath.basename(path) == "nginx.conf"), None)
