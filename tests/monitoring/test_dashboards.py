@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components.monitoring.alerts import rule_body
-from components.monitoring.dashboards import dashboards
+from components.monitoring.dashboard_files import dashboards, panels
 from components.monitoring.plan import MonitoringPlan
+from components.monitoring.rule_files import rule_body
 from tests.monitoring.promtool import check
 from tests.monitoring.worlds import PLANS, healthy
 
@@ -19,13 +19,13 @@ from tests.monitoring.worlds import PLANS, healthy
 def test_promtool_takes_every_expression_of_a_panel(plan: MonitoringPlan, tmp_path: Path) -> None:
     rules = [
         {
-            "record": f"panel:{dashboard.name.replace('-', '_')}:{index}",
-            "expr": query.expr,
-            "labels": {"query": str(at)},
+            "record": f"panel:{name.replace('-', '_')}:{panel['id']}",
+            "expr": target["expr"],
+            "labels": {"query": target["refId"]},
         }
-        for dashboard in dashboards(plan)
-        for index, panel in enumerate(dashboard.panels)
-        for at, query in enumerate(panel.queries)
+        for name, dashboard in dashboards(plan).items()
+        for panel in panels(dashboard)
+        for target in panel["targets"]
     ]
     assert rules
     check(json.dumps({"groups": [{"name": "panels", "rules": rules}]}), tmp_path)
@@ -33,21 +33,20 @@ def test_promtool_takes_every_expression_of_a_panel(plan: MonitoringPlan, tmp_pa
 
 SILENT_WHEN_WELL = {
     "Jobs that wait", "Jobs that fail", "Jobs at work", "Jobs in paused queues", "Jobs for later",
-    "Failed jobs that are kept", "Days until full",
+    "Days until full",
 }  # fmt: skip
 """Panels that show something only when there is something."""
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_the_overview_shows_something_when_all_is_well(plan: MonitoringPlan, tmp_path: Path) -> None:
-    (overview,) = [dashboard for dashboard in dashboards(plan) if dashboard.name == "overview"]
     body = rule_body(plan)
     (tmp_path / "rules.yml").write_text(json.dumps(body), encoding="utf-8")
     asked = [
-        (panel.title, query.expr)
-        for panel in overview.panels
-        if panel.title not in SILENT_WHEN_WELL
-        for query in panel.queries
+        target["expr"]
+        for panel in panels(dashboards(plan)["overview"])
+        if panel["title"] not in SILENT_WHEN_WELL
+        for target in panel["targets"]
     ]
     test = {
         "rule_files": ["rules.yml"],
@@ -62,7 +61,7 @@ def test_the_overview_shows_something_when_all_is_well(plan: MonitoringPlan, tmp
                 ],
                 # What is absent has the value 1 here: then promtool says so.
                 "promql_expr_test": [
-                    {"expr": f"absent({expr})", "eval_time": "90m", "exp_samples": []} for _, expr in asked
+                    {"expr": f"absent({expr})", "eval_time": "90m", "exp_samples": []} for expr in asked
                 ],
             }
         ],

@@ -236,7 +236,7 @@ def _ours(directory: Path, port: int, server: int) -> dict[str, str]:
 def ways(scratch: Path) -> Generator[list[Way]]:
     """The four ways, each with its nginx running."""
     with ExitStack() as stack:
-        command = [sys.executable, "-m", "toolchain.bench_edge", "--serve"]
+        command = [sys.executable, "-m", "bench.edge", "--serve"]
         server = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
         stack.callback(server.kill)
         assert server.stdout is not None
@@ -350,7 +350,7 @@ def goals(rows: list[Row]) -> list[str]:
 
 def main() -> int:
     """Measure and print a table, or JSON."""
-    parser = argparse.ArgumentParser(prog="python -m toolchain.bench_edge", description="Cost of nginx.")
+    parser = argparse.ArgumentParser(prog="python -m bench.edge", description="Cost of nginx.")
     parser.add_argument(
         "--size", type=int, default=10**9, help="bytes of a body (default: 1 GB, below 1 GiB)"
     )
