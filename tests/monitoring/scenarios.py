@@ -238,7 +238,8 @@ QUEUES = (
         fires={"failed-asset_encode_video": "0+1x{n}"},
         quiet={
             "failed-asset_encode_video": "0+0.1x{n}",
-            "failed-smart_search": "0x30 5x{n}",
+            # Many, of many more.
+            "failed-smart_search": "0+0.4x{n}",
             "failed-metadata": (_FAILED_METADATA, "0+1x{n}"),
         },
         says="jobs of videoConversion failed",

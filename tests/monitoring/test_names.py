@@ -19,7 +19,8 @@ def _unknown(expr: str, plan: MonitoringPlan, sources: frozenset[Source]) -> set
     families = [FAMILIES[source] for source in sources]
     pinned = {name for family in families for name in family.names} | OF_PROMETHEUS
     if "cloudnative-pg" in sources:
-        pinned |= {f"cnpg_{name}" for name in FAMILIES["library"].names}
+        counted = FAMILIES["library"].names
+        pinned = pinned - counted | {f"cnpg_{name}" for name in counted}
     patterns = [pattern for family in families for pattern in family.patterns]
     recorded = {rule.name for rule in rules(plan) if "record" in rule.body}
     return {

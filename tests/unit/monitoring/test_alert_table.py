@@ -143,7 +143,12 @@ def test_thresholds_are_those_of_the_plan() -> None:
     found = {alert.name: alert for alert in alerts(plan)}
     assert "> 0.7" in found["ImmichStorageFilling"].expr
     assert "> 5 " in found["ImmichMachineLearningBacklog"].expr
-    assert found["ImmichDown"].body["for"] == "9m"
+    assert {name for name, alert in found.items() if alert.body["for"] == "9m"} == {
+        "ImmichDown", "ImmichMicroservicesDown", "ImmichDatabaseDown", "ImmichCacheDown", "ImmichDoorDown",
+        "ImmichProxyDown",
+    }  # fmt: skip
+    assert "for 9m:" in found["ImmichDown"].body["annotations"]["description"]
+    assert found["ImmichBackupNever"].body["for"] == "26h"
     assert "> 77" in found["ImmichGpuHot"].expr
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,6 +143,19 @@ def test_what_a_deployment_has_not_is_not_on_its_dashboards() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.json")), ids=lambda file: file.stem)
+def test_every_panel_query_and_link_of_a_file_is_for_some_deployment(file: Path) -> None:
+    def parts(panel: dict[str, Any]) -> set[tuple[int, str]]:
+        told = (*(one["refId"] for one in panel["targets"]), *(one["title"] for one in panel["links"]))
+        return {(panel["id"], part) for part in told}
+
+    written_there = set[tuple[int, str]]().union(
+        *map(parts, panels(json.loads(file.read_text(encoding="utf-8"))))
+    )
+    shown = [panel for plan in FULL for panel in panels(dashboards(plan)[file.stem])]
+    assert written_there - set[tuple[int, str]]().union(*map(parts, shown)) == set()
+
+
 def test_the_colours_of_a_panel_follow_the_thresholds_of_alerts() -> None:
     plan = replace(
         PROD,
@@ -177,7 +191,7 @@ def test_a_dashboard_is_the_same_every_time() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.json")), ids=lambda file: file.stem)
-def test_a_file_is_written_as_it_is_put_back(file: Any) -> None:
+def test_a_file_is_written_as_it_is_put_back(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert written(json.loads(text)) == text
     for plan in FULL:
