@@ -103,7 +103,7 @@ def test_an_alert_never_asks_for_a_series_that_no_rule_records(sources: set[Sour
 
 
 @pytest.mark.parametrize(("part", "group", "rule"), FILES)
-def test_an_alert_has_a_name_a_severity_and_a_duration_of_prometheus(
+def test_an_alert_has_a_name_in_capitals_and_one_of_three_severities(
     part: str, group: dict[str, Any], rule: dict[str, Any]
 ) -> None:
     if "alert" in rule:
