@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,10 +76,10 @@ class Asker:
                 pairs = series.get("values") or [series["value"]]
                 values = tuple((float(at), float(value)) for at, value in pairs)
                 known = tuple(pair for pair in values if math.isfinite(pair[1]))
-                label: str = target.get("legendFormat", "")
-                for name, value in series["metric"].items():
-                    label = label.replace(f"{{{{{name}}}}}", value)
                 if known:
+                    label = re.sub(
+                        r"{{(\w+)}}", partial(_label, series["metric"]), target.get("legendFormat", "")
+                    )
                     found.append(Line(label=label, values=known))
         return sorted(found, key=lambda line: line.label)
 
@@ -93,6 +94,10 @@ class Asker:
         except (urllib.error.URLError, TimeoutError) as error:
             raise ToolchainError(f"Prometheus at {self.url} does not answer: {error}") from error
         return found["data"]["result"]
+
+
+def _label(labels: Mapping[str, str], name: re.Match[str]) -> str:
+    return labels.get(name[1], "")
 
 
 def draw(dashboard: Dashboard, asker: Asker, path: Path) -> dict[str, int]:
