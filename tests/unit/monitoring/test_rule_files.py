@@ -66,6 +66,16 @@ def test_every_queue_has_its_series() -> None:
             assert found.count((f"immich:queue_{what}:sum", queue.name)) == 1
 
 
+def test_an_expression_names_only_queues_that_there_are() -> None:
+    asked = {
+        name
+        for rule in rules(FULL[0])
+        for matcher in re.findall(r'queue[=!]~"([^"]+)"', rule.expr)
+        for name in matcher.split("|")
+    }
+    assert {"metadataExtraction", "smartSearch"} <= asked <= {queue.name for queue in QUEUES} | {"search"}
+
+
 def test_a_selector_has_the_namespace_and_the_names_of_jobs_of_the_deployment() -> None:
     plan = replace(FULL[0], jobs={**FULL[0].jobs, "postgres": "pg", "api": "photos"}, namespace="here")
     found = {alert.name: alert.expr for alert in alerts(plan)}
