@@ -127,19 +127,19 @@ crds: setup ## download the CRDs that the cluster tests need
 	@$(RUN) toolchain.crds download
 
 bench: setup ## cost of a preview as a ratio to that of an empty program
-	@$(RUN) toolchain.bench $(foreach key,backupAccessKeyId backupSecretAccessKey,--secret prod:immich:$(key)) $(ARGS)
+	@$(RUN) bench.preview $(foreach key,backupAccessKeyId backupSecretAccessKey,--secret prod:immich:$(key)) $(ARGS)
 
 bench-backup: setup-dev ## backup and restore beside restic by hand and plain copies, and the seconds of a drill
-	@$(RUN) toolchain.bench_backup $(ARGS)
+	@$(RUN) bench.backup $(ARGS)
 
 bench-monitoring: setup-dev ## what it costs to read the numbers of an idle stack
-	@$(RUN) toolchain.bench_monitoring $(ARGS)
+	@$(RUN) bench.monitoring $(ARGS)
 
 monitoring-files: setup ## rules and dashboards of a stack, for a Prometheus and a Grafana elsewhere (OUTPUT=folder)
 	@$(RUN) toolchain.monitoring_files $(STACK) $(OUTPUT)
 
 bench-edge: setup ## what nginx costs uploads and downloads, against the leanest nginx and system heartbeat's
-	@$(RUN) toolchain.bench_edge $(ARGS)
+	@$(RUN) bench.edge $(ARGS)
 
 clean: ## remove caches and rendered files; state, passphrase and tools stay
 	rm -rf rendered .pytest_cache .ruff_cache .hypothesis .import_linter_cache

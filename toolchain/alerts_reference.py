@@ -1,11 +1,10 @@
-"""Writes docs/alerts.md from the table of alerts: `python -m toolchain.alerts_reference`."""
+"""Writes docs/alerts.md from the rule files: `python -m toolchain.alerts_reference`."""
 
 from __future__ import annotations
 
-from components.monitoring.alerts import alerts
-from components.monitoring.alerts_rule import Alert
 from components.monitoring.metric_names import FAMILIES
 from components.monitoring.plan import SOURCES, MonitoringPlan
+from components.monitoring.rule_files import Rule, alerts
 from toolchain.paths import ROOT
 
 PATH = ROOT / "docs" / "alerts.md"
@@ -32,10 +31,9 @@ def plans() -> tuple[MonitoringPlan, ...]:
         MonitoringPlan(
             stack="prod",
             platform="kubernetes",
-            sources=SOURCES - {"node", "cadvisor", "postgres"},
-            immich_version="3.3.1",
-            matchers={"namespace": "immich"},
-            library_prefix="cnpg_",
+            sources=SOURCES - {"node", "postgres"},
+            namespace="immich",
+            database_namespace="immich",
             instances=3,
             base_backup_age=26 * 3600,
             tunnel_connectors=2,
@@ -46,8 +44,8 @@ def plans() -> tuple[MonitoringPlan, ...]:
         MonitoringPlan(
             stack="home",
             platform="docker",
-            sources=SOURCES - {"kubernetes", "cloudnative-pg", "cert-manager"},
-            immich_version="3.3.1",
+            sources=SOURCES - {"kubernetes", "cloudnative-pg"},
+            tunnel_connectors=1,
             backups={"dump": 26 * 3600},
             drill_days=35,
         ),
@@ -56,15 +54,16 @@ def plans() -> tuple[MonitoringPlan, ...]:
 
 def document() -> str:
     """The whole page."""
-    found: dict[str, list[Alert]] = {}
+    found: dict[str, list[Rule]] = {}
     for plan in plans():
         for alert in alerts(plan):
             found.setdefault(alert.name, []).append(alert)
     lines = [
         "# Alerts",
         "",
-        "Written by `python -m toolchain.alerts_reference` from `components/monitoring/alerts.py`; a deployment has",
-        "those whose sources it has. Expressions are those of an example: a deployment has labels of its own in them.",
+        "Written by `python -m toolchain.alerts_reference` from `components/monitoring/alerts/*.yaml`. A deployment",
+        "has those that it has what they need for: sources (named at the end), replicas, an archive, drills, doors or",
+        "a service token. Expressions are those of an example: a deployment has labels of its own in them.",
         "Errors and slow answers are known where nginx's access log (`monitoring.accessLog`) or a Traefik is read:",
         "Immich counts no requests (2.5.0 to 3.0.3), and nginx's own counter knows neither status nor time.",
         "",
@@ -73,45 +72,33 @@ def document() -> str:
         "| alert | severity | after | rings when |",
         "| --- | --- | --- | --- |",
     ]
-    ordered = [name for group in _TITLES for name, each in found.items() if each[0].group == group]
-    for name in ordered:
-        first = found[name][0]
+    ordered = [same for part in _TITLES for same in found.values() if same[0].part == part]
+    for first, *_ in ordered:
+        alert, told = first.body, _plain(first.body["annotations"]["summary"])
         lines.append(
-            f"| [{name}](#{first.anchor}) | {first.severity} | {first.for_} | {_plain(first.summary)} |"
+            f"| [{first.name}](#{first.name.lower()}) | {alert['labels']['severity']} | {alert['for']} | {told} |"
         )
-    for group, title in _TITLES.items():
+    for part, title in _TITLES.items():
         lines += ["", f"## {title}"]
-        for name in ordered:
-            if found[name][0].group == group:
-                lines += _section(found[name])
+        for same in ordered:
+            if same[0].part == part:
+                lines += _section(same)
     lines += ["", "## Sources", "", "| source | where its names were read |", "| --- | --- |"]
     lines += [f"| {source} | {family.read_in} |" for source, family in FAMILIES.items()]
     return "\n".join(lines) + "\n"
 
 
-def _section(same: list[Alert]) -> list[str]:
-    first = same[0]
-    lines = [
-        "",
-        f"### {first.name}",
-        "",
-        f"{_plain(first.summary)} ({first.severity}, after {first.for_}).",
-        "",
-    ]
-    said: set[str] = set()
-    for alert in same:
-        if alert.description not in said:
-            said.add(alert.description)
-            lines += [_plain(alert.description), ""]
-    shown: set[object] = set()
-    for alert in same:
-        if (alert.needs, alert.any_of) in shown:
-            continue
-        shown.add((alert.needs, alert.any_of))
-        sources = " and ".join(sorted(alert.needs))
-        either = " or ".join(sorted(alert.any_of))
-        needed = ", with ".join(text for text in (sources, either) if text) or "nothing"
-        lines += [f"Needs {needed}:", "", "    " + alert.expr, ""]
+def _section(same: list[Rule]) -> list[str]:
+    first = same[0].body
+    told = f"{_plain(first['annotations']['summary'])} ({first['labels']['severity']}, after {first['for']})."
+    lines = ["", f"### {first['alert']}", "", told, ""]
+    for description in dict.fromkeys(rule.body["annotations"]["description"] for rule in same):
+        lines += [_plain(description), ""]
+    shown: dict[str, str] = {}
+    for rule in same:
+        shown.setdefault(rule.needs, rule.expr)
+    for needs, expr in shown.items():
+        lines += [f"Needs {needs}:", "", "    " + expr, ""]
     return lines[:-1]
 
 

@@ -20,18 +20,19 @@ from toolchain.stack_settings import settings_without_secrets, stack_texts
 def files(stack: str) -> dict[str, str]:
     """Name -> text. Raises `ValueError` for a stack that nobody watches, `SettingsError` for a bad one."""
     from components.monitoring import scrapes, setup
-    from components.monitoring.alerts import rule_file
-    from components.monitoring.component import plan_dashboards
+    from components.monitoring.dashboard_files import dashboard_files
+    from components.monitoring.rule_files import rule_file
     from components.stack.outputs_monitoring import scrape_file
 
     given, _ = settings_without_secrets(stack, *stack_texts(ROOT / f"Pulumi.{stack}.yaml"))
     settings = scrapes.with_numbers(given)
     if scrapes.watched(settings) is None:
         raise ValueError(f"nobody watches {stack}: set immich:monitoring.kind in Pulumi.{stack}.yaml")
+    plan = setup.plan(settings, stack)
     return {
         "scrape.yml": scrape_file(settings, stack),
-        "rules.yml": rule_file(setup.plan(settings, stack)),
-        **{f"dashboards/{name}": text for name, text in plan_dashboards(settings, stack).items()},
+        "rules.yml": rule_file(plan),
+        **{f"dashboards/{name}": text for name, text in dashboard_files(plan).items()},
     }
 
 

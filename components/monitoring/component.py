@@ -18,9 +18,9 @@ from components.model.watch import ScrapeTarget, Watch
 from components.model.workload import VolumeRequest, Workload, scrapers
 from components.monitoring import exporters, metrics_role, prometheus, scrapes
 from components.monitoring import setup as monitoring_setup
-from components.monitoring.alerts import rule_body, rule_file
-from components.monitoring.dashboards import dashboards
+from components.monitoring.dashboard_files import dashboard_files
 from components.monitoring.exporters import NETWORK
+from components.monitoring.rule_files import rule_body, rule_file
 from components.monitoring.settings import BundledMonitoring, OperatorMonitoring
 from components.platform.base import Platform
 from components.secrets.component import Secrets
@@ -225,7 +225,7 @@ class Monitoring(pulumi.ComponentResource):
             prometheus.prometheus_workload(given, files, read), parent=self, after=[alertmanager]
         )
         if given.grafana is not None:
-            self._grafana(given, plan_dashboards(settings, args.stack), reading)
+            self._grafana(given, dashboard_files(plan), reading)
 
     def _reached_by(self, target: ScrapeTarget) -> str:
         """Host name of every copy of a workload at once, where it has several."""
@@ -266,14 +266,6 @@ def watch(settings: Settings, given: OperatorMonitoring, stack: str, token_ends:
         interval=scrapes.duration(given.interval),
         labels=given.labels,
         rules=rule_body(plan),
-        dashboards=plan_dashboards(settings, stack) if given.dashboards else {},
+        dashboards=dashboard_files(plan) if given.dashboards else {},
         dashboard_labels=given.dashboard_labels,
     )
-
-
-def plan_dashboards(settings: Settings, stack: str) -> dict[str, str]:
-    """File name -> dashboard. The library that renders them is imported only here."""
-    from components.monitoring.dashboards_grafana import json_of
-
-    plan = monitoring_setup.plan(settings, stack)
-    return {f"{one.name}.json": json_of(one, plan) for one in dashboards(plan)}

@@ -7,69 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from components.monitoring.plan import MonitoringPlan, Source
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Requests:
-    """Who counts and times requests, by door.
-
-    Immich itself does not: it loads express before OpenTelemetry starts, so that its series `http_server_*` never
-    appear (controllers/database-backup.controller.ts of 2.5.0 to 3.0.3).
-    """
-
-    job: Literal["access-log", "traefik"]
-    count: str
-    """Counter."""
-    seconds: str
-    """Histogram, without `_bucket`."""
-    door: str
-    """Label with the door."""
-    code: str
-    """Label with the status."""
-    slow: float
-    """Seconds that an answer may take: a bound of the histogram."""
-    which: tuple[str, ...] = ()
-    """Matchers of what is Immich's."""
-
-    @property
-    def in_time(self) -> str:
-        """Matcher of the bucket. Prometheus 3 writes whole bounds as `1.0`, before that they are as they come."""
-        return f'le=~"{self.slow:g}([.]0)?"'
-
-
-REQUESTS: Final = (
-    Requests(
-        job="access-log",
-        count="immich_proxy_http_response_count_total",
-        # Until the server began its answer (components/proxy/templates/nginx.conf.j2); the bounds are Prometheus' own.
-        seconds="immich_proxy_http_upstream_time_seconds_hist",
-        door="listener",
-        code="status",
-        slow=2.5,
-    ),
-    Requests(
-        job="traefik",
-        count="traefik_router_requests_total",
-        # Until the end of the answer; the bounds are Traefik's own, 0.1, 0.3, 1.2 and 5.
-        seconds="traefik_router_request_duration_seconds",
-        door="router",
-        code="code",
-        slow=5,
-        which=('router=~".*immich.*"',),
-    ),
-)
-"""The first that a deployment has: behind a Traefik nginx sees the same requests."""
-
-COUNTED: Final = frozenset[Source](one.job for one in REQUESTS)
-"""Sources without which nobody counts requests by status."""
-
-
-def requests_of(plan: MonitoringPlan) -> Requests | None:
-    """Who counts the requests of a deployment; None where nobody does."""
-    return next((one for one in REQUESTS if plan.has(one.job)), None)
+from components.monitoring.plan import Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,11 +20,6 @@ class Queue:
     """In Valkey's keys: `immich_bull:<name>:wait`."""
     jobs: str
     """RE2 for its jobs, as counters have them: `immich_jobs_<job>_<status>_total`."""
-    slow: bool = False
-    """One job may take hours."""
-    counted: bool = True
-    """Whether Immich counts its jobs as done: a handler that returns no status is never counted, and what it throws is
-    (job.service.ts of 3.0.3)."""
 
     @property
     def metric(self) -> str:
@@ -94,8 +29,8 @@ class Queue:
 
 QUEUES: Final = (
     Queue(name="thumbnailGeneration", jobs="asset_generate_thumbnails.*|person_generate_thumbnail"),
-    Queue(name="metadataExtraction", jobs="asset_extract_metadata.*", counted=False),
-    Queue(name="videoConversion", jobs="asset_encode_video.*", slow=True),
+    Queue(name="metadataExtraction", jobs="asset_extract_metadata.*"),
+    Queue(name="videoConversion", jobs="asset_encode_video.*"),
     Queue(name="faceDetection", jobs="asset_detect_faces.*"),
     Queue(name="facialRecognition", jobs="facial_recognition.*"),
     Queue(name="smartSearch", jobs="smart_search.*"),
@@ -105,22 +40,18 @@ QUEUES: Final = (
         name="backgroundTask",
         jobs="asset_delete.*|asset_empty_trash|audit_.+|file_delete|hls_session_cleanup|memory_.+|notifications_cleanup|"
         "person_cleanup|session_cleanup|tag_cleanup|user_.+|version_check",
-        slow=True,
     ),
-    Queue(name="storageTemplateMigration", jobs="storage_template_migration.*", slow=True),
+    Queue(name="storageTemplateMigration", jobs="storage_template_migration.*"),
     Queue(name="migration", jobs="file_migration.*|asset_file_migration|person_file_migration"),
     Queue(name="sidecar", jobs="sidecar_.+"),
-    Queue(name="library", jobs="library_.+", slow=True),
+    Queue(name="library", jobs="library_.+"),
     Queue(name="notifications", jobs="notify_.+|send_mail"),
-    Queue(name="backupDatabase", jobs="database_backup", slow=True),
-    Queue(name="workflow", jobs="workflow_.+", counted=False),
-    Queue(name="integrityCheck", jobs="integrity_.+", slow=True),
+    Queue(name="backupDatabase", jobs="database_backup"),
+    Queue(name="workflow", jobs="workflow_.+"),
+    Queue(name="integrityCheck", jobs="integrity_.+"),
     Queue(name="editor", jobs="asset_edit_.+"),
 )
 """Queues with their jobs (the `@OnJob` of server/src/services). `search` has no job of its own."""
-
-MACHINE_LEARNING_QUEUES: Final = ("smartSearch", "faceDetection", "ocr")
-"""Those whose jobs ask machine learning. `facialRecognition` and `duplicateDetection` compare in the database."""
 
 STATES: Final[Mapping[str, str]] = {
     "wait": "list",
@@ -248,13 +179,6 @@ FAMILIES: Final[Mapping[Source, Family]] = {
         read_in="dcgm-exporter: etc/default-counters.csv",
         names=_names("DCGM_FI_DEV_GPU_TEMP DCGM_FI_DEV_GPU_UTIL DCGM_FI_DEV_FB_USED DCGM_FI_DEV_FB_FREE"),
     ),
-    "nvidia": Family(
-        read_in="nvidia_gpu_exporter: docs/METRICS.md",
-        names=_names(
-            "nvidia_smi_temperature_gpu nvidia_smi_utilization_gpu_ratio nvidia_smi_memory_used_bytes "
-            "nvidia_smi_memory_total_bytes"
-        ),
-    ),
     "hwmon": Family(
         read_in="node_exporter: collector/hwmon_linux.go, collector/drm_linux.go (--collector.drm, amdgpu only)",
         names=_names(
@@ -281,17 +205,6 @@ FAMILIES: Final[Mapping[Source, Family]] = {
             "kube_statefulset_status_replicas_ready container_memory_working_set_bytes "
             "container_cpu_usage_seconds_total"
         ),
-    ),
-    "cadvisor": Family(
-        read_in="cAdvisor: docs/storage/prometheus.md",
-        names=_names(
-            "container_start_time_seconds container_oom_events_total container_memory_working_set_bytes "
-            "container_cpu_usage_seconds_total"
-        ),
-    ),
-    "cert-manager": Family(
-        read_in="cert-manager: docs, devops tips, metrics",
-        names=_names("certmanager_certificate_expiration_timestamp_seconds"),
     ),
     "blackbox": Family(
         read_in="blackbox_exporter 0.28.0",

@@ -107,28 +107,30 @@ def scrape_configs(
         found.append(one)
     kinds: list[Job] = list(dict.fromkeys(probe.job for probe in probes))
     if prober is not None:
-        found += [
-            {
-                "job_name": jobs[job],
-                "scrape_interval": interval,
-                "metrics_path": "/probe",
-                "static_configs": [
-                    {
-                        "targets": [probe.url],
-                        "labels": {"stack": stack, "door": probe.door, "__param_module": probe.module},
-                    }
-                    for probe in probes
-                    if probe.job == job
-                ],
-                "relabel_configs": [
-                    {"source_labels": ["__address__"], "target_label": "__param_target"},
-                    {"source_labels": ["__param_target"], "target_label": "instance"},
-                    {"target_label": "__address__", "replacement": place(prober)},
-                ],
-            }
-            for job in kinds
-        ]
+        for job in kinds:
+            asked = [probe for probe in probes if probe.job == job]
+            one = {"job_name": jobs[job], "scrape_interval": interval}
+            found.append({**one, **_probing(asked, place(prober), stack)})
     return found
+
+
+def _probing(probes: Sequence[Probe], prober: str, stack: str) -> dict[str, Any]:
+    """How an exporter is asked for probes."""
+    return {
+        "metrics_path": "/probe",
+        "static_configs": [
+            {
+                "targets": [probe.url],
+                "labels": {"stack": stack, "door": probe.door, "__param_module": probe.module},
+            }
+            for probe in probes
+        ],
+        "relabel_configs": [
+            {"source_labels": ["__address__"], "target_label": "__param_target"},
+            {"source_labels": ["__param_target"], "target_label": "instance"},
+            {"target_label": "__address__", "replacement": prober},
+        ],
+    }
 
 
 def _listed(params: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

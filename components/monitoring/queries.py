@@ -80,7 +80,7 @@ GRANT CONNECT ON DATABASE "{database.replace('"', '""')}" TO {ROLE};
 def queries(flavour: Literal["postgres_exporter", "cloudnative-pg"]) -> str:
     """The file of queries: `--extend.query-path`, or a key of `spec.monitoring.customQueriesConfigMap`.
 
-    CloudNativePG puts `cnpg_` before every name (`MonitoringPlan.library_prefix`) and asks as `pg_monitor`.
+    CloudNativePG puts `cnpg_` before every name (alerts/library.yaml) and asks as `pg_monitor`.
     """
     asked: dict[str, Any] = {
         "immich_assets": _query(

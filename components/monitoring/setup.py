@@ -97,14 +97,12 @@ def plan(settings: Settings, stack: str, *, token_ends: int | None = None) -> Mo
         stack=stack,
         platform="docker" if settings.docker is not None else "kubernetes",
         sources=sources(settings),
-        immich_version=settings.server.version,
-        matchers={"namespace": namespace} if on_cluster else {},
-        database_matchers={"namespace": str(database.namespace or namespace)}
+        namespace=namespace if on_cluster else "",
+        database_namespace=str(database.namespace or namespace)
         if on_cluster and isinstance(database, CloudNativePg)
-        else None,
+        else "",
         jobs=jobs(settings),
         thresholds=_thresholds(given),
-        library_prefix="cnpg_" if operated else "",
         mountpoints=tuple(exporters.mountpoint(name) for name in looked.volumes)
         if looked is not None and looked.volumes
         else ("/",),

@@ -8,8 +8,6 @@ makes the picture of the README. What is drawn is what Prometheus answers; Immic
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import random
 import subprocess
 import sys
@@ -17,6 +15,7 @@ import time
 from pathlib import Path
 
 from components.monitoring import scrapes, setup
+from components.monitoring.dashboard_files import dashboard_files
 from tests.docker import host
 from tests.docker.watched import Watched
 from tests.harness.program import ROOT
@@ -27,15 +26,14 @@ def drawn(watched: Watched, folder: Path, picture: Path, minutes: float) -> str:
     """Draw the overview; gives what the command says, which names the panels that have nothing to show."""
     stack = watched.stack
     given, _ = settings_without_secrets(stack.name, *stack_texts(stack.deployment.settings_file))
-    plan = dataclasses.asdict(setup.plan(scrapes.with_numbers(given), stack.name))
-    plain = {name: value for name, value in plan.items() if name not in {"thresholds", "service_tokens"}}
-    file = folder / "plan.json"
-    file.write_text(json.dumps({**plain, "sources": sorted(plan["sources"])}), encoding="utf-8")
+    plan = setup.plan(scrapes.with_numbers(given), stack.name)
+    file = folder / "overview.json"
+    file.write_text(dashboard_files(plan)["overview.json"], encoding="utf-8")
     network = f"--net=/proc/{host.host_pid(watched.container('prometheus'))}/ns/net"
     done = subprocess.run(
         [
-            "nsenter", network, sys.executable, "-m", "toolchain.overview_picture", "http://127.0.0.1:9090",
-            str(picture), "--plan", str(file), "--hours", str(minutes / 60),
+            "nsenter", network, sys.executable, "-m", "bench.dashboard_picture", "http://127.0.0.1:9090", str(file),
+            str(picture), "--hours", str(minutes / 60),
         ],
         cwd=ROOT, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip

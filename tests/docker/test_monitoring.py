@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.engine, pytest.mark.deep]
 def watched(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """The stack, up, with what Immich and its backups would have made, and no alert."""
     folder = tmp_path_factory.mktemp("watched")
-    stack = HostStack.create(place, folder, "home", name="watched", changes=changes(place))
+    stack = HostStack.create(place, folder, "home", name="watched", changes=changes(place, accessLog=True))
     try:
         stack.up()
         made = Watched(stack)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.monitoring.alerts import alerts, rule_body
 from components.monitoring.plan import MonitoringPlan
+from components.monitoring.rule_files import alerts, rule_body
 from tests.monitoring.worlds import World
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

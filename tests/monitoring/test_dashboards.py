@@ -5,27 +5,28 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.monitoring.alerts import rule_body
-from components.monitoring.dashboards import dashboards
+from components.monitoring.dashboard_files import dashboards, panels
 from components.monitoring.plan import MonitoringPlan
+from components.monitoring.rule_files import rule_body
 from tests.monitoring.promtool import check
-from tests.monitoring.worlds import PLANS, healthy
+from tests.monitoring.worlds import DOCKER, PLANS, World, healthy
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_promtool_takes_every_expression_of_a_panel(plan: MonitoringPlan, tmp_path: Path) -> None:
     rules = [
         {
-            "record": f"panel:{dashboard.name.replace('-', '_')}:{index}",
-            "expr": query.expr,
-            "labels": {"query": str(at)},
+            "record": f"panel:{name.replace('-', '_')}:{panel['id']}",
+            "expr": target["expr"],
+            "labels": {"query": target["refId"]},
         }
-        for dashboard in dashboards(plan)
-        for index, panel in enumerate(dashboard.panels)
-        for at, query in enumerate(panel.queries)
+        for name, dashboard in dashboards(plan).items()
+        for panel in panels(dashboard)
+        for target in panel["targets"]
     ]
     assert rules
     check(json.dumps({"groups": [{"name": "panels", "rules": rules}]}), tmp_path)
@@ -33,22 +34,44 @@ def test_promtool_takes_every_expression_of_a_panel(plan: MonitoringPlan, tmp_pa
 
 SILENT_WHEN_WELL = {
     "Jobs that wait", "Jobs that fail", "Jobs at work", "Jobs in paused queues", "Jobs for later",
-    "Failed jobs that are kept", "Days until full",
+    "Days until full",
 }  # fmt: skip
 """Panels that show something only when there is something."""
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_the_overview_shows_something_when_all_is_well(plan: MonitoringPlan, tmp_path: Path) -> None:
-    (overview,) = [dashboard for dashboard in dashboards(plan) if dashboard.name == "overview"]
-    body = rule_body(plan)
-    (tmp_path / "rules.yml").write_text(json.dumps(body), encoding="utf-8")
     asked = [
-        (panel.title, query.expr)
-        for panel in overview.panels
-        if panel.title not in SILENT_WHEN_WELL
-        for query in panel.queries
+        target["expr"]
+        for panel in panels(dashboards(plan)["overview"])
+        if panel["title"] not in SILENT_WHEN_WELL
+        for target in panel["targets"]
     ]
+    # What is absent has the value 1 here: then promtool says so.
+    tests = [{"expr": f"absent({expr})", "eval_time": "90m", "exp_samples": []} for expr in asked]
+    _ask(tests, plan, healthy(plan), tmp_path)
+
+
+def test_days_until_a_volume_is_full_are_told_once_it_is_known_for_an_hour(tmp_path: Path) -> None:
+    (days,) = [
+        panel for panel in panels(dashboards(DOCKER)["overview"]) if panel["title"] == "Days until full"
+    ]
+    world = healthy(DOCKER)
+    # 144e9 bytes in a day, of which 300e9 are left after 90 minutes.
+    world["free-photos"] = (world["free-photos"][0], "309e9-1e8x{n}")
+    expr = f"sum by (volume) (round({days['targets'][0]['expr']}, 0.1))"
+    told = {"labels": '{volume="/srv/photos"}', "value": 2.1}
+    tests = [
+        {"expr": expr, "eval_time": "45m", "exp_samples": []},
+        {"expr": expr, "eval_time": "90m", "exp_samples": [told]},
+    ]
+    _ask(tests, DOCKER, world, tmp_path)
+
+
+def _ask(tests: list[dict[str, Any]], plan: MonitoringPlan, world: World, directory: Path) -> None:
+    """promtool's tests of expressions in a world, with what our rules record of it."""
+    body = rule_body(plan)
+    (directory / "rules.yml").write_text(json.dumps(body), encoding="utf-8")
     test = {
         "rule_files": ["rules.yml"],
         "evaluation_interval": "1m",
@@ -58,17 +81,14 @@ def test_the_overview_shows_something_when_all_is_well(plan: MonitoringPlan, tmp
                 "interval": "1m",
                 "input_series": [
                     {"series": series, "values": values.format(n=92, s=60)}
-                    for series, values in healthy(plan).values()
+                    for series, values in world.values()
                 ],
-                # What is absent has the value 1 here: then promtool says so.
-                "promql_expr_test": [
-                    {"expr": f"absent({expr})", "eval_time": "90m", "exp_samples": []} for _, expr in asked
-                ],
+                "promql_expr_test": tests,
             }
         ],
     }
-    (tmp_path / "test.yml").write_text(json.dumps(test), encoding="utf-8")
+    (directory / "test.yml").write_text(json.dumps(test), encoding="utf-8")
     done = subprocess.run(
-        ["promtool", "test", "rules", tmp_path / "test.yml"], capture_output=True, text=True, check=False
+        ["promtool", "test", "rules", directory / "test.yml"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,10 +6,13 @@ import re
 
 import pytest
 
+from components.monitoring import placeholders
 from components.monitoring import queries as monitoring_queries
-from components.monitoring.metric_names import FAMILIES, REQUESTS, STATES
+from components.monitoring.metric_names import FAMILIES, STATES
 from components.monitoring.plan import Source
+from components.monitoring.rule_files import rules
 from tests.monitoring.processes import PASSWORD, Postgres, Sample
+from tests.monitoring.worlds import DOCKER
 
 SCRAPED = [source for source, family in FAMILIES.items() if family.scraped]
 
@@ -48,10 +51,13 @@ def test_answers_are_counted_by_listener_method_and_status_alone(
 
 
 def test_what_counts_as_slow_is_a_bound_of_the_histogram(scraped: dict[Source, list[Sample]]) -> None:
-    (counted, *_) = REQUESTS
-    bounds = [one.labels["le"] for one in scraped["access-log"] if one.name == f"{counted.seconds}_bucket"]
-    wanted = counted.in_time.removeprefix('le=~"').removesuffix('"')
-    assert [bound for bound in dict.fromkeys(bounds) if re.fullmatch(wanted, bound)] == ["2.5"]
+    (slow,) = [rule.expr for rule in rules(DOCKER) if rule.name == "immich:http_slow:ratio_rate5m"]
+    (wanted,) = re.findall(r'le=~"([^"]+)"', slow)
+    name = "immich_proxy_http_upstream_time_seconds_hist_bucket"
+    bounds = {one.labels["le"] for one in scraped["access-log"] if one.name == name}
+    assert {bound for bound in bounds if re.fullmatch(wanted, bound)} == {
+        placeholders.values(DOCKER)["SLOW_SECONDS"]
+    }
 
 
 def test_the_library_is_counted(scraped: dict[Source, list[Sample]]) -> None:

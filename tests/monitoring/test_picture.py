@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from components.monitoring.alerts import rule_body
+from bench.dashboard_picture import Asker, draw
+from components.monitoring.dashboard_files import dashboards
+from components.monitoring.rule_files import rule_body
 from tests.monitoring import processes
 from tests.monitoring.scenarios import Scenario
 from tests.monitoring.worlds import DOCKER, World
 from toolchain.failure import ToolchainError
-from toolchain.overview_picture import overview_picture
 
 STEP, STEPS = 60, 120
 BUSY = Scenario(
@@ -87,7 +88,7 @@ def _promtool(*arguments: object) -> None:
 @pytest.mark.deep
 def test_every_panel_of_the_overview_is_drawn(url: str, tmp_path: Path) -> None:
     picture = tmp_path / "overview.png"
-    counted = overview_picture(DOCKER, url, picture, seconds=3600)
+    counted = draw(dashboards(DOCKER)["overview"], Asker(url=url, end=time.time(), seconds=3600), picture)
     assert {title for title, number in counted.items() if number == 0} == set()
     assert counted["Doors"] == 2
     assert counted["Jobs that wait"] == 2
@@ -95,5 +96,6 @@ def test_every_panel_of_the_overview_is_drawn(url: str, tmp_path: Path) -> None:
 
 
 def test_a_prometheus_that_is_away_is_said_in_words(tmp_path: Path) -> None:
+    away = Asker(url="http://127.0.0.1:9", end=0, seconds=60)
     with pytest.raises(ToolchainError, match="does not answer"):
-        overview_picture(DOCKER, "http://127.0.0.1:9", tmp_path / "overview.png")
+        draw(dashboards(DOCKER)["overview"], away, tmp_path / "overview.png")

@@ -14,10 +14,9 @@ from components.monitoring.plan import SOURCES, MonitoringPlan, Source
 KUBERNETES = MonitoringPlan(
     stack="prod",
     platform="kubernetes",
-    sources=SOURCES - {"node", "cadvisor", "postgres", "nvidia", "hwmon"},
-    immich_version="3.3.1",
-    matchers={"namespace": "immich"},
-    library_prefix="cnpg_",
+    sources=SOURCES - {"node", "postgres", "hwmon"},
+    namespace="immich",
+    database_namespace="immich",
     instances=3,
     base_backup_age=26 * 3600,
     tunnel_connectors=2,
@@ -31,8 +30,7 @@ KUBERNETES = MonitoringPlan(
 DOCKER = MonitoringPlan(
     stack="home",
     platform="docker",
-    sources=SOURCES - {"kubernetes", "cloudnative-pg", "dcgm", "hwmon", "cert-manager", "cadvisor"},
-    immich_version="3.3.1",
+    sources=SOURCES - {"kubernetes", "cloudnative-pg", "hwmon"},
     mountpoints=("/", "/srv/photos"),
     tunnel_connectors=1,
     backups={"dump": 26 * 3600},
@@ -40,15 +38,12 @@ DOCKER = MonitoringPlan(
 )
 """One host with our own Prometheus."""
 
-CADVISOR = MonitoringPlan(
-    stack="amd",
-    platform="docker",
-    sources=frozenset({"immich", "node", "cadvisor", "hwmon", "traefik"}),
-    immich_version="3.3.1",
+AMD = MonitoringPlan(
+    stack="amd", platform="docker", sources=frozenset({"immich", "node", "hwmon", "traefik"})
 )
-"""One host with cAdvisor, a GPU that is not NVIDIA's, and a Traefik before the server."""
+"""One host with a GPU that is not NVIDIA's, and a Traefik before the server."""
 
-PLANS = {"kubernetes": KUBERNETES, "docker": DOCKER, "cadvisor": CADVISOR}
+PLANS = {"kubernetes": KUBERNETES, "docker": DOCKER, "amd": AMD}
 
 _Series = Callable[..., None]
 
@@ -76,7 +71,7 @@ def healthy(plan: MonitoringPlan) -> World:
 
     _immich(plan, series)
     for source, add in _ADD.items():
-        if plan.has(source):
+        if source in plan.sources:
             add(plan, series)
     return world
 
@@ -86,12 +81,12 @@ def _immich(plan: MonitoringPlan, series: _Series) -> None:
         series(f"up-api-{index}", "up", "1x{n}", job="api", instance=instance)
         series(
             f"version-{index}", "target_info", "1x{n}",
-            job="api", instance=instance, service_name="immich", service_version=plan.immich_version,
+            job="api", instance=instance, service_name="immich", service_version="3.3.1",
         )  # fmt: skip
     series("up-microservices", "up", "1x{n}", job="microservices")
     series(
         "version-microservices", "target_info", "1x{n}",
-        job="microservices", service_name="immich", service_version=plan.immich_version,
+        job="microservices", service_name="immich", service_version="3.3.1",
     )  # fmt: skip
     for method in ("encode_image", "detect_faces", "encode_text"):
         for bound in ("1000", "+Inf"):
@@ -106,7 +101,7 @@ def _immich(plan: MonitoringPlan, series: _Series) -> None:
 
 
 def _library(plan: MonitoringPlan, series: _Series) -> None:
-    prefix, job = plan.library_prefix, "" if plan.library_prefix else "postgres"
+    prefix, job = ("cnpg_", "") if "cloudnative-pg" in plan.sources else ("", "postgres")
     for kind, value in {"uploaded": 10000, "external": 500, "trashed": 10, "offline": 0}.items():
         series(kind, f"{prefix}immich_assets_{kind}", f"{value}x{{n}}", job=job)
     nas = {"library": "5a6f", "name": "NAS"}
@@ -228,20 +223,13 @@ def _cloudflared(plan: MonitoringPlan, series: _Series) -> None:
 
 
 def _dcgm(plan: MonitoringPlan, series: _Series) -> None:
-    card = {"gpu": "0", "UUID": "GPU-1", "modelName": "Quadro P1000"}
+    job = "" if plan.platform == "kubernetes" else "gpu"
+    card = {"job": job, "gpu": "0", "UUID": "GPU-1", "modelName": "Quadro P1000"}
     series("gpu-temperature", "DCGM_FI_DEV_GPU_TEMP", "60x{n}", **card)
     series("gpu-use", "DCGM_FI_DEV_GPU_UTIL", "30x{n}", **card)
     series("gpu-memory", "DCGM_FI_DEV_FB_USED", "1000x{n}", **card)
     series("gpu-free", "DCGM_FI_DEV_FB_FREE", "3000x{n}", **card)
     series("up-gpu", "up", "1x{n}", job="gpu")
-
-
-def _nvidia(plan: MonitoringPlan, series: _Series) -> None:
-    series("up-gpu", "up", "1x{n}", job="gpu")
-    series("gpu-temperature", "nvidia_smi_temperature_gpu", "60x{n}", job="gpu", uuid="GPU-1")
-    series("gpu-use", "nvidia_smi_utilization_gpu_ratio", "0.3x{n}", job="gpu", uuid="GPU-1")
-    series("gpu-memory", "nvidia_smi_memory_used_bytes", "1e9x{n}", job="gpu", uuid="GPU-1")
-    series("gpu-total", "nvidia_smi_memory_total_bytes", "4e9x{n}", job="gpu", uuid="GPU-1")
 
 
 def _hwmon(plan: MonitoringPlan, series: _Series) -> None:
@@ -285,17 +273,6 @@ def _kubernetes(plan: MonitoringPlan, series: _Series) -> None:
     series("cache-ready", "kube_statefulset_status_replicas_ready", "1x{n}", statefulset="immich-cache")
 
 
-def _cadvisor(plan: MonitoringPlan, series: _Series) -> None:
-    server = {"name": "immich-amd-server", "id": "/docker/1", "image": "immich-server"}
-    series("started", "container_start_time_seconds", "1000x{n}", **server)
-    series("oom-container", "container_oom_events_total", "0x{n}", **server)
-    series("oom-other", "container_oom_events_total", "0+1x{n}", **{**server, "name": "blog"})
-
-
-def _cert_manager(plan: MonitoringPlan, series: _Series) -> None:
-    series("issued", "certmanager_certificate_expiration_timestamp_seconds", "9e9x{n}", name="immich-tls")
-
-
 def _blackbox(plan: MonitoringPlan, series: _Series) -> None:
     for door in ("lan", "internet"):
         at = {"job": "doors", "instance": f"https://{door}.test", "door": door}
@@ -324,12 +301,9 @@ _ADD: dict[Source, Callable[[MonitoringPlan, _Series], None]] = {
     "traefik": _traefik,
     "cloudflared": _cloudflared,
     "dcgm": _dcgm,
-    "nvidia": _nvidia,
     "hwmon": _hwmon,
     "node": _node,
     "kubernetes": _kubernetes,
-    "cadvisor": _cadvisor,
-    "cert-manager": _cert_manager,
     "blackbox": _blackbox,
     "backup": _backup,
 }

@@ -11,7 +11,7 @@ import pytest
 from tests.harness.sources import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = {"components": ROOT, "toolchain": ROOT, "immich_policy": ROOT / "policy"}
+FOLDERS = {"bench": ROOT, "components": ROOT, "toolchain": ROOT, "immich_policy": ROOT / "policy"}
 
 
 def _modules() -> dict[str, Path]:

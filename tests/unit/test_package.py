@@ -23,7 +23,7 @@ print(render("database-start.sh.j2", values).splitlines()[0])
 """
 
 
-def test_an_installed_package_has_every_public_name_and_the_templates(tmp_path: Path) -> None:
+def test_an_installed_package_has_every_public_name_and_all_that_it_reads(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     shutil.copytree(ROOT / "components", source / "components", ignore=shutil.ignore_patterns("__pycache__"))
@@ -47,8 +47,13 @@ def test_an_installed_package_has_every_public_name_and_the_templates(tmp_path: 
         check=True, capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(target)},
     ).stdout.splitlines()  # fmt: skip
     assert told == [str(target / "components"), "#!/bin/bash"]
-    wanted = {path.relative_to(ROOT) for path in (ROOT / "components").rglob("templates/*.j2")}
-    assert {path.relative_to(target) for path in (target / "components").rglob("templates/*.j2")} == wanted
+    assert _read_files(target) == _read_files(ROOT)
+
+
+def _read_files(root: Path) -> set[Path]:
+    """What the components read beside their modules: templates, rules, dashboards, images."""
+    kinds = {".j2", ".yaml", ".json", ".pyi", ".typed"}
+    return {path.relative_to(root) for path in (root / "components").rglob("*") if path.suffix in kinds}
 
 
 def test_every_public_name_is_there_and_another_is_an_error_of_an_attribute() -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from components import versions
 from components.monitoring import scrapes, setup
-from components.monitoring.alerts import alerts
+from components.monitoring.rule_files import alerts
 from components.proxy import access_log
 from components.stack.outputs_monitoring import scrape_file
 from tests.harness.program import unwrapped
@@ -58,7 +58,9 @@ def test_every_kind_that_watches_may_count_it(sections: dict[str, Any]) -> None:
         (it.workload, it.port.number, it.copies) for it in scrapes.targets(one) if it.job == "access-log"
     ]
     assert found == [("proxy", 4040, copies)]
-    assert ("ImmichUploadErrors", "proxy") in {(it.name, it.source) for it in alerts(setup.plan(one, "test"))}
+    assert ("ImmichUploadErrors", "proxy") in {
+        (it.name, it.body["labels"].get("source")) for it in alerts(setup.plan(one, "test"))
+    }
 
 
 @pytest.mark.parametrize("base", [HOST, CLUSTER])

@@ -70,8 +70,8 @@ def test_a_stack_that_nobody_watches_imports_nothing_of_it() -> None:
     )
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    parts = ("component", "scrapes", "alerts", "dashboards", "exporters", "prometheus")
-    unwanted = {f"components.monitoring.{part}" for part in parts} | {"grafana_foundation_sdk"}
+    parts = ("component", "scrapes", "rule_files", "dashboard_files", "exporters", "prometheus")
+    unwanted = {f"components.monitoring.{part}" for part in parts}
     assert loaded & unwanted == set()
 
 

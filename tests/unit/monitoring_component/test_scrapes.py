@@ -13,8 +13,8 @@ import yaml
 
 from components.model.values import Duration, Hostname
 from components.monitoring import prometheus, scrapes, setup
-from components.monitoring.alerts import alerts, rule_file
 from components.monitoring.plan import JOBS
+from components.monitoring.rule_files import alerts, rule_file
 from components.monitoring.settings import BundledMonitoring, Notify
 from components.stack.outputs_monitoring import outputs, scrape_file
 from tests.unit.monitoring_component.stacks import (
@@ -160,13 +160,12 @@ def test_status_files_on_a_volume_of_one_node_are_left_alone() -> None:
 
 def test_the_plan_is_that_of_the_stack() -> None:
     one = setup.plan(settings(OPERATED), "prod")
-    assert (one.platform, one.instances, one.library_prefix) == ("kubernetes", 3, "cnpg_")
-    assert one.matchers == {"namespace": "immich"}
-    assert one.database_matchers == {"namespace": "databases"}
+    assert (one.platform, one.instances) == ("kubernetes", 3)
+    assert (one.namespace, one.database_namespace) == ("immich", "databases")
     home = setup.plan(
         settings(watched_by(HOST, "bundled", thresholds={"down": "90s", "storagePercent": 97})), "home"
     )
-    assert home.matchers == {}
+    assert (home.namespace, home.database_namespace) == ("", "")
     assert home.backups == {"dump": 36 * 3600, "copy-disk": 36 * 3600}
     assert home.drill_days == 14
     assert home.thresholds.down == "90s"

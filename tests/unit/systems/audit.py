@@ -15,8 +15,8 @@ import yaml
 from pydantic import BaseModel
 
 from components.monitoring import scrapes, setup
-from components.monitoring.alerts import alerts
-from components.monitoring.dashboards import dashboards
+from components.monitoring.dashboard_files import dashboards, panels
+from components.monitoring.rule_files import alerts
 from components.monitoring.settings import BundledMonitoring, NoMonitoring, OperatorMonitoring
 from components.settings.model import SECRET_KEYS, Settings
 from tests.harness.program import ROOT
@@ -179,8 +179,8 @@ def _watching(system: str, settings: Settings) -> tuple[set[str], set[str]]:
         )
         settings = dataclasses.replace(settings, monitoring=own)
     plan = setup.plan(scrapes.with_numbers(settings), system)
-    panels = {panel.title for one in dashboards(plan) for panel in one.panels}
-    return {alert.name for alert in alerts(plan)}, panels
+    titles = {panel["title"] for one in dashboards(plan).values() for panel in panels(one)}
+    return {alert.name for alert in alerts(plan)}, titles
 
 
 def _spans(text: str) -> set[str]:

@@ -19,15 +19,17 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
+from tests.docker.engine_process import Engine, missing_parts
+from tests.docker.host_network import HostNetwork
+from tests.docker.images.library import Images
+from tests.docker.stacks import HostStack, Place
+from tests.docker.watched import Watched, changes
 from toolchain.failure import ToolchainError, exit_with
 
-if TYPE_CHECKING:
-    from tests.docker.watched import Watched
-
 _MOST: Final = 0.02
-"""Share of the machine's processors that reading may take (issue 8)."""
+"""Share of the machine's processors that reading may take."""
 _SETTLE: Final = 15
 """Seconds after a start or stop of Prometheus that are not counted."""
 
@@ -120,12 +122,6 @@ def _counters(watched: Watched) -> dict[str, float]:
 @contextmanager
 def _standing(interval: str) -> Generator[Watched]:
     """The stack, up and idle, on an engine of its own."""
-    from tests.docker.engine_process import Engine, missing_parts
-    from tests.docker.host_network import HostNetwork
-    from tests.docker.images.library import Images
-    from tests.docker.stacks import HostStack, Place
-    from tests.docker.watched import Watched, changes
-
     if missing := missing_parts():
         raise ToolchainError(f"no Docker Engine on this machine: {'; '.join(missing)}")
     # A short path: that of a socket is limited.
@@ -177,7 +173,7 @@ def told(report: Report) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and tell; 1 where reading takes more than it may."""
-    parser = argparse.ArgumentParser(prog="python -m toolchain.bench_monitoring", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.monitoring", description=__doc__)
     parser.add_argument("--seconds", type=float, default=120, help="length of a turn")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--interval", default="30s", help="how often numbers are read")

@@ -26,14 +26,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from components.backup.scripts import copy_script, dump_script
+from tests.data.immich_library import fill, make_folders, make_tables
+from tests.data.place import Place, Started
+from tests.data.postgres_process import Database, Postgres, programs
+from tests.data.recovery_harness import Deployment
 from toolchain.failure import ToolchainError, exit_with
-
-if TYPE_CHECKING:
-    from tests.data.place import Started
-    from tests.data.postgres_process import Database
-    from tests.data.recovery_harness import Deployment
 
 _LONG: Final = 7200.0
 """Longest time for a script."""
@@ -97,8 +97,6 @@ class Bench:
             self._restic(repository, "check", "--read-data-subset", "5%")
 
         def ours() -> None:
-            from components.backup.scripts import copy_script, dump_script
-
             self._ended(place.start(dump_script(plan), "bash"))
             self._ended(place.start(copy_script(plan), "ash"))
 
@@ -214,11 +212,6 @@ class Bench:
 @contextmanager
 def bench(files: int, size: int) -> Generator[Bench]:
     """A deployment of so many originals of `size` bytes on average, removed in the end."""
-    from tests.data.immich_library import fill, make_folders, make_tables
-    from tests.data.place import Place
-    from tests.data.postgres_process import Postgres
-    from tests.data.recovery_harness import Deployment
-
     with tempfile.TemporaryDirectory(prefix="immich-bench-") as scratch:
         work = Path(scratch)
         applets = work / "applets"
@@ -236,8 +229,6 @@ def bench(files: int, size: int) -> Generator[Bench]:
 
 def missing() -> list[str]:
     """Debian's packages of programs that are not here."""
-    from tests.data.postgres_process import programs
-
     absent = {
         package for program, package in _PROGRAMS.items() if program != "initdb" and not shutil.which(program)
     }
@@ -265,7 +256,7 @@ def text(rows: list[Row], bytes_: int, files: int, rounds: int) -> str:
 def main() -> int:
     """Measure and print a table, or JSON."""
     parser = argparse.ArgumentParser(
-        prog="python -m toolchain.bench_backup", description="Cost of backup, restore and drill."
+        prog="python -m bench.backup", description="Cost of backup, restore and drill."
     )
     parser.add_argument("--files", type=int, default=1000, help="originals (default: 1000)")
     parser.add_argument(

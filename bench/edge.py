@@ -14,6 +14,7 @@ ratios within a round, so that what else the machine does at the time counts for
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import shutil
@@ -24,16 +25,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from components.model.values import ImageRef
-from components.proxy.listeners import Listener
-from components.proxy.nginx import Surroundings, configuration, nginx_version
-from components.proxy.settings import LoadBalancer, Proxy
+from tests.edge.running import Nginx, free_ports, proxy, write
 from toolchain.failure import ToolchainError, exit_with
 
 _CHUNK: Final = 1 << 20
@@ -56,8 +54,9 @@ http {{
     scgi_temp_path {scratch}/scgi;
     server {{
         listen 127.0.0.1:{port};
+        location = /health {{ return 200; }}
         location / {{
-            proxy_pass http://127.0.0.1:{server};
+            proxy_pass http://{upstream};
             proxy_http_version 1.1;
 {directives}
         }}
@@ -80,13 +79,28 @@ _HEARTBEAT: Final = """\
 
 
 @dataclass
+class Plain(Nginx):
+    """An nginx with a configuration of somebody else's."""
+
+    directives: str = ""
+
+    def _render(self) -> None:
+        (port,) = free_ports(1)
+        self.ports = {"lan": port, "status": port}
+        self.scratch.mkdir(exist_ok=True)
+        text = _FRAME.format(
+            scratch=self.scratch, port=port, upstream=self.upstream, directives=self.directives
+        )
+        write({"nginx.conf": text}, self.directory)
+
+
+@dataclass
 class Way:
     """One way from the client to the server, and what was measured on it."""
 
     name: str
     port: int
-    process: subprocess.Popen[bytes] | None = None
-    scratch: Path | None = None
+    nginx: Nginx | None = None
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"upload": [], "download": []})
     cpu: dict[str, list[float]] = field(default_factory=lambda: {"upload": [], "download": []})
     spooled: dict[str, int] = field(default_factory=lambda: {"upload": 0, "download": 0})
@@ -94,26 +108,21 @@ class Way:
 
     def processor_seconds(self) -> float:
         """What nginx has used so far."""
-        if self.process is None:
-            return 0.0
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
         total = 0
-        for one in (str(pid), *children):
-            fields = Path(f"/proc/{one}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        for pid in self.nginx.pids() if self.nginx is not None else ():
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
             total += int(fields[11]) + int(fields[12])
         return total / _TICK
 
     def on_disk(self) -> int:
         """Bytes of bodies in files now, with those whose files have no name."""
-        if self.process is None or self.scratch is None:
-            return 0
-        pid = self.process.pid
         total = 0
-        for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
-            for link in Path(f"/proc/{one}/fd").iterdir():
+        for pid in self.nginx.pids()[1:] if self.nginx is not None else ():
+            for link in Path(f"/proc/{pid}/fd").iterdir():
                 try:
-                    inside = str(link.readlink()).startswith(str(self.scratch))
+                    inside = self.nginx is not None and str(link.readlink()).startswith(
+                        str(self.nginx.scratch)
+                    )
                     total += link.stat().st_size if inside else 0
                 except OSError:
                     continue  # closed meanwhile
@@ -180,105 +189,63 @@ def _head(connection: socket.socket) -> tuple[list[str], int] | None:
 
 def upload(port: int, size: int) -> None:
     """Send a body. Raises `ToolchainError` for any answer but 200."""
-    block = memoryview(bytearray(_CHUNK))
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(f"POST /api/assets HTTP/1.1\r\nHost: h\r\nContent-Length: {size}\r\n\r\n".encode())
-        left = size
-        while left:
-            connection.sendall(block[: min(left, _CHUNK)])
-            left -= min(left, _CHUNK)
-        _expect_200(_head(connection))
+
+    def blocks() -> Iterator[memoryview]:
+        block = memoryview(bytearray(_CHUNK))
+        for sent in range(0, size, _CHUNK):
+            yield block[: min(size - sent, _CHUNK)]
+
+    _asked(port, "POST", "/api/assets", blocks(), {"Content-Length": str(size)})
 
 
 def download(port: int, size: int) -> None:
     """Get a body. Raises `ToolchainError` for any answer but 200, and for a body that ends early."""
-    buffer = memoryview(bytearray(_CHUNK))
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(f"GET /{size} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-        head = _head(connection)
-        _expect_200(head)
-        left = size - (head[1] if head else 0)
-        while left:
-            number = connection.recv_into(buffer)
-            if not number:
-                raise ToolchainError(f"A download ended {left} bytes early.")
-            left -= number
+    if left := size - _asked(port, "GET", f"/{size}"):
+        raise ToolchainError(f"A download ended {left} bytes early.")
 
 
-def _expect_200(head: tuple[list[str], int] | None) -> None:
-    if head is None or not head[0][0].startswith("HTTP/1.1 200 "):
-        raise ToolchainError(f"A request was not answered with 200: {head[0][0] if head else 'no answer'}.")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
-
-
-def _ours(directory: Path, port: int, server: int) -> dict[str, str]:
-    told = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr
-    version = told.strip().rpartition("/")[2].split(" ")[0]
-    where = Surroundings(
-        upstream=f"127.0.0.1:{server}",
-        version=nginx_version(ImageRef(f"docker.io/library/nginx:{version}")),
-        workers=2,
-        addresses=("127.0.0.1",),
-        scratch=str(directory),
-        status_port=_free_port(),
-    )
-    settings = Proxy(expose=(LoadBalancer(kind="loadBalancer"),))
-    files = configuration(settings, [Listener(name="lan", port=port, client="peer")], where)
-    # The others' access log is off as well: a line per gigabyte costs nothing, but goes to our table otherwise.
-    return {name: text.replace("/dev/stdout access", "off") for name, text in files.items()}
+def _asked(
+    port: int,
+    method: str,
+    path: str,
+    body: Iterator[memoryview] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> int:
+    """Bytes of the answer's body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise ToolchainError(f"A request was not answered with 200: {answer.status} {answer.reason}.")
+        buffer = memoryview(bytearray(_CHUNK))
+        return sum(iter(lambda: answer.readinto(buffer), 0))
+    finally:
+        connection.close()
 
 
 @contextmanager
 def ways(scratch: Path) -> Generator[list[Way]]:
     """The four ways, each with its nginx running."""
     with ExitStack() as stack:
-        command = [sys.executable, "-m", "toolchain.bench_edge", "--serve"]
+        command = [sys.executable, "-m", "bench.edge", "--serve"]
         server = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
         stack.callback(server.kill)
         assert server.stdout is not None
         number = int(server.stdout.readline())
         found = [Way("direct", number)]
-        texts: dict[str, Callable[[Path, int], dict[str, str]]] = {
-            "leanest": lambda folder, port: _plain(folder, port, number, _LEANEST),
-            "ours": lambda folder, port: _ours(folder, port, number),
-            "system heartbeat": lambda folder, port: _plain(folder, port, number, _HEARTBEAT),
+        upstream = f"127.0.0.1:{number}"
+        made: dict[str, Callable[[Path], Nginx]] = {
+            "leanest": lambda folder: Plain(proxy(), upstream, folder, directives=_LEANEST),
+            "ours": lambda folder: Nginx(proxy(), upstream, folder),
+            "system heartbeat": lambda folder: Plain(proxy(), upstream, folder, directives=_HEARTBEAT),
         }
-        for name, make in texts.items():
+        for name, make in made.items():
             folder = scratch / name.replace(" ", "-")
             folder.mkdir()
-            port = _free_port()
-            for file, text in make(folder, port).items():
-                (folder / file).write_text(text, encoding="utf-8")
-            user = " user root;" if os.geteuid() == 0 else ""
-            process = stack.enter_context(
-                subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf"), "-g", f"daemon off;{user}"])
-            )
-            stack.callback(process.terminate)
-            _wait(port, process)
-            found.append(Way(name, port, process, folder))
+            nginx = stack.enter_context(make(folder))
+            found.append(Way(name, nginx.ports["lan"], nginx))
         yield found
-
-
-def _plain(folder: Path, port: int, server: int, directives: str) -> dict[str, str]:
-    text = _FRAME.format(scratch=folder, port=port, server=server, directives=directives)
-    return {"nginx.conf": text}
-
-
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
-        if process.poll() is not None:
-            break
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise ToolchainError("nginx did not start; its message is above.")
 
 
 def run(way: Way, direction: str, size: int) -> None:
@@ -350,7 +317,7 @@ def goals(rows: list[Row]) -> list[str]:
 
 def main() -> int:
     """Measure and print a table, or JSON."""
-    parser = argparse.ArgumentParser(prog="python -m toolchain.bench_edge", description="Cost of nginx.")
+    parser = argparse.ArgumentParser(prog="python -m bench.edge", description="Cost of nginx.")
     parser.add_argument(
         "--size", type=int, default=10**9, help="bytes of a body (default: 1 GB, below 1 GiB)"
     )

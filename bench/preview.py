@@ -230,7 +230,7 @@ def measure(stacks: list[str], secrets: list[str], rounds: int, *, judged: bool 
 
 def main() -> int:
     """Measure and print a table, or JSON."""
-    parser = argparse.ArgumentParser(prog="python -m toolchain.bench", description="Cost of a preview.")
+    parser = argparse.ArgumentParser(prog="python -m bench.preview", description="Cost of a preview.")
     parser.add_argument(
         "stacks", nargs="*", default=["dev", "prod"], help="stacks to preview (default: dev prod)"
     )

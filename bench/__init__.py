@@ -1,0 +1,1 @@
+"""What things cost, measured, and the picture of the README: beside the product, used by `make bench...` and tests."""
