@@ -23,8 +23,10 @@ endif
 .PHONY: help setup setup-dev up preview refresh destroy render adopt backup drill restore runbook rollback-plan status restart shell verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
 
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 	@echo "STACK=$(STACK) (make up STACK=vanillax KUBECONFIG=... for another one)"
+
+##@ Deploy
 
 setup: ## what the program needs: .venv, the Pulumi CLI, its plugins, a passphrase
 	@$(NEED_PYTHON) $(PYTHON) -m toolchain.setup
@@ -44,16 +46,18 @@ refresh: setup ## read back what is really there
 destroy: setup ## remove everything but what holds data, and say what stays
 	@$(RUN) toolchain.destroy $(STACK) $(ARGS)
 
-render: setup ## write the whole tree rendered/STACK again; OUTPUT=folder: one for Argo CD or Flux, without Secrets
+render: setup ## write all manifests anew (OUTPUT=folder: for Argo CD or Flux, without Secrets)
 	@$(RUN) toolchain.render $(STACK) $(OUTPUT)
 
-adopt: setup ## from Immich's docker-compose.yml to a stack, and the way there (FROM=path/docker-compose.yml STACK=mine)
+adopt: setup ## a stack from Immich's own compose file, and how to move (FROM=docker-compose.yml STACK=mine)
 	@$(RUN) toolchain.adopt "$(FROM)" "$(STACK)"
+
+##@ Keep and bring back
 
 backup: setup ## a backup now, followed to its verdict
 	@$(RUN) toolchain.tasks run $(STACK) backup
 
-drill: setup ## restore the newest backup to nowhere and compare it, now
+drill: setup ## restore the newest backup into a throw-away place and compare it, now
 	@$(RUN) toolchain.tasks run $(STACK) drill
 
 # Names of photos may have any character in them: neither make nor the shell looks into these.
@@ -61,15 +65,17 @@ export FILE FROM TARGET SECRETS
 restore: override FILE := $(value FILE)
 restore: override FROM := $(value FROM)
 restore: override TARGET := $(value TARGET)
-restore: setup ## one photo or folder back from the copies (FILE=..., FROM=latest, TARGET=...)
+restore: setup ## one photo or folder from the copies (FILE=..., FROM=latest, TARGET=...)
 	@$(RUN) toolchain.restore $(STACK) $${FILE:+--file "$$FILE"} $${FROM:+--from "$$FROM"} $${TARGET:+--target "$$TARGET"}
 
 runbook: ## what to do when something is lost, with this stack's names (OUTPUT=folder)
 	@$(NEED_PYTHON) test -x $(VENV_PYTHON) || $(PYTHON) -c 'from toolchain import venv; venv.ensure("runtime")' >&2
 	@$(RUN) toolchain.runbook $(STACK) $(OUTPUT)
 
-rollback-plan: setup ## what going back to the release before needs (ARGS=--json)
+rollback-plan: setup ## what going back to the last release needs (ARGS=--json)
 	@$(RUN) toolchain.rollback_plan $(STACK) $(ARGS)
+
+##@ Look and act
 
 status: setup ## components, queues, backups, volumes, certificates (ARGS="--watch --json --copies")
 	@$(RUN) toolchain.status $(STACK) $(ARGS)
@@ -90,8 +96,15 @@ doors: ## every way in, the largest upload that comes through, and what limits i
 	@$(NEED_PYTHON) test -x $(VENV_PYTHON) || $(PYTHON) -c 'from toolchain import venv; venv.ensure("runtime")' >&2
 	@$(RUN) toolchain.doors $(STACK) $(ARGS)
 
+monitoring-files: setup ## rules and dashboards of a stack, for a Prometheus and a Grafana elsewhere (OUTPUT=folder)
+	@$(RUN) toolchain.monitoring_files $(STACK) $(OUTPUT)
+
+##@ Work in a team
+
 pr-report: setup ## what a change does to a stack, as Markdown (ARGS="--rendered --base REF --output FILE")
 	@$(RUN) toolchain.pr_report $(STACK) $(ARGS)
+
+##@ Develop
 
 env: ## eval "$(make -s env)": the toolchain, backend and passphrase for this shell
 	@$(VENV_PYTHON) -m toolchain.env
@@ -102,7 +115,7 @@ cluster: setup-dev ## start the throw-away cluster and print its KUBECONFIG
 cluster-stop: ## stop it
 	@$(RUN) toolchain.offline.cluster stop
 
-test: setup-dev ## every tier of tests that this machine can run, in ten minutes (TIERS="unit policy" for some)
+test: setup-dev ## every tier of tests that this machine can run (TIERS="unit policy" for some)
 	@$(RUN) toolchain.tiers $(TIERS) $(if $(ARGS),-- $(ARGS))
 
 test-all: setup-dev ## the same with every deep test: each stack, each kill point, offline plugins; an hour
@@ -135,10 +148,7 @@ bench-backup: setup-dev ## backup and restore beside restic by hand and plain co
 bench-monitoring: setup-dev ## what it costs to read the numbers of an idle stack
 	@$(RUN) bench.monitoring $(ARGS)
 
-monitoring-files: setup ## rules and dashboards of a stack, for a Prometheus and a Grafana elsewhere (OUTPUT=folder)
-	@$(RUN) toolchain.monitoring_files $(STACK) $(OUTPUT)
-
-bench-edge: setup ## what nginx costs uploads and downloads, against the leanest nginx and system heartbeat's
+bench-edge: setup ## what nginx costs uploads and downloads, beside leaner ones
 	@$(RUN) bench.edge $(ARGS)
 
 clean: ## remove caches and rendered files; state, passphrase and tools stay

@@ -62,7 +62,7 @@ class Limits(Section):
 
 
 class Drill(Section):
-    """A restore to nowhere, by the clock, that proves the backups."""
+    """A restore into a throw-away place, on a schedule, that proves the backups."""
 
     schedule: CronExpression = CronExpression("30 4 * * 0")
     """When; the default is Sunday 04:30."""
