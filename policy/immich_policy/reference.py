@@ -79,7 +79,9 @@ def layouts() -> dict[str, dict[str, Any]]:
 def layout_resources(document: Mapping[str, Any]) -> list[Registered]:
     """Resources of a layout."""
     return [
-        registered(text(one, "type"), text(one, "name"), mapping(one, "props"))
+        registered(
+            text(one, "type"), text(one, "name"), mapping(one, "props"), protect=one.get("protect", False)
+        )
         for one in cast("list[dict[str, Any]]", document["resources"])
     ]
 

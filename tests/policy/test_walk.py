@@ -9,9 +9,11 @@ import pytest
 
 from immich_policy.model import UNKNOWN, Registered, Stack, dig, join, mapping, number, registered
 from immich_policy.proxies.lists import CLOUDFLARE
-from immich_policy.reading.containers import Role, containers, having
+from immich_policy.reading.files import files
 from immich_policy.reading.nginx_files import configurations, effective, effective_all, location
-from immich_policy.reading.walk import attached, backends, docker_networks, doors, files, flags
+from immich_policy.reading.parts import containers, having
+from immich_policy.reading.roles import Role
+from immich_policy.reading.walk import attached, backends, docker_networks, doors, flags
 
 DOCKER = "docker:index/container:Container"
 WORKLOADS = {

@@ -24,7 +24,9 @@ from immich_policy.model import (
     mappings,
     text,
 )
-from immich_policy.reading.containers import DOCKER, Container, Role, containers, having
+from immich_policy.reading.containers import DOCKER, Container
+from immich_policy.reading.parts import containers, having
+from immich_policy.reading.roles import Role
 
 _DUMPS = re.compile(
     r"(?<!\$work/)\b(?:pg_dump|pg_dumpall|pg_basebackup|pgbackrest|wal-g|barman[\w-]*)(?=[\s\"');|&]|\Z)"

@@ -19,8 +19,8 @@ from immich_policy.model import (
     text,
 )
 from immich_policy.proxies.lists import collapsed
-from immich_policy.reading.clusters import namespace, object_name
-from immich_policy.reading.containers import Container, Role, containers
+from immich_policy.reading.containers import Container
+from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.nginx_files import (
     Directive,
     Server,
@@ -29,6 +29,8 @@ from immich_policy.reading.nginx_files import (
     location,
     to_immich,
 )
+from immich_policy.reading.parts import containers
+from immich_policy.reading.roles import Role
 from immich_policy.reading.targets import numbered, selected
 from immich_policy.reading.walk import names_of, subnet
 

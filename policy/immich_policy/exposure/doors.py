@@ -25,8 +25,8 @@ from immich_policy.model import (
     mappings,
     text,
 )
-from immich_policy.reading.clusters import namespace
-from immich_policy.reading.containers import containers
+from immich_policy.reading.names import namespace
+from immich_policy.reading.parts import containers
 from immich_policy.reading.targets import backend, behind_url, private_port, service_ports
 from immich_policy.text import shown
 

@@ -25,9 +25,12 @@ from immich_policy.model import (
     strings,
     text,
 )
-from immich_policy.reading.clusters import immich_clusters, namespace, object_name
-from immich_policy.reading.containers import IMMICH, PRIVATE, Container, Role, having, immich_pods
-from immich_policy.reading.targets import pod_labels
+from immich_policy.reading.clusters import immich_clusters
+from immich_policy.reading.connections import pod_labels
+from immich_policy.reading.containers import Container
+from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.parts import having, immich_pods
+from immich_policy.reading.roles import IMMICH, PRIVATE, Role
 from immich_policy.text import shown
 
 _EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})

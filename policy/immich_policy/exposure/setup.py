@@ -39,9 +39,11 @@ from immich_policy.model import (
     strings,
     text,
 )
-from immich_policy.reading.clusters import namespace, object_name
-from immich_policy.reading.containers import Container, Role, having
-from immich_policy.reading.targets import docker_names
+from immich_policy.reading.connections import docker_names
+from immich_policy.reading.containers import Container
+from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.walk import host_network, namespace_services
 
 SIGN_UP = "/api/auth/admin-sign-up"

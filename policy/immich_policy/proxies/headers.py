@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from immich_policy.config import Config, Network
 from immich_policy.model import UNKNOWN, Finding, Judgement, Rule, Severity, Stack, Unjudged, dig
 from immich_policy.proxies.lists import CLOUDFLARE, bypasses, lists, nginx_hops, overlap
-from immich_policy.reading.containers import Role, having
 from immich_policy.reading.nginx_files import Directive, Server, effective, effective_all
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.traefik import settings
 from immich_policy.reading.walk import attached, docker_networks, host_network
 from immich_policy.text import shown

@@ -9,8 +9,10 @@ from typing import Final
 
 from immich_policy.config import Network
 from immich_policy.model import UNKNOWN, Plain, Registered, Stack, strings
-from immich_policy.reading.containers import Container, Role, having
+from immich_policy.reading.containers import Container
 from immich_policy.reading.nginx_files import Chain, Server, configurations, effective_all, uploads_through
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.traefik import options, settings
 
 VARIABLE: Final = "IMMICH_TRUSTED_PROXIES"

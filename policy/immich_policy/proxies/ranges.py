@@ -27,7 +27,9 @@ from immich_policy.proxies.lists import (
     inside,
     lists,
 )
-from immich_policy.reading.containers import Container, Role, having
+from immich_policy.reading.containers import Container
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.walk import (
     attached,
     docker_networks,

@@ -13,8 +13,11 @@ from typing import Any, cast
 import crossplane
 
 from immich_policy.model import Registered, Stack
-from immich_policy.reading.containers import Container, Role, having
-from immich_policy.reading.walk import File, files, names_of
+from immich_policy.reading.containers import Container
+from immich_policy.reading.files import File, files
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
+from immich_policy.reading.walk import names_of
 
 UPLOAD = "/api/assets"
 """Where Immich takes photos and videos."""

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from immich_policy.model import Plain, Registered, Stack, dig, join, mapping, mappings, strings, text
-from immich_policy.reading.clusters import namespace, object_name
-from immich_policy.reading.containers import Container, Role, containers, having
+from immich_policy.reading.containers import Container
+from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.parts import containers, having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.walk import flags, leads_to_immich
 from immich_policy.uploads.size import known_annotations
 

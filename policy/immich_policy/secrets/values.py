@@ -42,6 +42,9 @@ _PLACEHOLDER = re.compile(
 )
 """Places that something else fills in: shells, Kubernetes, Go templates, systemd, documentation."""
 
+_JSON_WEB_KEY = re.compile(r"\{[^{}]*[\"']?kty[\"']?\s*:\s*[\"']?(?:RSA|EC|OKP)\b[^{}]*\}", re.DOTALL)
+_PRIVATE_PART = re.compile(r"[\"'{,\s](?:d|p|q|dp|dq|qi|oth)[\"']?\s*:")
+"""Members of a JSON Web Key that only a private one has (RFC 7518, section 6)."""
 _CERTIFICATE = re.compile(
     r"-----BEGIN (CERTIFICATE|PUBLIC KEY|X509 CRL|DH PARAMETERS)-----.*?-----END \1-----", re.DOTALL
 )
@@ -120,8 +123,10 @@ def _is_fingerprint(name: str, value: str) -> bool:
 
 
 def _without_public(value: str) -> str:
-    """The text without what is public by its nature: certificates, digests, UUIDs, places to be filled in."""
+    """The text without what is public by its nature: certificates, public keys, digests, UUIDs, places to fill in."""
     text = _CERTIFICATE.sub(" ", value)
+    if "kty" in text:
+        text = _JSON_WEB_KEY.sub(lambda found: found[0] if _PRIVATE_PART.search(found[0]) else " ", text)
     text = _DIGEST.sub(" ", text)
     text = _UUID.sub(" ", text)
     for encoded in re.findall(r"[A-Za-z0-9+/\s]{40,}={0,2}", text):

@@ -19,7 +19,8 @@ from immich_policy.model import (
     number,
     text,
 )
-from immich_policy.reading.containers import Role, having
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.walk import doors, flags
 from immich_policy.text import duration, human, shown
 from immich_policy.uploads.size import declared, plan_limit

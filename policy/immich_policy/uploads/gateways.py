@@ -20,7 +20,7 @@ from immich_policy.model import (
     mappings,
     text,
 )
-from immich_policy.reading.clusters import namespace, object_name
+from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.walk import leads_to_immich
 from immich_policy.text import duration, human, nginx_size, shown, size
 from immich_policy.uploads.size import BODY_ANNOTATIONS, SLOWEST, declared, fits, known_annotations

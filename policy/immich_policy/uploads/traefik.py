@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from immich_policy.config import Config
 from immich_policy.model import UNKNOWN, Finding, Judgement, Rule, Severity, Stack, Unjudged
-from immich_policy.reading.containers import Role, having
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.traefik import configured_elsewhere, entry_points, options
 from immich_policy.text import duration, shown
 

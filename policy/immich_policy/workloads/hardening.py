@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -22,11 +23,18 @@ from immich_policy.model import (
     strings,
 )
 from immich_policy.reading.clusters import immich_clusters
-from immich_policy.reading.containers import IMMICH, Container, Role, immich_pods
-from immich_policy.text import shown
+from immich_policy.reading.containers import Container
+from immich_policy.reading.parts import immich_pods
+from immich_policy.reading.roles import IMMICH, Role
+from immich_policy.text import quantity, shown
 
 _NON_ROOT_IMAGES = frozenset({"nginx-unprivileged", "cloudflared"})
 """Images whose own user is not root."""
+_DROPPING = re.compile(r"(?:^|/)(?:postgres|redis|valkey)\Z|vchord-postgres\Z|(?:^|/)pgvecto(?:r|-rs)\Z")
+_DROPPED_FOR = frozenset({"postgres", "redis-server", "valkey-server"})
+"""Programs for which their entry points leave root; for a shell they do not."""
+_LEAST_MEMORY = 4 * 2**20
+"""Bytes below which a limit of memory is a mistake: container engines refuse less than 6 MB."""
 _CHECKED_IMAGES = ("immich-server", "immich-machine-learning", "immich-app/postgres")
 """Images that bring a health check of their own."""
 _POWERS = frozenset({"ALL", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "NET_ADMIN", "DAC_READ_SEARCH"})
@@ -46,24 +54,35 @@ def _limits(stack: Stack, config: Config) -> Iterable[Judgement]:
         yield from _docker_limits(one) if one.docker else _pod_limits(one)
     for cluster in stack.once(immich_clusters):
         limits = dig(cluster.props, "spec", "resources", "limits")
-        for key in ("cpu", "memory"):
-            if dig(limits, key) is UNKNOWN:
-                yield Unjudged(resource=cluster, path=f"spec.resources.limits.{key}")
-            elif dig(limits, key) is None:
-                message, setting = f"the database has no limit of {key}", "database.resources.limits"
-                yield Finding(
-                    resource=cluster, path=f"spec.resources.limits.{key}", message=message, setting=setting
-                )
+        path = "spec.resources.limits.memory"
+        if dig(limits, "memory") is UNKNOWN:
+            yield Unjudged(resource=cluster, path=path)
+        elif (wrong := _memory(dig(limits, "memory"))) is not None:
+            yield Finding(
+                resource=cluster,
+                path=path,
+                message=f"the database {wrong}",
+                setting="database.resources.limits",
+            )
 
 
 def _pod_limits(one: Container) -> Iterator[Judgement]:
-    for key in ("cpu", "memory"):
-        limit = dig(one.props, "resources", "limits", key)
-        path = one.at("resources", "limits", key)
-        if limit is UNKNOWN:
-            yield Unjudged(resource=one.resource, path=path)
-        elif limit in (None, "", 0, "0"):
-            yield _finding(one, path, f"has no limit of {key}", "the component's resources.limits")
+    limit = dig(one.props, "resources", "limits", "memory")
+    path = one.at("resources", "limits", "memory")
+    if limit is UNKNOWN:
+        yield Unjudged(resource=one.resource, path=path)
+    elif (wrong := _memory(limit)) is not None:
+        yield _finding(one, path, wrong, "the component's resources.limits")
+
+
+def _memory(limit: Plain) -> str | None:
+    """What is wrong with a limit of memory in Kubernetes; `m` there is a thousandth of a byte."""
+    if limit in (None, "", 0, "0"):
+        return "has no limit of memory"
+    amount = quantity(limit)
+    if amount is not None and amount < _LEAST_MEMORY:
+        return f"may use {shown(limit)} of memory, which is {amount:g} bytes: M and Mi are millions of bytes"
+    return None
 
 
 def _docker_limits(one: Container) -> Iterator[Judgement]:
@@ -78,10 +97,6 @@ def _docker_limits(one: Container) -> Iterator[Judgement]:
     elif swap != memory:
         message = f"may use {shown(memory)} MiB of memory and {shown(swap)} of memory with swap; equal means no swap"
         yield _finding(one, "memorySwap", message, "memorySwap equal to memory")
-    if UNKNOWN in (dig(one.props, "cpus"), dig(one.props, "cpuQuota")):
-        yield Unjudged(resource=one.resource, path="cpus")
-    elif not (number(one.props, "cpus") or number(one.props, "cpuQuota")):
-        yield _finding(one, "cpus", "has no limit of processors", setting)
 
 
 def _probes(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -126,7 +141,29 @@ def _non_root(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
     for one in _lasting(stack):
         own = one.parsed is not None and one.parsed.name in _NON_ROOT_IMAGES
-        yield from _docker_user(one, own=own) if one.docker else _pod_user(one)
+        own = own or _drops_root(one)
+        yield from _docker_user(one, own=own) if one.docker else _pod_user(one, own=own)
+
+
+def _drops_root(one: Container) -> bool:
+    """Whether a container that is given no user leaves root by itself.
+
+    The entry points of the official PostgreSQL, Valkey and Redis images do (docker-entrypoint.sh: gosu or setpriv), as
+    long as they are what is started; images of LinuxServer.io and ImageGenius run as PUID.
+    """
+    image = one.parsed
+    if image is None or one.roles == frozenset():
+        return False
+    if "linuxserver" in image.repository or "imagegenius" in image.repository:
+        puid = one.variable("PUID")
+        return puid is None or str(puid[1]).strip() != "0"
+    entry, arguments = (
+        strings(one.props, key) for key in (("entrypoints", "command") if one.docker else ("command", "args"))
+    )
+    program = arguments[0].rsplit("/", 1)[-1] if arguments else "-"
+    kept = not entry or entry[0].endswith("docker-entrypoint.sh")
+    started = program.startswith("-") or program.endswith(".conf") or program in _DROPPED_FOR
+    return kept and started and _DROPPING.search(image.repository) is not None
 
 
 def _docker_user(one: Container, *, own: bool) -> Iterator[Judgement]:
@@ -137,7 +174,7 @@ def _docker_user(one: Container, *, own: bool) -> Iterator[Judgement]:
         yield _finding(one, "user", "runs as root", "user: 1000:1000")
 
 
-def _pod_user(one: Container) -> Iterator[Judgement]:
+def _pod_user(one: Container, *, own: bool) -> Iterator[Judgement]:
     non_root, user = _effective(one, "runAsNonRoot"), _effective(one, "runAsUser")
     path = one.at("securityContext", "runAsNonRoot")
     if user is not False and user == 0:
@@ -146,7 +183,7 @@ def _pod_user(one: Container) -> Iterator[Judgement]:
         )
     elif UNKNOWN in (non_root, user):
         yield Unjudged(resource=one.resource, path=path)
-    elif not flag({"it": non_root}, "it") and user is None:
+    elif not flag({"it": non_root}, "it") and user is None and not own:
         yield _finding(one, path, "may run as root", "runAsNonRoot: true and runAsUser: 1000")
 
 
@@ -225,11 +262,10 @@ RULES = (
     _rule(
         "limits",
         Severity.MEDIUM,
-        "Every container has a limit of memory and of processors.",
+        "Every container has a limit of memory.",
         "A video that is transcoded, or a model that is loaded, takes what there is: without a limit "
-        "the kernel ends the "
-        "database in its place.",
-        "Set `resources.limits`; with Docker `memory`, `memorySwap` equal to it, and `cpus`.",
+        "the kernel ends the database in its place.",
+        "Set `resources.limits.memory`; with Docker `memory`, and `memorySwap` equal to it.",
         judge=_limits,
     ),
     _rule(

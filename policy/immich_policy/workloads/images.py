@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from immich_policy.model import (
     text,
 )
 from immich_policy.reading.clusters import immich_clusters
-from immich_policy.reading.containers import IMMICH, Container, Role, having, immich_pods
+from immich_policy.reading.containers import Container
 from immich_policy.reading.images import (
     POSTGRES_ACCEPTED,
     Image,
@@ -30,9 +31,12 @@ from immich_policy.reading.images import (
     pgvector_accepted,
     vectorchord_accepted,
 )
+from immich_policy.reading.parts import having, immich_pods
+from immich_policy.reading.roles import IMMICH, Role
 from immich_policy.text import shown
 
 _DIGEST_LENGTH = 19
+_IMMICH = re.compile(r"immich-(?:server|machine-learning)\Z")
 _WITH_ONE_VECTORCHORD = (2, 5, 0)
 """The first release of which it was read that it accepts VectorChord 1 (server/src/constants.ts)."""
 
@@ -62,6 +66,8 @@ def _pinned(stack: Stack, config: Config) -> Iterable[Judgement]:
             yield Unjudged(resource=one.resource, path=one.path, what="has an image whose name is not known")
             continue
         image = parse(one.image)
+        if image.digest and not _IMMICH.search(image.repository):
+            continue  # the digest says all; of Immich's own images the release must be readable too
         missing = [
             words
             for words, wrong in (
@@ -167,7 +173,7 @@ RULES = (
         name="workloads-images-pinned",
         family="workloads",
         severity=Severity.HIGH,
-        title="Every image is named by a full version and by its digest.",
+        title="Every image is named by its digest, and those of Immich by their release as well.",
         why="A tag that moves upgrades Immich on any restart, with migrations that cannot be undone and "
         "without a backup "
         "before; on two nodes it can be two versions at once.",

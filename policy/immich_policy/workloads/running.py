@@ -28,9 +28,12 @@ from immich_policy.model import (
     strings,
     text,
 )
-from immich_policy.reading.clusters import immich_clusters, namespace, object_name
-from immich_policy.reading.containers import IMMICH, Container, Role, having
-from immich_policy.reading.walk import files
+from immich_policy.reading.clusters import immich_clusters
+from immich_policy.reading.containers import Container
+from immich_policy.reading.files import files
+from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import IMMICH, Role
 from immich_policy.text import shown
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "enabled"})
