@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from immich_policy.model import UNKNOWN, Registered, Stack, dig, join, mapping, number, registered
-from immich_policy.proxies.lists import CLOUDFLARE
+from immich_policy.reading.addresses import CLOUDFLARE
 from immich_policy.reading.files import files
 from immich_policy.reading.nginx_files import configurations, effective, effective_all, location
 from immich_policy.reading.parts import containers, having

@@ -18,7 +18,7 @@ from immich_policy.model import (
     strings,
     text,
 )
-from immich_policy.proxies.lists import collapsed
+from immich_policy.reading.addresses import open_to_all
 from immich_policy.reading.containers import Container
 from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.nginx_files import (
@@ -27,17 +27,16 @@ from immich_policy.reading.nginx_files import (
     configurations,
     effective,
     location,
+    ports_of,
     to_immich,
 )
 from immich_policy.reading.parts import containers
 from immich_policy.reading.roles import Role
 from immich_policy.reading.targets import numbered, selected
-from immich_policy.reading.walk import names_of, subnet
+from immich_policy.reading.walk import names_of
 
 Passes = Callable[[str], bool | None]
 """Whether a POST to a path reaches Immich; None where it is not known yet."""
-_MANY = {4: 2**30, 6: 2**124}
-"""Addresses from which on a list of ranges is most of the internet, however it is cut."""
 _SIGN_IN = frozenset({"basicauth", "digestauth", "forwardauth"})
 _LISTS = frozenset({"ipallowlist", "ipwhitelist"})
 _SAYS_SO = re.compile(r"auth|allow|white|\bip|lan\b|local|internal|private|vpn", re.IGNORECASE)
@@ -48,15 +47,6 @@ def any_of(answers: Iterable[bool | None]) -> bool | None:
     """True where one is, None where none is and one is not known."""
     found = list(answers)
     return True if True in found else None if None in found else False
-
-
-def open_to_all(ranges: Iterable[str]) -> bool:
-    """Whether ranges let in most of the internet."""
-    found = [network for network in map(subnet, ranges) if network is not None]
-    return any(
-        sum(one.num_addresses for one in collapsed(found) if one.version == version) >= many
-        for version, many in _MANY.items()
-    )
 
 
 # nginx
@@ -74,15 +64,9 @@ def by_container(stack: Stack, one: Container, port: Plain) -> Passes:
     if found.unknown:
         return lambda _: None
     wanted = numbered(one, port)
-    servers = [each for each in found.servers if wanted in _ports(each)] or found.servers
+    servers = [each for each in found.servers if wanted in ports_of(each)] or found.servers
     names = names_of(stack, Role.SERVER)
     return lambda uri: any(_nginx_passes(each, uri, names) for each in servers)
-
-
-def _ports(server: Server) -> set[int]:
-    listens = [one.args[0] for one in server.directive.inner("listen") if one.args] or ["80"]
-    found = [re.search(r"(?:^|:)(\d+)$", one) for one in listens]
-    return {int(each[1]) if each else 80 for each in found}
 
 
 def _nginx_passes(server: Server, uri: str, names: frozenset[str]) -> bool:

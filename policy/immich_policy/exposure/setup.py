@@ -19,7 +19,6 @@ from immich_policy.exposure.answers import (
     http_route,
     ingress,
     ingress_route,
-    open_to_all,
 )
 from immich_policy.exposure.cloudflare import RECORDS, TunnelRule, tunnel_rules
 from immich_policy.model import (
@@ -39,6 +38,7 @@ from immich_policy.model import (
     strings,
     text,
 )
+from immich_policy.reading.addresses import open_to_all
 from immich_policy.reading.connections import docker_names
 from immich_policy.reading.containers import Container
 from immich_policy.reading.names import namespace, object_name
@@ -52,6 +52,7 @@ _FALSE = frozenset({"false", "0", "no", "off", "n", "disabled"})
 _ROUTES = {"HTTPRoute": http_route, "IngressRoute": ingress_route, "Ingress": ingress}
 _FRONT = (Role.SERVER, Role.NGINX)
 _LAN = "lan"
+_OPEN = {"LoadBalancer": "load balancer", "NodePort": "node port"}
 _INSIDE = re.compile(
     r"internal|intranet|private|local|vpn|tail(?:scale|net)|(?:^|-)lan(?:-|$)", re.IGNORECASE
 )
@@ -145,17 +146,20 @@ def _by_url(stack: Stack, url: str) -> Passes:
 def _of_cluster(stack: Stack) -> Iterator[Way]:
     for kind, leads in _ROUTES.items():
         for one in stack.of_kind(kind):
-            if text(one.props, "metadata", "annotations", "immich/door") == _LAN:
+            if _is_lan(one):
                 continue
             passes = leads(stack, one)
             yield Way(
                 one, "", f"the {kind} {one.name}", partial(_unless_inside, passes) if _inside(one) else passes
             )
     for service in namespace_services(stack, *_FRONT):
+        kind = text(service.props, "spec", "type")
+        if kind not in _OPEN or _is_lan(service):
+            continue
         ranges = strings(service.props, "spec", "loadBalancerSourceRanges")
-        if text(service.props, "spec", "type") == "LoadBalancer" and (not ranges or open_to_all(ranges)):
+        if kind == "NodePort" or not ranges or open_to_all(ranges):
             yield Way(
-                service, "spec.type", f"the load balancer {service.name}", by_service(stack, service, None)
+                service, "spec.type", f"the {_OPEN[kind]} {service.name}", by_service(stack, service, None)
             )
 
 
@@ -173,6 +177,7 @@ def _unless_inside(passes: Passes, uri: str) -> bool | None:
 def _of_hosts(stack: Stack, record: Registered | None) -> Iterator[Way]:
     for one in having(stack, *_FRONT):
         if not one.docker:
+            yield from _of_nodes(stack, one)
             continue
         for index, port in mappings(one.props, "ports"):
             if _is_wide(text(port, "ip"), record):
@@ -183,8 +188,20 @@ def _of_hosts(stack: Stack, record: Registered | None) -> Iterator[Way]:
         if flag(one.props, "publishAllPorts") or host_network(one):
             yield Way(one.resource, "", "ports of the host", by_container(stack, one, None))
         routed = by_labels(stack, one)
-        if routed is not None and not _is_lan(one):
+        if routed is not None and not _is_lan(one.resource):
             yield Way(one.resource, "labels", "a Traefik by labels", routed)
+
+
+def _of_nodes(stack: Stack, one: Container) -> Iterator[Way]:
+    for index, port in mappings(one.props, "ports"):
+        if dig(port, "hostPort") and _is_wide(text(port, "hostIP"), None):
+            words = f"the port {dig(port, 'hostPort')} of the nodes"
+            leads = by_container(stack, one, dig(port, "containerPort"))
+            yield Way(one.resource, one.at("ports", index), words, leads)
+    if host_network(one):
+        yield Way(
+            one.resource, one.in_pod("hostNetwork"), "ports of the nodes", by_container(stack, one, None)
+        )
 
 
 def _is_wide(address: str, record: Registered | None) -> bool:
@@ -196,8 +213,9 @@ def _is_wide(address: str, record: Registered | None) -> bool:
     return found.is_unspecified or found.is_global or (record is not None and not found.is_loopback)
 
 
-def _is_lan(one: Container) -> bool:
-    return any(
+def _is_lan(one: Registered) -> bool:
+    """Whether an annotation, or a label of Docker, says that only the local network comes in here."""
+    return text(one.props, "metadata", "annotations", "immich/door") == _LAN or any(
         text(label, "label") == "immich.door" and text(label, "value") == _LAN
         for _, label in mappings(one.props, "labels")
     )
@@ -254,8 +272,8 @@ RULES = (
         why="Until there is one whoever comes first makes an administrator of themselves.",
         remediation="Refuse `POST /api/auth/admin-sign-up` at doors of the internet, in every spelling, or set "
         "IMMICH_ALLOW_SETUP to false. A door of the internet is a tunnel, a public record, a port at every address of "
-        "a host, a load balancer that is open to most addresses, and every route without the annotation "
-        "`immich/door: lan` (for Docker the label `immich.door`): who reaches a gateway a program cannot see.",
+        "a host, a load balancer that is open to most addresses, a node port, and every route; none is one with the "
+        "annotation `immich/door: lan` (for Docker the label `immich.door`): who reaches a gateway no program sees.",
         judge=_setup,
     ),
     Rule(

@@ -18,15 +18,8 @@ from immich_policy.model import (
     sequence,
     text,
 )
-from immich_policy.proxies.lists import (
-    CLOUDFLARE,
-    VARIABLE,
-    Entry,
-    TrustedList,
-    collapsed,
-    inside,
-    lists,
-)
+from immich_policy.proxies.lists import VARIABLE, lists
+from immich_policy.reading.addresses import CLOUDFLARE, Entry, TrustedList, collapsed, inside
 from immich_policy.reading.containers import Container
 from immich_policy.reading.parts import having
 from immich_policy.reading.roles import Role
@@ -53,7 +46,7 @@ def _found(one: TrustedList, entry: Entry, message: str) -> Finding:
 
 
 def _narrow(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
+    declared = [*config.pod_ranges, *config.proxy_ranges]
     for one in stack.once(lists):
         if not one.known:
             yield Unjudged(resource=one.resource, path=one.path, what="is not known, or comes from elsewhere")
@@ -72,8 +65,18 @@ def _narrow(stack: Stack, config: Config) -> Iterable[Judgement]:
                 yield _found(
                     one, entry, f"{shown(entry.written)}, which is wider than /{_WIDEST[network.version]}"
                 )
+            elif (pods := _wider(network, config)) and not inside(network, declared):
+                wide = True
+                yield _found(
+                    one, entry, f"{shown(entry.written)}, which is wider than the range of pods, {pods}"
+                )
         if not wide:
             yield from _together(one)
+
+
+def _wider(network: Network, config: Config) -> Network | None:
+    """A range of pods that is a part of a wider network."""
+    return next((one for one in config.pod_ranges if one != network and inside(one, [network])), None)
 
 
 def _together(one: TrustedList) -> Iterator[Finding]:

@@ -231,6 +231,13 @@ def unreadable(stack: Stack) -> list[Directive]:
     return found
 
 
+def ports_of(server: Server) -> set[int]:
+    """Ports that a server listens on."""
+    listens = [one.args[0] for one in server.directive.inner("listen") if one.args] or ["80"]
+    found = [re.search(r"(?:^|:)(\d+)$", one) for one in listens]
+    return {int(each[1]) if each else 80 for each in found}
+
+
 def effective(chain: Chain, name: str) -> Directive | None:
     """The directive that counts: the last one of the innermost block that has it."""
     for block in reversed(chain):

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from immich_policy.model import Plain, Registered, Stack, dig, join, mapping, mappings, strings, text
+import yaml
+
+from immich_policy.model import (
+    UNKNOWN,
+    Plain,
+    Registered,
+    Stack,
+    dig,
+    join,
+    mapping,
+    mappings,
+    plain,
+    strings,
+    text,
+)
 from immich_policy.reading.containers import Container
+from immich_policy.reading.files import File, files
 from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.parts import containers, having
 from immich_policy.reading.roles import Role
@@ -15,6 +32,7 @@ from immich_policy.reading.walk import flags, leads_to_immich
 from immich_policy.uploads.size import known_annotations
 
 _LABEL = re.compile(r"traefik\.http\.(middlewares|routers)\.([^.]+)\.(.+)", re.IGNORECASE)
+_STATIC: Final = tuple(f"/etc/traefik/traefik.{ending}" for ending in ("toml", "yaml", "yml"))
 _ROUTER_ANNOTATION = "traefik.ingress.kubernetes.io/router.middlewares"
 
 
@@ -123,9 +141,11 @@ def _names(value: Plain) -> set[str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Setting:
-    """One static setting of a Traefik, as a flag or a variable."""
+    """One static setting of a Traefik, as a flag, a variable, or in its file."""
 
     container: Container
+    resource: Registered
+    """Where it is registered: a ConfigMap for a file in one."""
     path: str
     name: str
     """Lower case, dotted: `entrypoints.websecure.address`."""
@@ -133,14 +153,41 @@ class Setting:
 
 
 def settings(stack: Stack) -> list[Setting]:
-    """Static settings of every registered Traefik: command line and environment."""
+    """Static settings of every registered Traefik; where there is a file, Traefik takes no others (v3.6, pkg/cli)."""
     found: list[Setting] = []
     for one in having(stack, Role.TRAEFIK):
-        found += [Setting(one, path, name, value) for name, (value, path) in flags(one).items()]
+        file = static_file(stack, one)
+        if file is not None:
+            found += [
+                Setting(one, file.resource, file.path, name.lower(), value)
+                for name, value in _flat(_parsed(file.content))
+            ]
+            continue
+        found += [Setting(one, one.resource, path, name, value) for name, (value, path) in flags(one).items()]
         for path, name, value in one.variables():
             if name.upper().startswith("TRAEFIK_"):
-                found.append(Setting(one, path, name[8:].lower().replace("_", "."), value))
+                found.append(Setting(one, one.resource, path, name[8:].lower().replace("_", "."), value))
     return found
+
+
+def static_file(stack: Stack, one: Container) -> File | None:
+    """The file with a Traefik's static settings, where the program gives it."""
+    given = files(stack, one)
+    named = flags(one).get("configfile", ("", ""))[0]
+    return given.get(named) or next((given[path] for path in _STATIC if path in given), None)
+
+
+def _parsed(content: Plain) -> Plain:
+    if not isinstance(content, str):
+        return content
+    try:
+        return plain(tomllib.loads(content))
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return plain(yaml.safe_load(content))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return UNKNOWN
 
 
 def entry_points(stack: Stack) -> dict[tuple[str, str], list[Setting]]:
@@ -158,8 +205,11 @@ def entry_points(stack: Stack) -> dict[tuple[str, str], list[Setting]]:
     return {key: listed for key, listed in found.items() if key not in udp}
 
 
-def configured_elsewhere(one: Container) -> bool:
-    """Whether a Traefik reads its static configuration from a file, which this view does not see."""
+def configured_elsewhere(stack: Stack, one: Container) -> bool:
+    """Whether a Traefik reads its static configuration from a file that this view does not see."""
+    file = static_file(stack, one)
+    if file is not None:
+        return _parsed(file.content) is UNKNOWN
     words = " ".join(one.arguments()).lower()
     mounted = any(
         mount.target.endswith(("traefik.yml", "traefik.yaml", "traefik.toml")) for mount in one.mounts()

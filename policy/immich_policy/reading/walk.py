@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from immich_policy.model import (
     strings,
     text,
 )
+from immich_policy.reading.addresses import subnet
 from immich_policy.reading.connections import docker_names, pod_labels
 from immich_policy.reading.containers import Container
 from immich_policy.reading.names import namespace, object_name
@@ -77,14 +77,6 @@ def docker_networks(stack: Stack) -> dict[str, DockerNetwork]:
         subnets = [subnet(text(each, "subnet")) for _, each in mappings(one.props, "ipamConfigs")]
         found[name] = DockerNetwork(one, name, tuple(each for each in subnets if each is not None))
     return found
-
-
-def subnet(written: str) -> Network | None:
-    """A network as it is written, host bits cut off; None for what is none."""
-    try:
-        return ipaddress.ip_network(written, strict=False)
-    except ValueError:
-        return None
 
 
 def attached(one: Container) -> list[str]:
