@@ -258,7 +258,15 @@ class Rule:
 
 
 def family_rule(  # noqa: PLR0917 - the first is fixed by each family
-    family: str, name: str, severity: Severity, title: str, why: str, remediation: str, *, judge: Judge
+    family: str,
+    name: str,
+    severity: Severity,
+    title: str,
+    why: str,
+    remediation: str,
+    *,
+    judge: Judge,
+    level: Level = Level.MANDATORY,
 ) -> Rule:
     """A rule whose name begins with that of its family."""
     return Rule(
@@ -269,6 +277,7 @@ def family_rule(  # noqa: PLR0917 - the first is fixed by each family
         why=why,
         remediation=remediation,
         judge=judge,
+        level=level,
     )
 
 
@@ -297,13 +306,21 @@ class Stack(Sequence[Registered]):
 
     def of_kind(self, *kinds: str, group: str | None = None) -> list[Registered]:
         """Kubernetes resources of these kinds, of every API version, patches included; of one API group if given."""
-        wanted = {*kinds, *(f"{kind}Patch" for kind in kinds)}
-        return [
-            one
-            for one in self._resources
-            if one.group and one.kind in wanted and (group is None or one.group == group)
-        ]
+        known = self.once(_by_kind)
+        found = [pair for kind in kinds for pair in known.get(kind, ())]
+        if len(kinds) > 1:
+            found.sort(key=lambda pair: pair[0])
+        return [one for _, one in found if group is None or one.group == group]
 
     def of_type(self, *tokens: str) -> list[Registered]:
         """Resources of these type tokens."""
         return [one for one in self._resources if one.type in tokens]
+
+
+def _by_kind(stack: Stack) -> dict[str, list[tuple[int, Registered]]]:
+    """Kind, patches under what they patch -> Kubernetes resources, each with its place in the stack."""
+    found: dict[str, list[tuple[int, Registered]]] = {}
+    for index, one in enumerate(stack):
+        if one.group:
+            found.setdefault(one.kind.removesuffix("Patch"), []).append((index, one))
+    return found

@@ -7,7 +7,7 @@ from typing import Final
 
 from immich_policy.data import backups, dumps, volumes
 from immich_policy.exposure import cloudflare as exposure_cloudflare
-from immich_policy.exposure import doors, isolation, setup
+from immich_policy.exposure import database, doors, isolation, network_policies, setup
 from immich_policy.model import Rule
 from immich_policy.proxies import balanced, headers, ranges
 from immich_policy.secrets import rules as secrets
@@ -17,7 +17,14 @@ from immich_policy.workloads import hardening, images, running
 FAMILIES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "uploads": (*nginx.RULES, *gateways.RULES, *traefik.RULES, *cloudflare.RULES),
     "proxies": (*ranges.RULES, *headers.RULES, *balanced.RULES),
-    "exposure": (*doors.RULES, *setup.RULES, *exposure_cloudflare.RULES, *isolation.RULES),
+    "exposure": (
+        *doors.RULES,
+        *setup.RULES,
+        *exposure_cloudflare.RULES,
+        *network_policies.RULES,
+        *database.RULES,
+        *isolation.RULES,
+    ),
     "workloads": (*images.RULES, *hardening.RULES, *running.RULES),
     "data": (*volumes.RULES, *backups.RULES, *dumps.RULES),
     "secrets": secrets.RULES,

@@ -13,7 +13,7 @@ from tests.policy.case_files import findings
 LAYOUTS = reference.layouts()
 
 EXPECTED: dict[str, set[str]] = {
-    "cluster-with-others": set(),
+    "cluster-with-others": {"exposure-egress"},
     "host-with-others": set(),
     "compose": {
         "exposure-restore",
@@ -25,6 +25,7 @@ EXPECTED: dict[str, set[str]] = {
         "secrets-environment",
     },
     "helm-chart": {
+        "exposure-egress",
         "uploads-ingress",
         "proxies-unset",
         "exposure-restore",
@@ -35,6 +36,7 @@ EXPECTED: dict[str, set[str]] = {
         "workloads-non-root",
     },
     "home-ops": {
+        "exposure-egress",
         "exposure-restore",
         "exposure-setup",
         "exposure-network-policy",
@@ -49,6 +51,7 @@ EXPECTED: dict[str, set[str]] = {
         "data-backups",
     },
     "podman": {
+        "exposure-egress",
         "proxies-unset",
         "exposure-forward-auth",
         "workloads-images-pinned",

@@ -9,6 +9,7 @@ from functools import partial
 
 from immich_policy.config import Config
 from immich_policy.exposure.cloudflare import tunnel_rules
+from immich_policy.exposure.passes import passed_on
 from immich_policy.model import (
     UNKNOWN,
     Finding,
@@ -25,6 +26,7 @@ from immich_policy.model import (
     mappings,
     text,
 )
+from immich_policy.reading.clusters import immich_clusters
 from immich_policy.reading.names import namespace
 from immich_policy.reading.parts import containers
 from immich_policy.reading.targets import backend, behind_url, private_port, service_ports
@@ -38,6 +40,7 @@ _OPEN_TYPES = frozenset({"NodePort", "LoadBalancer"})
 
 def _services(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
+    yield from _managed(stack)
     for service in stack.of_kind("Service"):
         if service.group != "core":
             continue
@@ -56,6 +59,19 @@ def _services(stack: Stack, config: Config) -> Iterable[Judgement]:
                 message=f"{how}, which opens {named} outside of the cluster",
                 setting="type: ClusterIP; publish the proxy in front of Immich alone",
             )
+
+
+def _managed(stack: Stack) -> Iterator[Judgement]:
+    """Services that CloudNativePG is told to make (1.25, `managed.services`)."""
+    for cluster in stack.once(immich_clusters):
+        for index, one in mappings(cluster.props, "spec", "managed", "services", "additional"):
+            kind = dig(one, "serviceTemplate", "spec", "type")
+            path = join("spec.managed.services.additional", index, "serviceTemplate", "spec", "type")
+            if kind is UNKNOWN:
+                yield Unjudged(resource=cluster, path=path)
+            elif text(one, "serviceTemplate", "spec", "type") in _OPEN_TYPES:
+                message = f"type is {kind}, which opens PostgreSQL outside of the cluster"
+                yield Finding(resource=cluster, path=path, message=message, setting="type: ClusterIP")
 
 
 def _ports(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -131,6 +147,7 @@ def _routed(stack: Stack, config: Config) -> Iterable[Judgement]:
             if private:
                 message = f"it leads to {private} ({shown(found.service)})"
                 yield Finding(resource=one, path=found.path, message=message, setting=setting)
+    yield from passed_on(stack)
     for one in stack.once(containers):
         if not one.docker or not one.roles:
             continue
@@ -182,7 +199,7 @@ RULES = (
     _rule(
         "route",
         Severity.CRITICAL,
-        "No Ingress or route leads to the database, the cache, machine learning or metrics.",
+        "No Ingress, route or nginx leads to the database, the cache, machine learning or metrics.",
         "A route makes it an address on the internet or the LAN.",
         "Lead routes to the proxy in front of Immich, or to the server's port 2283.",
         judge=_routed,

@@ -1,4 +1,4 @@
-"""Who may connect inside: network policies, Docker networks; and what stands before the API."""
+"""Which Docker networks are shared, and what stands before the API."""
 
 from __future__ import annotations
 
@@ -22,113 +22,18 @@ from immich_policy.model import (
     mapping,
     mappings,
     sequence,
-    strings,
     text,
 )
-from immich_policy.reading.clusters import immich_clusters
-from immich_policy.reading.connections import pod_labels
 from immich_policy.reading.containers import Container
 from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.parts import having, immich_pods
-from immich_policy.reading.roles import IMMICH, PRIVATE, Role
+from immich_policy.reading.roles import PRIVATE, Role
 from immich_policy.text import shown
 
-_EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
 _EDGE = (Role.NGINX, Role.TRAEFIK, Role.CLOUDFLARED)
-_POLICIES = ("NetworkPolicy", "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
 _BYPASS = re.compile(r"!\s*Path(?:Prefix|Regexp)?\(|PathPrefix\(`/(?!api)[^`]+`\)")
 _AUTH_ANNOTATIONS = ("nginx.ingress.kubernetes.io/auth-url", "nginx.ingress.kubernetes.io/auth-signin",
                      "nginx.ingress.kubernetes.io/auth-type", "haproxy.org/auth-type")  # fmt: skip
-
-
-def _isolated(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
-    seen: set[int] = set()
-    for one in having(stack, *IMMICH, *PRIVATE, Role.CLOUDFLARED):
-        if one.docker or id(one.resource) in seen:
-            continue
-        seen.add(id(one.resource))
-        private = bool(one.roles & PRIVATE)
-        yield from _covered(stack, one.resource, pod_labels(one), namespace(one.resource), private=private)
-    for cluster in stack.once(immich_clusters):
-        labels: dict[str, Plain] = {"cnpg.io/cluster": object_name(cluster), "cnpg.io/podRole": "instance"}
-        yield from _covered(stack, cluster, labels, namespace(cluster), private=True)
-
-
-def _covered(
-    stack: Stack, one: Registered, labels: dict[str, Plain], space: str, *, private: bool
-) -> Iterator[Judgement]:
-    found = [policy for policy in stack.of_kind(*_POLICIES) if _applies(policy, labels, space)]
-    if not found:
-        yield Finding(
-            resource=one,
-            path="",
-            message="no NetworkPolicy says who may connect to its pods",
-            setting="register a NetworkPolicy that selects these pods and names who may connect",
-        )
-    for policy in found if private else ():
-        for path in _admits_all(policy):
-            # A policy for everything in the namespace is a finding once, at itself.
-            message = f"everybody may connect to {one.name}"
-            setting = "name the pods that may connect: the server and the microservices"
-            yield Finding(resource=policy, path=path, message=message, setting=setting)
-
-
-def _applies(policy: Registered, labels: dict[str, Plain], space: str) -> bool:
-    """Whether a policy restricts who may connect to pods with these labels."""
-    spec = mapping(policy.props, "spec")
-    if policy.kind != "CiliumClusterwideNetworkPolicy" and namespace(policy) != space:
-        return False
-    if policy.kind.startswith("Cilium"):
-        selector, restricts = dig(spec, "endpointSelector"), "ingress" in spec or "ingressDeny" in spec
-    else:
-        types = dig(spec, "policyTypes")
-        selector, restricts = (
-            dig(spec, "podSelector"),
-            types in (None, UNKNOWN) or "Ingress" in strings(spec, "policyTypes"),
-        )
-    if selector is UNKNOWN:
-        return restricts
-    wanted = mapping({"it": selector}, "it", "matchLabels")
-    same = all(labels.get(key.removeprefix("k8s:")) in (value, UNKNOWN) for key, value in wanted.items())
-    return (
-        restricts
-        and same
-        and isinstance(selector, dict)
-        and all(_expressed(expression, labels) for _, expression in mappings(selector, "matchExpressions"))
-    )
-
-
-def _expressed(expression: dict[str, Plain], labels: dict[str, Plain]) -> bool:
-    value, values = labels.get(text(expression, "key")), strings(expression, "values")
-    match text(expression, "operator"):
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case _:
-            return False
-
-
-def _admits_all(policy: Registered) -> Iterator[str]:
-    for index, rule in mappings(policy.props, "spec", "ingress"):
-        path = join("spec", "ingress", index)
-        if policy.kind.startswith("Cilium"):
-            ranges = {
-                *strings(rule, "fromCIDR"),
-                *(text(one, "cidr") for _, one in mappings(rule, "fromCIDRSet")),
-            }
-            if {"all", "world"} & set(strings(rule, "fromEntities")) or ranges & _EVERYBODY:
-                yield path
-            continue
-        peers = dig(rule, "from")
-        blocks = {text(one, "ipBlock", "cidr") for _, one in mappings(rule, "from")}
-        if peers is None or peers == [] or blocks & _EVERYBODY:
-            yield path
 
 
 def _networks(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -265,15 +170,6 @@ def _before_api(one: Registered, path: str, name: str) -> Finding:
 _rule = partial(family_rule, "exposure")
 
 RULES = (
-    _rule(
-        "network-policy",
-        Severity.HIGH,
-        "A NetworkPolicy says who may connect to each part of Immich, and names them.",
-        "Without one every pod of the cluster reaches machine learning, which asks for no password, and may forge the "
-        "address of a client.",
-        "Register a NetworkPolicy or CiliumNetworkPolicy for each; a rule without `from` admits everybody.",
-        judge=_isolated,
-    ),
     _rule(
         "docker-networks",
         Severity.HIGH,

@@ -57,6 +57,10 @@ def foreign(stack: Stack, found: Sequence[Container]) -> Iterator[Container]:
     for role in _VARIABLES:
         yield from _not_connected(stack, found, servers, role)
     names = {name for one in servers for name in reached_as(stack, one)}
+    for server in servers:
+        names |= {
+            name.split(".")[0] for role in _VARIABLES if (name := host(server, role)) and not is_opaque(name)
+        }
     for one in found:
         if Role.NGINX in one.roles and not _in_front(stack, one, servers, names):
             yield one
