@@ -21,10 +21,11 @@ from immich_policy.model import (
     mapping,
     number,
     strings,
+    text,
 )
 from immich_policy.reading.clusters import immich_clusters
 from immich_policy.reading.containers import Container
-from immich_policy.reading.parts import immich_pods
+from immich_policy.reading.parts import immich_pods, of_immich
 from immich_policy.reading.roles import IMMICH, Role
 from immich_policy.text import quantity, shown
 
@@ -37,7 +38,11 @@ _LEAST_MEMORY = 4 * 2**20
 """Bytes below which a limit of memory is a mistake: container engines refuse less than 6 MB."""
 _CHECKED_IMAGES = ("immich-server", "immich-machine-learning", "immich-app/postgres")
 """Images that bring a health check of their own."""
-_POWERS = frozenset({"ALL", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "NET_ADMIN", "DAC_READ_SEARCH"})
+_POWERS = re.compile(
+    r"ALL|SYS_(?!NICE\Z|CHROOT\Z)\w+|SYSLOG|NET_ADMIN|DAC_READ_SEARCH|BPF|PERFMON|MAC_\w+|LINUX_IMMUTABLE"
+)
+"""Capabilities with which a container leaves its bounds, or changes the host (capabilities(7), Linux 6.12)."""
+_UNCONFINED = re.compile(r"(?:seccomp|apparmor|systempaths)[=:]unconfined\Z")
 
 
 def _finding(one: Container, path: str, message: str, setting: str) -> Finding:
@@ -195,7 +200,8 @@ def _effective(one: Container, key: str) -> Plain:
 def _privileged(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
     setting = "leave it out; give devices and single capabilities by name"
-    for one in immich_pods(stack):
+    for one in of_immich(stack):
+        yield from _unconfined(one)
         context = one.props if one.docker else mapping(one.props, "securityContext")
         for key, words in (
             ("privileged", "is privileged"),
@@ -207,16 +213,34 @@ def _privileged(stack: Stack, config: Config) -> Iterable[Judgement]:
             elif flag(context, key):
                 yield _finding(one, path, words, setting)
         added = strings(context, "capabilities", "adds" if one.docker else "add")
-        wide = sorted({name.removeprefix("CAP_").upper() for name in added} & _POWERS)
+        wide = sorted(
+            name for one_ in added if _POWERS.fullmatch(name := one_.upper().removeprefix("CAP_")) is not None
+        )
         if wide:
             path = one.at("capabilities") if one.docker else one.at("securityContext", "capabilities")
             yield _finding(one, path, f"has the capabilities {', '.join(wide)}", setting)
 
 
+def _unconfined(one: Container) -> Iterator[Finding]:
+    """Filters of the kernel that a container is without."""
+    setting = "leave it out: the engine's own profile (RuntimeDefault) is enough for Immich"
+    if one.docker:
+        for index, option in enumerate(strings(one.props, "securityOpts")):
+            if _UNCONFINED.match(option):
+                yield _finding(one, one.at("securityOpts", index), f"has {option}", setting)
+        return
+    for key in ("seccompProfile", "appArmorProfile"):
+        if text(mapping({"it": _effective(one, key)}, "it"), "type") == "Unconfined":
+            yield _finding(one, one.at("securityContext", key), f"has {key} Unconfined", setting)
+    if text(one.props, "securityContext", "procMount") == "Unmasked":
+        yield _finding(one, one.at("securityContext", "procMount"), "sees all of /proc (Unmasked)", setting)
+
+
 def _host(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
     seen: set[tuple[int, str]] = set()
-    for one in immich_pods(stack):
+    parts = immich_pods(stack)
+    for one in of_immich(stack):
         keys = (
             ("networkMode", "pidMode", "ipcMode", "usernsMode")
             if one.docker
@@ -229,7 +253,8 @@ def _host(stack: Stack, config: Config) -> Iterable[Judgement]:
                 continue
             seen.add((id(one.resource), path))
             if value is UNKNOWN:
-                yield Unjudged(resource=one.resource, path=path)
+                if one in parts:
+                    yield Unjudged(resource=one.resource, path=path)
             elif value == "host" if one.docker else flag({"it": value}, "it"):
                 message = f"{key} shares a namespace of the host with {one.resource.name}"
                 setting = "leave it out; publish single ports instead"
@@ -290,8 +315,9 @@ RULES = (
     _rule(
         "privileged",
         Severity.CRITICAL,
-        "No container is privileged, may gain privileges or has a capability that amounts to it.",
-        "A privileged container is root on the host.",
+        "No container is privileged, may gain privileges, has a capability that amounts to it, or goes unfiltered.",
+        "A privileged container is root on the host; without the kernel's filters (seccomp, AppArmor) one flaw makes "
+        "it so.",
         "Give a GPU by device or resource name; that needs no privilege.",
         judge=_privileged,
     ),
