@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from immich_policy.data import backups, dumps, volumes
+from immich_policy.data import backups, databases, dumps, volumes
 from immich_policy.exposure import cloudflare as exposure_cloudflare
 from immich_policy.exposure import database, doors, isolation, network_policies, setup
 from immich_policy.model import Rule
@@ -26,7 +26,7 @@ FAMILIES: Final[Mapping[str, tuple[Rule, ...]]] = {
         *isolation.RULES,
     ),
     "workloads": (*images.RULES, *hardening.RULES, *takeover.RULES, *running.RULES),
-    "data": (*volumes.RULES, *backups.RULES, *dumps.RULES),
+    "data": (*volumes.RULES, *databases.RULES, *backups.RULES, *dumps.RULES),
     "secrets": secrets.RULES,
 }
 

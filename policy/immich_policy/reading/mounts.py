@@ -26,6 +26,8 @@ class Mount:
     source: Plain
     """Name of the claim or volume, path on the host, or `UNKNOWN`."""
     read_only: bool
+    inside: str = ""
+    """The folder of the source that is mounted (`subPath`); empty for all of it."""
 
 
 def pod_mounts(one: Container) -> Iterator[Mount]:
@@ -44,6 +46,7 @@ def pod_mounts(one: Container) -> Iterator[Mount]:
             kind=kind,
             source=source,
             read_only=sealed or dig(mount, "readOnly") is True,
+            inside=text(mount, "subPath"),
         )
 
 
@@ -90,6 +93,7 @@ def docker_mounts(one: Container) -> Iterator[Mount]:
             kind=kind,
             source=source,
             read_only=dig(mount, "readOnly") is True,
+            inside=text(mount, "volumeOptions", "subpath"),
         )
     for target in mapping(one.props, "tmpfs"):
         yield Mount(path=join("tmpfs", target), target=target, kind="tmpfs", source=None, read_only=False)
