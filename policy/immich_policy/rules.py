@@ -11,11 +11,11 @@ from immich_policy.exposure import database, doors, isolation, network_policies,
 from immich_policy.model import Rule
 from immich_policy.proxies import balanced, headers, ranges
 from immich_policy.secrets import rules as secrets
-from immich_policy.uploads import cloudflare, gateways, nginx, traefik
+from immich_policy.uploads import cloudflare, gateways, ingress, nginx, traefik
 from immich_policy.workloads import hardening, images, running, takeover
 
 FAMILIES: Final[Mapping[str, tuple[Rule, ...]]] = {
-    "uploads": (*nginx.RULES, *gateways.RULES, *traefik.RULES, *cloudflare.RULES),
+    "uploads": (*nginx.RULES, *ingress.RULES, *gateways.RULES, *traefik.RULES, *cloudflare.RULES),
     "proxies": (*ranges.RULES, *headers.RULES, *balanced.RULES),
     "exposure": (
         *doors.RULES,

@@ -32,6 +32,7 @@ from immich_policy.reading.nginx_files import (
 )
 from immich_policy.reading.parts import containers
 from immich_policy.reading.roles import Role
+from immich_policy.reading.routes import backends
 from immich_policy.reading.targets import numbered, selected
 from immich_policy.reading.walk import names_of
 
@@ -159,7 +160,7 @@ def http_route(stack: Stack, one: Registered) -> Passes:
             for _, ref in mappings(rule, "backendRefs")
         ]
         matches = [match for _, match in mappings(rule, "matches")] or [{}]
-        rules += [Rule(rank=_route_rank(match), passes=_any(refs)) for match in matches]
+        rules += [Rule(rank=route_rank(match), passes=_any(refs)) for match in matches]
     return by_rules(rules)
 
 
@@ -167,7 +168,8 @@ def _any(found: Sequence[Passes]) -> Passes:
     return lambda uri: any_of(passes(uri) for passes in found)
 
 
-def _route_rank(match: Mapping[str, Plain]) -> Callable[[str], tuple[int, int] | None]:
+def route_rank(match: Mapping[str, Plain]) -> Callable[[str], tuple[int, int] | None]:
+    """How strong a match of the Gateway API is for a path; None where it does not match."""
     value, kind = text(match, "path", "value") or "/", text(match, "path", "type") or "PathPrefix"
     conditions = bool(sequence(match, "headers") or sequence(match, "queryParams"))
 
@@ -310,22 +312,10 @@ def ingress(stack: Stack, one: Registered) -> Passes:
     if refused is None:
         return lambda _: None
     snippets = " ".join(str(value) for key, value in annotations.items() if "snippet" in key).lower()
-    found: list[Passes] = []
-    for port_path in _ingress_backends(one):
-        service = mapping(port_path, "service")
-        port = dig(service, "port", "number")
-        port = dig(service, "port", "name") if port is None else port
-        found.append(by_name(stack, namespace(one), text(service, "name"), port))
+    found = [by_name(stack, each.space, str(each.service), each.port) for each in backends(one)]
     return lambda uri: (
         False if uri.rsplit("/", 1)[-1].lower() in snippets else any_of(each(uri) for each in found)
     )
-
-
-def _ingress_backends(one: Registered) -> Iterator[Plain]:
-    for _, rule in mappings(one.props, "spec", "rules"):
-        for _, path in mappings(rule, "http", "paths"):
-            yield dig(path, "backend")
-    yield dig(one.props, "spec", "defaultBackend")
 
 
 _LABEL = re.compile(r"traefik\.http\.(middlewares|routers|services)\.([^.]+)\.(.+)", re.IGNORECASE)

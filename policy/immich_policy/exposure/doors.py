@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from immich_policy.config import Config
@@ -14,8 +13,6 @@ from immich_policy.model import (
     UNKNOWN,
     Finding,
     Judgement,
-    Plain,
-    Registered,
     Severity,
     Stack,
     Unjudged,
@@ -27,14 +24,12 @@ from immich_policy.model import (
     text,
 )
 from immich_policy.reading.clusters import immich_clusters
-from immich_policy.reading.names import namespace
 from immich_policy.reading.parts import containers
+from immich_policy.reading.routes import EVERY, backends
 from immich_policy.reading.targets import backend, behind_url, private_port, service_ports
 from immich_policy.text import shown
 
 _LOOPBACK = re.compile(r"127\.|::1\Z|localhost\Z|0:0:0:0:0:0:0:1\Z")
-_ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
-_TRAEFIK_ROUTES = ("IngressRoute", "IngressRouteTCP", "IngressRouteUDP")
 _OPEN_TYPES = frozenset({"NodePort", "LoadBalancer"})
 
 
@@ -101,44 +96,10 @@ def _ports(stack: Stack, config: Config) -> Iterable[Judgement]:
                 yield Finding(resource=one.resource, path=path, message=message, setting=setting)
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """Where a route leads."""
-
-    path: str
-    service: Plain
-    port: Plain
-    space: str
-
-
-def backends(one: Registered) -> Iterator[Backend]:
-    """Services that an Ingress, a route of the Gateway API or one of Traefik leads to."""
-    space = namespace(one)
-    if one.kind == "Ingress":
-        for index, rule in mappings(one.props, "spec", "rules"):
-            for at, path in mappings(rule, "http", "paths"):
-                where = join("spec", "rules", index, "http", "paths", at, "backend")
-                yield _ingress_backend(where, dig(path, "backend"), space)
-        if dig(one.props, "spec", "defaultBackend"):
-            yield _ingress_backend("spec.defaultBackend", dig(one.props, "spec", "defaultBackend"), space)
-        return
-    outer, inner = ("routes", "services") if one.kind in _TRAEFIK_ROUTES else ("rules", "backendRefs")
-    for index, rule in mappings(one.props, "spec", outer):
-        for at, ref in mappings(rule, inner):
-            where = join("spec", outer, index, inner, at)
-            yield Backend(where, dig(ref, "name"), dig(ref, "port"), text(ref, "namespace") or space)
-
-
-def _ingress_backend(path: str, found: Plain, space: str) -> Backend:
-    port = dig(found, "service", "port", "number")
-    port = dig(found, "service", "port", "name") if port is None else port
-    return Backend(path, dig(found, "service", "name"), port, space)
-
-
 def _routed(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
     setting = "lead the route to the proxy in front of Immich, or to the server's port 2283"
-    for one in stack.of_kind("Ingress", *_ROUTES, *_TRAEFIK_ROUTES):
+    for one in stack.of_kind(*EVERY):
         for found in backends(one):
             if UNKNOWN in (found.service, found.port):
                 yield Unjudged(resource=one, path=found.path)

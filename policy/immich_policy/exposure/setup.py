@@ -21,6 +21,7 @@ from immich_policy.exposure.answers import (
     ingress_route,
 )
 from immich_policy.exposure.cloudflare import RECORDS, TunnelRule, tunnel_rules
+from immich_policy.exposure.meshes import http_proxy, virtual_service
 from immich_policy.model import (
     UNKNOWN,
     Finding,
@@ -49,7 +50,13 @@ from immich_policy.reading.walk import host_network, namespace_services
 SIGN_UP = "/api/auth/admin-sign-up"
 RESTORE = "/api/admin/database-backups/start-restore"
 _FALSE = frozenset({"false", "0", "no", "off", "n", "disabled"})
-_ROUTES = {"HTTPRoute": http_route, "IngressRoute": ingress_route, "Ingress": ingress}
+_ROUTES = {
+    "HTTPRoute": http_route,
+    "IngressRoute": ingress_route,
+    "Ingress": ingress,
+    "HTTPProxy": http_proxy,
+    "VirtualService": virtual_service,
+}
 _FRONT = (Role.SERVER, Role.NGINX)
 _LAN = "lan"
 _OPEN = {"LoadBalancer": "load balancer", "NodePort": "node port"}
@@ -165,6 +172,7 @@ def _of_cluster(stack: Stack) -> Iterator[Way]:
 
 def _inside(route: Registered) -> bool:
     names = [text(ref, "name") for _, ref in mappings(route.props, "spec", "parentRefs")]
+    names = names or strings(route.props, "spec", "gateways")
     names = names or [text(route.props, "spec", "ingressClassName")]
     return all(_INSIDE.search(name) for name in names)
 

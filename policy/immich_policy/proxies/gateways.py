@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from immich_policy.model import UNKNOWN, Registered, Stack, dig, flag, join, mapping, mappings, strings, text
 from immich_policy.reading.addresses import Entry, TrustedList, split
+from immich_policy.reading.snippets import snippets
 
 ENVOY = "gateway.envoyproxy.io"
 _EVERYBODY = "0.0.0.0/0"
@@ -29,6 +30,13 @@ def gateway_lists(stack: Stack) -> Iterator[TrustedList]:
             yield TrustedList("Envoy", one, path, split(given, path), setting, given is not UNKNOWN)
     for one in stack.of_kind("ConfigMap", group="core"):
         yield from _controller(one)
+    for one in stack.of_kind("Ingress", group="networking.k8s.io"):
+        found = [each for each in snippets(one) if each.name == "set_real_ip_from" and each.args]
+        if found:
+            entries = tuple(Entry(each.path, each.args[0]) for each in found)
+            yield TrustedList(
+                "the snippet", one, found[0].path, entries, "take set_real_ip_from out of the snippet"
+            )
 
 
 def _fabric(one: Registered) -> Iterator[TrustedList]:

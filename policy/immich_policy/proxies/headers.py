@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from immich_policy.config import Config, Network
 from immich_policy.model import UNKNOWN, Finding, Judgement, Rule, Severity, Stack, Unjudged, dig
@@ -13,8 +13,9 @@ from immich_policy.reading.addresses import CLOUDFLARE, overlap
 from immich_policy.reading.nginx_files import effective, effective_all
 from immich_policy.reading.parts import having
 from immich_policy.reading.roles import Role
+from immich_policy.reading.snippets import snippets
 from immich_policy.reading.traefik import settings
-from immich_policy.reading.walk import attached, docker_networks, host_network
+from immich_policy.reading.walk import attached, docker_networks, host_network, leads_to_immich
 from immich_policy.text import shown
 
 _HEADER = "x-forwarded-for"
@@ -44,6 +45,7 @@ def _recursive(stack: Stack, config: Config) -> Iterable[Judgement]:
 
 def _overwritten(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
+    yield from _by_snippets(stack)
     seen: set[int] = set()
     for server, chain in stack.once(nginx_hops):
         given = [
@@ -64,6 +66,17 @@ def _overwritten(stack: Stack, config: Config) -> Iterable[Judgement]:
                 f"X-Forwarded-For is {shown(' '.join(at.args[1:]))}, which a client may write as it likes"
             )
             yield Finding(resource=at.resource, path=at.path, message=message, setting=setting)
+
+
+def _by_snippets(stack: Stack) -> Iterator[Finding]:
+    for one in stack.of_kind("Ingress", group="networking.k8s.io"):
+        for each in snippets(one) if leads_to_immich(stack, one) else ():
+            if each.name == "proxy_set_header" and each.args[:1] and each.args[0].lower() == _HEADER:
+                value = " ".join(each.args[1:])
+                if forged(value, ()):
+                    message = f"the snippet makes X-Forwarded-For {shown(value)}, which a client may write as it likes"
+                    setting = "take it out: the controller sets the header itself"
+                    yield Finding(resource=one, path=each.path, message=message, setting=setting)
 
 
 def _insecure(stack: Stack, config: Config) -> Iterable[Judgement]:

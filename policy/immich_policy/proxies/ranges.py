@@ -23,6 +23,7 @@ from immich_policy.reading.addresses import CLOUDFLARE, Entry, TrustedList, coll
 from immich_policy.reading.containers import Container
 from immich_policy.reading.parts import having
 from immich_policy.reading.roles import Role
+from immich_policy.reading.routes import HTTP
 from immich_policy.reading.walk import (
     attached,
     docker_networks,
@@ -156,7 +157,7 @@ def _before(stack: Stack, server: Container) -> str | None:
         if not one.init and (one.docker == server.docker):
             return one.resource.name
     if not server.docker:
-        for kind in ("Ingress", "HTTPRoute", "IngressRoute"):
+        for kind in HTTP:
             for route in stack.of_kind(kind):
                 if leads_to_immich(stack, route):
                     return f"{route.kind} {route.name}"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from immich_policy.config import Network
 from immich_policy.model import (
-    Plain,
     Registered,
     Stack,
-    dig,
     flag,
     join,
     mapping,
@@ -24,6 +21,7 @@ from immich_policy.reading.containers import Container
 from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.parts import having
 from immich_policy.reading.roles import Role
+from immich_policy.reading.routes import HTTP, backends
 
 DOCKER_NETWORK = "docker:index/network:Network"
 
@@ -111,7 +109,7 @@ def doors(stack: Stack) -> list[Door]:
         for one in having(stack, Role.CLOUDFLARED)
         if not one.init
     ]
-    for kind in ("Ingress", "HTTPRoute", "IngressRoute"):
+    for kind in HTTP:
         found += [
             Door(one, "", cloudflare=False) for one in stack.of_kind(kind) if leads_to_immich(stack, one)
         ]
@@ -138,30 +136,10 @@ def leads_to_immich(stack: Stack, route: Registered) -> bool:
     Where the stack has no such Service, the name and the port of the backend decide: `immich` in it, or 2283.
     """
     known = in_front(stack)
-    for name, port in backends(route):
-        if name in known or (name not in known and (port == 2283 or "immich" in name)):
-            return True
-    return False
-
-
-def backends(route: Registered) -> Iterator[tuple[str, Plain]]:
-    """Name and port of each Service that an Ingress, a route of the Gateway API or one of Traefik leads to."""
-    spec = mapping(route.props, "spec")
-    if route.kind.startswith("Ingress") and not route.kind.startswith("IngressRoute"):
-        paths = [path for _, rule in mappings(spec, "rules") for _, path in mappings(rule, "http", "paths")]
-        for service in [mapping(path, "backend", "service") for path in paths] + [
-            mapping(spec, "defaultBackend", "service")
-        ]:
-            if text(service, "name"):
-                yield text(service, "name"), dig(service, "port", "number")
-        return
-    outer, inner = (
-        ("routes", "services") if route.kind.startswith("IngressRoute") else ("rules", "backendRefs")
+    return any(
+        isinstance(one.service, str) and (one.service in known or one.port == 2283 or "immich" in one.service)
+        for one in backends(route)
     )
-    for _, rule in mappings(spec, outer):
-        for _, ref in mappings(rule, inner):
-            if text(ref, "name"):
-                yield text(ref, "name"), dig(ref, "port")
 
 
 def flags(one: Container) -> dict[str, tuple[str, str]]:

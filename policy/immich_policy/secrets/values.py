@@ -74,6 +74,33 @@ _FORMS: Final = (
     ),
 )
 
+_ENTRIES: Final = (
+    re.compile(
+        r"^[ \t]*(?:export[ \t]+|-[ \t]+)?[\"']?(?P<name>[\w.-]+)[\"']?[ \t]*[=:][ \t]*[\"']?"
+        r"(?P<value>[^\s\"'#,;{}\[\]<>()|&`]{4,})[\"']?[ \t]*[,;]?[ \t]*(?:#.*)?$",
+        re.MULTILINE,
+    ),
+    re.compile(r"\"(?P<name>[\w.-]+)\"\s*:\s*\"(?P<value>[^\"\s]{4,})\""),
+)
+"""Entries of a file, `key: value`, `key = value` or of JSON: a single word there is a value and no prose."""
+_DESCRIPTIONS: Final = frozenset(
+    {
+        "string",
+        "text",
+        "secret",
+        "password",
+        "token",
+        "key",
+        "required",
+        "optional",
+        "hidden",
+        "redacted",
+        "basic",
+    }
+    | {"bearer", "plain", "file", "vault"}
+)
+"""Values that say what a secret is, or where."""
+
 _CANDIDATE = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
 _SEGMENT = re.compile(r"[-_/]")
 _WORD = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+|\d+|[A-Z]?[a-z]+\d{1,3}|v\d+)\Z")
@@ -163,6 +190,12 @@ def _by_form(text: str) -> str | None:
             if "value" in groups and not _could_be_a_secret(groups["value"].strip("\"'"), written=True):
                 continue
             return words
+    for pattern in _ENTRIES:
+        for found in pattern.finditer(text):
+            word = found["value"].lower()
+            told = word not in _DESCRIPTIONS and word != found["name"].lower()
+            if told and names_a_secret(found["name"]) and _could_be_a_secret(found["value"]):
+                return "a password in a file, by its name"
     return None
 
 
