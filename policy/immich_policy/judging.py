@@ -92,9 +92,11 @@ class Report:
     verdicts: list[Verdict] = field(default_factory=list[Verdict])
     expected: tuple[Rule, ...] = ()
     """Rules that should have been applied."""
+    unseen: tuple[tuple[Registered, str], ...] = ()
+    """Resources that the rules do not see, each with what is not judged."""
 
     def lines(self) -> list[str]:
-        """One sentence for each rule that is off, each finding that is allowed, and what could not be judged."""
+        """One sentence for each rule that is off, each allowed finding, and what was not or could not be judged."""
         ran = {one.rule.name for one in self.verdicts}
         found = [
             f"The rule {rule.name} was disabled by its enforcement level, without a reason. Give one: "
@@ -109,6 +111,9 @@ class Report:
             for one in self.verdicts
             for said, allowance in one.allowed
         ]
+        if self.unseen:
+            each = "\n".join(f"- {one.name} ({one.type}): {what}" for one, what in self.unseen)
+            found.append(f"Not judged:\n{each}")
         waiting = [(one.rule.name, said) for one in self.verdicts for said in one.unjudged]
         if waiting:
             each = "\n".join(

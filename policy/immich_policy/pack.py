@@ -30,6 +30,7 @@ from immich_policy import model, once
 from immich_policy.config import Config
 from immich_policy.judging import Report, judge, message
 from immich_policy.model import UNKNOWN, Plain, Registered, Rule, Stack
+from immich_policy.reading.unseen import unseen
 from immich_policy.rules import ALL, FAMILIES
 
 T = TypeVar("T")
@@ -175,7 +176,7 @@ def _policy(rule: Rule, index: int, together: _Round) -> Policy:
 
 def _report(together: _Round, index: int) -> Validate:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        together.enter(index, args)
+        together.report.unseen = tuple(unseen(together.enter(index, args)))
         for line in together.report.lines():
             report(line, None)
 

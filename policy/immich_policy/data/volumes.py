@@ -17,6 +17,7 @@ from immich_policy.model import (
     dig,
     family_rule,
     flag,
+    join,
     mapping,
     mappings,
     sequence,
@@ -27,6 +28,7 @@ from immich_policy.reading.containers import Container
 from immich_policy.reading.mounts import Mount
 from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.parts import having
+from immich_policy.reading.releases import releases
 from immich_policy.reading.roles import IMMICH, Role
 from immich_policy.text import shown
 
@@ -185,6 +187,7 @@ def _must_be(one: Registered, path: str, value: str, *, absent: str) -> Iterator
 
 def _lasting(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
+    yield from _by_values(stack)
     words = {
         "emptyDir": "an emptyDir, which ends with its pod",
         "tmpfs": "memory (tmpfs)",
@@ -215,6 +218,22 @@ def _lasting(stack: Stack, config: Config) -> Iterable[Judgement]:
             covering = covering or at_data or (above and mount.kind not in words)
         if not covering:
             yield from _uncovered(one)
+
+
+def _by_values(stack: Stack) -> Iterator[Finding]:
+    """Media of the official chart, which takes an existing claim (templates/checks.yaml), and of the common library."""
+    setting = "an existing claim: immich.persistence.library.existingClaim"
+    for one in stack.once(releases):
+        path = join(one.path, "immich", "persistence", "library", "existingClaim")
+        if one.official and not dig(one.values, "immich", "persistence", "library", "existingClaim"):
+            message = "the values name no claim for the media"
+            yield Finding(resource=one.resource, path=path, message=message, setting=setting)
+        for name, volume in mapping(one.values, "persistence").items():
+            targets = {text(it, "path") for _, it in mappings(volume, "globalMounts")}
+            if text(volume, "type") == "emptyDir" and targets & set(_MEDIA):
+                message = f"the media are on an emptyDir, which ends with its pod ({name})"
+                where = join(one.path, "persistence", name, "type")
+                yield Finding(resource=one.resource, path=where, message=message, setting=setting)
 
 
 def _uncovered(one: Container) -> Iterator[Judgement]:

@@ -10,6 +10,7 @@ from immich_policy.proxies.gateways import gateway_lists
 from immich_policy.reading.addresses import Entry, TrustedList, split
 from immich_policy.reading.nginx_files import Chain, Server, configurations, effective_all, uploads_through
 from immich_policy.reading.parts import having
+from immich_policy.reading.releases import releases
 from immich_policy.reading.roles import Role
 from immich_policy.reading.traefik import options, settings
 
@@ -18,7 +19,7 @@ VARIABLE: Final = "IMMICH_TRUSTED_PROXIES"
 
 def lists(stack: Stack) -> list[TrustedList]:
     """Every list of trusted ranges in front of and in Immich."""
-    return [*_immich(stack), *_nginx(stack), *_traefik(stack), *gateway_lists(stack)]
+    return [*_immich(stack), *_releases(stack), *_nginx(stack), *_traefik(stack), *gateway_lists(stack)]
 
 
 def _immich(stack: Stack) -> Iterator[TrustedList]:
@@ -29,6 +30,17 @@ def _immich(stack: Stack) -> Iterator[TrustedList]:
             setting = f"{VARIABLE}: the proxy's network (proxy.expose[].trustedSources, kubernetes.podCidrs)"
             known = isinstance(value, str)
             yield TrustedList("Immich", one.resource, path, split(value, path), setting, known, one)
+
+
+def _releases(stack: Stack) -> Iterator[TrustedList]:
+    for one in stack.once(releases):
+        found = one.variable(VARIABLE)
+        if found is not None:
+            path, value = found
+            known = isinstance(value, str) and "{{" not in value
+            entries = split(value, path) if known else ()
+            setting = f"{VARIABLE} among the values: the network of the proxy in front"
+            yield TrustedList("Immich", one.resource, path, entries, setting, known)
 
 
 def _nginx(stack: Stack) -> Iterator[TrustedList]:

@@ -22,6 +22,7 @@ from immich_policy.proxies.lists import VARIABLE, lists
 from immich_policy.reading.addresses import CLOUDFLARE, Entry, TrustedList, collapsed, inside
 from immich_policy.reading.containers import Container
 from immich_policy.reading.parts import having
+from immich_policy.reading.releases import releases
 from immich_policy.reading.roles import Role
 from immich_policy.reading.routes import HTTP
 from immich_policy.reading.walk import (
@@ -133,6 +134,7 @@ def _leads_by_address(record: Registered) -> bool:
 
 def _unset(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
+    yield from _unset_by_values(stack)
     for one in having(stack, Role.SERVER):
         if one.variable(VARIABLE) is not None:
             continue
@@ -149,6 +151,15 @@ def _unset(stack: Stack, config: Config) -> Iterable[Judgement]:
             message=f"{VARIABLE} is not set behind {before}, so every private address may say who a client is",
             setting=f"{VARIABLE}: the network of the proxy in front",
         )
+
+
+def _unset_by_values(stack: Stack) -> Iterator[Finding]:
+    for one in stack.once(releases):
+        ingress = next((path for path, _ in one.ingresses()), None)
+        if ingress is not None and one.variable(VARIABLE) is None:
+            message = f"{VARIABLE} is not set behind {ingress}: every private address may say who a client is"
+            setting = f"{VARIABLE} among the variables of the server: the network of the proxy in front"
+            yield Finding(resource=one.resource, path=one.path, message=message, setting=setting)
 
 
 def _before(stack: Stack, server: Container) -> str | None:

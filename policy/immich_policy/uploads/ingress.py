@@ -7,6 +7,7 @@ and of Contour 1.33 (config/annotations.md).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 
 from immich_policy.config import Config
@@ -22,6 +23,7 @@ from immich_policy.model import (
     dig,
     join,
 )
+from immich_policy.reading.releases import releases
 from immich_policy.reading.routes import ingress_controller
 from immich_policy.reading.snippets import snippets
 from immich_policy.reading.walk import leads_to_immich
@@ -71,19 +73,26 @@ def served_by(stack: Stack, one: Registered) -> str:
 def _annotated(stack: Stack, config: Config) -> Iterable[Judgement]:
     wanted = declared(stack, config)
     for one in stack.of_kind("Ingress", group="networking.k8s.io"):
-        prefix = served_by(stack, one) if leads_to_immich(stack, one) else ""
-        if prefix and dig(one.props, "metadata", "annotations") is UNKNOWN:
-            yield Unjudged(resource=one, path="metadata.annotations")
-        elif prefix in {_NGINX, _OTHER_NGINX}:
-            yield from _nginx(one, prefix, wanted, config.timeout)
-        elif prefix in {_HAPROXY, _OTHER_HAPROXY}:
-            yield from _haproxy(one, prefix, wanted, config.timeout)
-        elif prefix == _CONTOUR:
-            given = known_annotations(one).get(_CONTOUR, "")
-            good = given in {"infinity", "infinite"} or (duration(given) or 0) >= config.timeout
-            yield from _annotation(
-                one, _CONTOUR, "infinity", good, ", and Envoy waits 15 s" if not given else ""
-            )
+        yield from _judged(stack, one, config, wanted) if leads_to_immich(stack, one) else ()
+    for release in stack.once(releases):
+        for path, one in release.ingresses():
+            for said in _judged(stack, one, config, wanted):
+                where = said.path.replace("metadata.annotations", f"{path}.annotations", 1)
+                yield dataclasses.replace(said, resource=release.resource, path=where)
+
+
+def _judged(stack: Stack, one: Registered, config: Config, wanted: int) -> Iterator[Judgement]:
+    prefix = served_by(stack, one)
+    if prefix and dig(one.props, "metadata", "annotations") is UNKNOWN:
+        yield Unjudged(resource=one, path="metadata.annotations")
+    elif prefix in {_NGINX, _OTHER_NGINX}:
+        yield from _nginx(one, prefix, wanted, config.timeout)
+    elif prefix in {_HAPROXY, _OTHER_HAPROXY}:
+        yield from _haproxy(one, prefix, wanted, config.timeout)
+    elif prefix == _CONTOUR:
+        given = known_annotations(one).get(_CONTOUR, "")
+        good = given in {"infinity", "infinite"} or (duration(given) or 0) >= config.timeout
+        yield from _annotation(one, _CONTOUR, "infinity", good, ", and Envoy waits 15 s" if not given else "")
 
 
 def _nginx(one: Registered, prefix: str, wanted: int, least: float) -> Iterator[Judgement]:

@@ -36,6 +36,7 @@ from immich_policy.reading.images import (
 )
 from immich_policy.reading.names import object_name
 from immich_policy.reading.parts import having, immich_pods
+from immich_policy.reading.releases import releases
 from immich_policy.reading.roles import IMMICH, Role
 from immich_policy.text import shown
 
@@ -60,6 +61,9 @@ class Used:
 def _used(stack: Stack) -> Iterator[Used]:
     for one in immich_pods(stack):
         yield Used(one.resource, one.at("image"), one.image)
+    for release in stack.once(releases):
+        for path, image in release.images():
+            yield Used(release.resource, path, image)
     for cluster in stack.once(immich_clusters):
         if dig(cluster.props, "spec", "imageName") is not None:
             yield Used(cluster, "spec.imageName", dig(cluster.props, "spec", "imageName"))
