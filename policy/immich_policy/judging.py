@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from immich_policy.config import Allowance, Config
 from immich_policy.model import Finding, Registered, Rule, Stack, Unjudged
+from immich_policy.own import SETTINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +73,15 @@ def _where(error: Exception) -> str:
     return f"{type(error).__name__}{place}"
 
 
-def message(finding: Finding, rule: Rule) -> str:
-    """A finding for people: where, what, why it matters, what to change."""
+def message(finding: Finding, rule: Rule, *, own: bool = False) -> str:
+    """A finding for people: where, what, why it matters, what to change; in this project's stacks by which setting."""
+    setting = f" (immich:{SETTINGS[rule.name]})" if own and rule.name in SETTINGS else ""
     place = f"{finding.resource.name} ({finding.resource.type})"
     return "\n".join(
         (
             f"{place}{f', {finding.path}' if finding.path else ''}: {finding.message}",
             f"Why it matters: {rule.why}",
-            f"Change: {finding.setting}",
+            f"Change: {finding.setting}{setting}",
             f"Rule: {rule.name} ({rule.link})",
         )
     )

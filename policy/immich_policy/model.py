@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class Unknown:
         return "<known after the update>"
 
 
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "policies.md"
+"""The page about the rules, which lies beside the pack."""
 UNKNOWN: Final = Unknown()
 """Stands for a value that a preview does not know yet."""
 
@@ -218,7 +221,7 @@ class Finding:
     message: str
     """What is registered there. It never holds the value of a secret: see `text.shown`."""
     setting: str
-    """What to change: a key of this project's configuration, in general words for other programs."""
+    """What to change there, in words of the resource; the setting of this project is told beside it (`own`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,8 +256,8 @@ class Rule:
 
     @property
     def link(self) -> str:
-        """Where the rule is described."""
-        return f"docs/policies.md#{self.name}"
+        """Where the rule is described, from wherever the pack is used."""
+        return f"{PAGE}#{self.name}"
 
 
 def family_rule(  # noqa: PLR0917 - the first is fixed by each family

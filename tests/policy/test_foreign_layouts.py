@@ -7,6 +7,8 @@ import json
 import pytest
 
 from immich_policy import reference
+from immich_policy.judging import message
+from immich_policy.own import SETTINGS
 from immich_policy.rules import ALL
 from tests.policy.case_files import findings
 
@@ -85,6 +87,13 @@ def test_findings_lead_to_a_place_in_the_layout_and_never_have_a_password(name: 
         assert said.resource.name in names
         for password in ("Tr0ub4dor-and-3", "PASSWORD=postgres"):
             assert password not in said.message + said.setting + said.path
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_is_to_be_changed_in_another_program_is_no_setting_of_this_one(name: str) -> None:
+    for rule, said in findings(ALL, reference.layout_resources(LAYOUTS[name])):
+        told = message(said, rule)
+        assert not any(setting in told for setting in SETTINGS.values() if "." in setting), told
 
 
 @pytest.mark.parametrize(

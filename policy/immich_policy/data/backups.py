@@ -67,7 +67,7 @@ def _exist(stack: Stack, config: Config) -> Iterable[Judgement]:
 
 
 def _backed_up(stack: Stack, cluster: Registered) -> Iterable[Judgement]:
-    setting = "backup.archive"
+    setting = "an ObjectStore outside of the cluster, the plugin barman-cloud with isWALArchiver, and a ScheduledBackup"
     in_tree = mapping(cluster.props, "spec", "backup", "barmanObjectStore")
     archiver = _archiver(cluster)
     if archiver is None and not in_tree and not _schedules(stack, cluster) and dumped_elsewhere(stack):
@@ -116,7 +116,7 @@ def _leaves(one: Registered, path: str, store: dict[str, Plain], setting: str) -
             resource=one,
             path=f"{path}.endpointURL",
             message=message,
-            setting="backup.archive.objectStore.endpointUrl",
+            setting="the endpointURL of a store elsewhere",
         )
 
 
@@ -148,13 +148,13 @@ def _schedule(stack: Stack, config: Config) -> Iterable[Judgement]:
             resource=one,
             path="spec.schedule",
             message=f"the schedule is {shown(schedule)}{five}; CloudNativePG takes six fields, seconds first",
-            setting="backup.archive.schedule, such as “0 0 2 * * *” for two at night",
+            setting="schedule, such as “0 0 2 * * *” for two at night",
         )
 
 
 def _retention(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
-    setting = "backup.archive.retention, such as 30d"
+    setting = "retentionPolicy, such as 30d"
     for cluster in stack.once(immich_clusters):
         for one, _, _ in stores_of(stack, cluster):
             where = "spec.backup.retentionPolicy" if one is cluster else "spec.retentionPolicy"

@@ -213,7 +213,7 @@ def _lasting(stack: Stack, config: Config) -> Iterable[Judgement]:
                     resource=one.resource,
                     path=mount.path,
                     message=message,
-                    setting="storage.media or database: a claim, a named volume or a folder of the host",
+                    setting="a claim, a named volume or a folder of the host",
                 )
             covering = covering or at_data or (above and mount.kind not in words)
         if not covering:
@@ -246,7 +246,7 @@ def _uncovered(one: Container) -> Iterator[Judgement]:
         resource=one.resource,
         path=one.at(keys[0]),
         message=f"{one.says()} mounts nothing for {what}: it is in the container itself, or in an anonymous volume",
-        setting="storage.media or database: a claim, a named volume or a folder of the host",
+        setting="a claim, a named volume or a folder of the host",
     )
 
 

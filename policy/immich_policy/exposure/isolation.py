@@ -163,7 +163,7 @@ def _before_api(one: Registered, path: str, name: str) -> Finding:
         resource=one,
         path=path,
         message=f"{shown(name)} asks for another sign-in before /api",
-        setting="leave it out and use OAuth in Immich (app.oauth), or let /api, /share and /s pass",
+        setting="leave it out and use OAuth in Immich, or let /api, /share and /s pass",
     )
 
 

@@ -247,8 +247,8 @@ def _setup(stack: Stack, config: Config) -> Iterable[Judgement]:
                 path=path,
                 message=f"{', '.join(dict.fromkeys(open_ways))}: anybody may come in, and the first visitor may make "
                 "themselves the administrator",
-                setting="proxy.maintenance: lan with nginx (refuse POST to /api/auth/admin-sign-up), or "
-                "server.allowSetup: false (IMMICH_ALLOW_SETUP) after making the first one on the LAN",
+                setting="refuse POST to /api/auth/admin-sign-up there, or make the first one on the LAN and set "
+                "IMMICH_ALLOW_SETUP=false",
             )
         for way, handed_on in found:
             if handed_on is None:
@@ -266,7 +266,7 @@ def _restore(stack: Stack, config: Config) -> Iterable[Judgement]:
                 resource=way.resource,
                 path=way.path,
                 message=f"{way.words} hands on what begins a restore",
-                setting="proxy.maintenance: lan with nginx; elsewhere refuse POST to /api/admin/database-backups/"
+                setting="refuse POST to /api/admin/database-backups/"
                 "start-restore and /api/admin/maintenance, in capital letters too, before the first start",
             )
 

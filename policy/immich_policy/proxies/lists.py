@@ -27,7 +27,7 @@ def _immich(stack: Stack) -> Iterator[TrustedList]:
         found = one.variable(VARIABLE)
         if found is not None:
             path, value = found
-            setting = f"{VARIABLE}: the proxy's network (proxy.expose[].trustedSources, kubernetes.podCidrs)"
+            setting = f"{VARIABLE}: the network of the proxy in front"
             known = isinstance(value, str)
             yield TrustedList("Immich", one.resource, path, split(value, path), setting, known, one)
 
@@ -54,9 +54,7 @@ def _nginx(stack: Stack) -> Iterator[TrustedList]:
                 for one in found
                 if one.args and not one.args[0].startswith("unix:")
             )
-            setting = (
-                "set_real_ip_from: the network of whoever connects to nginx (proxy.expose[].trustedSources)"
-            )
+            setting = "set_real_ip_from: the network of whoever connects to nginx"
             first = found[0]
             yield TrustedList(
                 "nginx", first.resource, first.path, entries, setting, container=server.container

@@ -48,7 +48,7 @@ def _plan(stack: Stack, config: Config) -> Iterable[Judgement]:
             path="proxied" if proxied else "",
             message=f"the only way in is through Cloudflare, which takes {human(limit)} a request ({plan}), while "
             f"uploads may have {human(wanted)}",
-            setting="a second door on the LAN (proxy.expose), a smaller proxy.maxUpload, or, in the configuration of "
+            setting="a second door on the LAN, a smaller limit of uploads, or, in the configuration of "
             "the pack, cloudflarePlan or cloudflareLimitAccepted with a reason",
         )
 

@@ -79,7 +79,7 @@ def _long_enough(one: Registered, path: str, given: Plain, least: float) -> Iter
         yield _timeout(one, path, f"it is {shown(given)}", least)
 
 
-_GATEWAY_S = "timeouts.request and timeouts.backendRequest: 0s, as this program's routes have"
+_GATEWAY_S = "timeouts.request and timeouts.backendRequest: 0s"
 _SETTINGS = {
     "HTTPProxy": "timeoutPolicy.response: infinity",
     "VirtualService": "leave timeout and retries.perTryTimeout out",
@@ -135,7 +135,7 @@ def _policies(stack: Stack, config: Config) -> Iterable[Judgement]:
         message = (
             "no ClientSettingsPolicy of this Gateway or route sets body.maxSize, so its nginx takes 1 MiB"
         )
-        setting = "a ClientSettingsPolicy with spec.body.maxSize: 0 (proxy.expose[].implementation: nginx)"
+        setting = "a ClientSettingsPolicy with spec.body.maxSize: 0"
         yield Finding(resource=one, path="spec.parentRefs", message=message, setting=setting)
     least = max(config.timeout, wanted / SLOWEST)
     for kind, keys in (

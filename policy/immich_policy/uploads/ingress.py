@@ -143,9 +143,7 @@ def _annotation(one: Registered, name: str, right: str, good: bool, why: str = "
         yield Unjudged(resource=one, path=path)
     elif not good:
         message = f"{'it is not set' if given is None else f'it is {shown(given)}'}{why}"
-        yield Finding(
-            resource=one, path=path, message=message, setting=f'proxy.expose[].annotations: {name}: "{right}"'
-        )
+        yield Finding(resource=one, path=path, message=message, setting=f'{name}: "{right}"')
 
 
 RULES = (

@@ -78,7 +78,7 @@ def _sizes(stack: Stack, config: Config) -> Iterable[Judgement]:
                 resource=at.resource,
                 path=at.path,
                 message=f"{given} {where}, while uploads may have {human(wanted)}",
-                setting=f"proxy.maxUpload (client_max_body_size {wanted}, or 0 for no limit)",
+                setting=f"client_max_body_size {wanted}, or 0 for no limit",
             )
     yield from _restored(stack, wanted)
 
@@ -119,7 +119,7 @@ def _streamed(stack: Stack, config: Config) -> Iterable[Judgement]:
                 resource=at.resource,
                 path=at.path,
                 message=f"{given} {where}",
-                setting="proxy_request_buffering off in that location; this program's templates always have it",
+                setting="proxy_request_buffering off in that location",
             )
 
 
@@ -135,7 +135,7 @@ def _patient(stack: Stack, config: Config) -> Iterable[Judgement]:
                     resource=at.resource,
                     path=at.path,
                     message=f"{given} {where}, while {config.timeout:g} s are asked for",
-                    setting="proxy.timeout (proxy_read_timeout, proxy_send_timeout, send_timeout)",
+                    setting=f"{name} {config.timeout:g}s",
                 )
         # Between two pieces of a body nginx' own 60 s are enough for a phone that changes its network.
         body = effective(chain, "client_body_timeout")

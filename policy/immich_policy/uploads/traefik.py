@@ -55,8 +55,7 @@ def _timeouts(stack: Stack, config: Config) -> Iterable[Judgement]:
                 path=(read or first).path,
                 message=f"the readTimeout of the entry point {shown(name)} {given} and counts from the first byte of "
                 "an upload",
-                setting=f"--entrypoints.{name}.transport.respondingTimeouts.readTimeout=0s; in this program's settings "
-                "proxy.expose[].entryPointReadTimeout says what it is",
+                setting=f"--entrypoints.{name}.transport.respondingTimeouts.readTimeout=0s",
             )
         if write is not None and write.value is not UNKNOWN and duration(write.value) != 0:
             yield Finding(

@@ -67,7 +67,7 @@ def _limits(stack: Stack, config: Config) -> Iterable[Judgement]:
                 resource=cluster,
                 path=path,
                 message=f"the database {wrong}",
-                setting="database.resources.limits",
+                setting="spec.resources.limits.memory, such as 2Gi",
             )
 
 
@@ -77,7 +77,7 @@ def _pod_limits(one: Container) -> Iterator[Judgement]:
     if limit is UNKNOWN:
         yield Unjudged(resource=one.resource, path=path)
     elif (wrong := _memory(limit)) is not None:
-        yield _finding(one, path, wrong, "the component's resources.limits")
+        yield _finding(one, path, wrong, "resources.limits.memory, such as 2Gi")
 
 
 def _memory(limit: Plain) -> str | None:
@@ -91,7 +91,7 @@ def _memory(limit: Plain) -> str | None:
 
 
 def _docker_limits(one: Container) -> Iterator[Judgement]:
-    setting = "the component's resources.limits"
+    setting = "memory, in MiB"
     memory, swap = dig(one.props, "memory"), dig(one.props, "memorySwap")
     if memory is UNKNOWN:
         yield Unjudged(resource=one.resource, path="memory")

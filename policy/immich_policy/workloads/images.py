@@ -40,7 +40,7 @@ from immich_policy.reading.releases import releases
 from immich_policy.reading.roles import IMMICH, Role
 from immich_policy.text import shown
 
-_DATABASE_SETTING = "database.postgres and database.vectorchord"
+_DATABASE_SETTING = "an image of PostgreSQL 14 to 18 with VectorChord, such as ghcr.io/immich-app/postgres"
 _DIGEST_LENGTH = 19
 _OPERATOR_S = "ghcr.io/cloudnative-pg/postgresql"
 """Where a cluster names no image, CloudNativePG takes its own."""
@@ -116,7 +116,7 @@ def _lockstep(stack: Stack, config: Config) -> Iterable[Judgement]:
                 resource=one.resource,
                 path=one.at("image"),
                 message=f"it runs {_dotted(here)} and {servers[0].resource.name} runs {_dotted(first)}",
-                setting="server.version, from which every image of Immich takes its tag",
+                setting="one tag for every image of Immich",
             )
 
 
