@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 
 from immich_policy.model import UNKNOWN, Plain
+from immich_policy.secrets.values import entropy
 
 REDACTED = "[redacted]"
 
@@ -52,14 +52,6 @@ def shown(value: Plain) -> str:
     line = _NAMED.sub(rf"\1{REDACTED}", line)
     line = _TOKEN.sub(lambda found: REDACTED if _random(found[0]) else found[0], line)
     return f"“{line if len(line) <= _LONGEST else line[: _LONGEST - 1] + '…'}”"
-
-
-def entropy(value: str) -> float:
-    """Bits a character that a text carries (Shannon)."""
-    if not value:
-        return 0.0
-    counts = Counter(value)
-    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
 
 
 def _random(word: str) -> bool:

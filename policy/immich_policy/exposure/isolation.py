@@ -25,12 +25,16 @@ from immich_policy.model import (
     text,
 )
 from immich_policy.reading.containers import Container
+from immich_policy.reading.labels import names, traefik_labels
 from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.parts import having, immich_pods
 from immich_policy.reading.roles import PRIVATE, Role
 from immich_policy.text import shown
 
 _EDGE = (Role.NGINX, Role.TRAEFIK, Role.CLOUDFLARED)
+_ASKING = frozenset({"forwardauth", "basicauth", "digestauth"})
+_CALLED = re.compile(r"auth(?:elia|entik|z)?\b|tinyauth")
+"""Names of middlewares that are defined elsewhere and probably ask for a sign-in."""
 _BYPASS = re.compile(r"!\s*Path(?:Prefix|Regexp)?\(|PathPrefix\(`/(?!api)[^`]+`\)")
 _AUTH_ANNOTATIONS = ("nginx.ingress.kubernetes.io/auth-url", "nginx.ingress.kubernetes.io/auth-signin",
                      "nginx.ingress.kubernetes.io/auth-type", "haproxy.org/auth-type")  # fmt: skip
@@ -125,37 +129,21 @@ def _rule_reaches_api(rule: dict[str, Plain]) -> bool:
 
 
 def _docker_forward_auth(stack: Stack) -> Iterator[Judgement]:
-    asking: set[str] = set()
-    every = [(one, _labels(one)) for one in immich_pods(stack) if one.docker]
-    for _, labels in every:
-        for label in labels:
-            found = re.match(
-                r"traefik\.http\.middlewares\.([^.]+)\.(?:forwardauth|basicauth|digestauth)\.",
-                label,
-                re.IGNORECASE,
-            )
-            if found:
-                asking.add(found[1])
+    every = [(one, list(traefik_labels(one))) for one in immich_pods(stack)]
+    asking = {
+        label.name
+        for _, labels in every
+        for label in labels
+        if label.group == "middlewares" and label.option.partition(".")[0] in _ASKING
+    }
     for one, labels in every:
-        if not one.roles & {Role.SERVER, Role.NGINX}:
-            continue
-        for label, (index, value) in labels.items():
-            router = re.fullmatch(r"traefik\.http\.routers\.([^.]+)\.middlewares", label)
-            if not router:
+        rules = {label.name: str(label.value) for label in labels if label.option == "rule"}
+        for label in labels if one.roles & {Role.SERVER, Role.NGINX} else ():
+            if label.group != "routers" or label.option != "middlewares":
                 continue
-            rule = str(labels.get(f"traefik.http.routers.{router[1]}.rule", (0, ""))[1])
-            named = [name.strip().split("@")[0] for name in str(value).split(",")]
-            auth = [
-                name
-                for name in named
-                if name in asking or re.search(r"auth(?:elia|entik|z)?\b|tinyauth", name)
-            ]
-            if auth and not _BYPASS.search(rule):
-                yield _before_api(one.resource, join("labels", index), auth[0])
-
-
-def _labels(one: Container) -> dict[str, tuple[int, Plain]]:
-    return {text(it, "label"): (index, dig(it, "value")) for index, it in mappings(one.props, "labels")}
+            auth = [name for name in names(label.value) if name in asking or _CALLED.search(name)]
+            if auth and not _BYPASS.search(rules.get(label.name, "")):
+                yield _before_api(one.resource, label.path, auth[0])
 
 
 def _before_api(one: Registered, path: str, name: str) -> Finding:

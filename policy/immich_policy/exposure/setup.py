@@ -14,14 +14,12 @@ from immich_policy.exposure.answers import (
     Passes,
     any_of,
     by_container,
-    by_labels,
     by_service,
     http_route,
-    ingress,
-    ingress_route,
 )
 from immich_policy.exposure.cloudflare import RECORDS, TunnelRule, tunnel_rules
 from immich_policy.exposure.meshes import http_proxy, virtual_service
+from immich_policy.exposure.traefik_answers import by_labels, ingress, ingress_route
 from immich_policy.model import (
     UNKNOWN,
     Finding,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from immich_policy.model import (
     Plain,
     Registered,
     Stack,
-    dig,
     join,
     mapping,
     mappings,
@@ -25,13 +23,13 @@ from immich_policy.model import (
 )
 from immich_policy.reading.containers import Container
 from immich_policy.reading.files import File, files
+from immich_policy.reading.labels import names, traefik_labels
 from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.parts import containers, having
 from immich_policy.reading.roles import Role
 from immich_policy.reading.walk import flags, leads_to_immich
 from immich_policy.uploads.size import known_annotations
 
-_LABEL = re.compile(r"traefik\.http\.(middlewares|routers)\.([^.]+)\.(.+)", re.IGNORECASE)
 _STATIC: Final = tuple(f"/etc/traefik/traefik.{ending}" for ending in ("toml", "yaml", "yml"))
 _ROUTER_ANNOTATION = "traefik.ingress.kubernetes.io/router.middlewares"
 
@@ -107,36 +105,23 @@ def _of_labels(stack: Stack) -> Iterator[Option]:
     defined: dict[str, list[Option]] = {}
     used: set[str] = set()
     for one in stack.once(containers):
-        if not one.docker:
-            continue
-        for index, label in mappings(one.props, "labels"):
-            found = _LABEL.fullmatch(text(label, "label"))
-            if found is None:
-                continue
-            kind, name, rest = found[1].lower(), found[2].lower(), found[3]
-            if kind == "routers":
-                if rest.lower() == "middlewares" and one.roles & {Role.SERVER, Role.NGINX}:
-                    used |= _names(dig(label, "value"))
-                continue
-            middle, _, option = rest.partition(".")
-            path = join("labels", index)
-            made = Option(one.resource, path, name, middle.lower(), option.lower(), dig(label, "value"))
-            defined.setdefault(name, []).append(made)
+        for label in traefik_labels(one):
+            if (
+                label.group == "routers"
+                and label.option == "middlewares"
+                and one.roles & {Role.SERVER, Role.NGINX}
+            ):
+                used |= set(names(label.value))
+            elif label.group == "middlewares":
+                kind, _, option = label.option.partition(".")
+                made = Option(one.resource, label.path, label.name, kind, option, label.value)
+                defined.setdefault(label.name, []).append(made)
     waiting = sorted(used)
     while waiting:
-        name = waiting.pop()
-        for option in defined.pop(name, []):
+        for option in defined.pop(waiting.pop(), []):
             if option.kind == "chain":
-                waiting += sorted(_names(option.value))
+                waiting += names(option.value)
             yield option
-
-
-def _names(value: Plain) -> set[str]:
-    return (
-        {part.strip().partition("@")[0].lower() for part in value.split(",")}
-        if isinstance(value, str)
-        else set()
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
