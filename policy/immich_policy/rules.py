@@ -12,7 +12,7 @@ from immich_policy.model import Rule
 from immich_policy.proxies import balanced, headers, ranges
 from immich_policy.secrets import rules as secrets
 from immich_policy.uploads import cloudflare, gateways, ingress, nginx, traefik
-from immich_policy.workloads import hardening, images, running, takeover
+from immich_policy.workloads import hardening, images, needs, running, takeover
 
 FAMILIES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "uploads": (*nginx.RULES, *ingress.RULES, *gateways.RULES, *traefik.RULES, *cloudflare.RULES),
@@ -25,7 +25,7 @@ FAMILIES: Final[Mapping[str, tuple[Rule, ...]]] = {
         *database.RULES,
         *isolation.RULES,
     ),
-    "workloads": (*images.RULES, *hardening.RULES, *takeover.RULES, *running.RULES),
+    "workloads": (*images.RULES, *needs.RULES, *hardening.RULES, *takeover.RULES, *running.RULES),
     "data": (*volumes.RULES, *databases.RULES, *backups.RULES, *dumps.RULES),
     "secrets": secrets.RULES,
 }

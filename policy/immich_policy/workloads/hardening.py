@@ -1,4 +1,4 @@
-"""What a container may do and use: limits, health checks, users, privileges, namespaces."""
+"""What a container may do: users, privileges, namespaces."""
 
 from __future__ import annotations
 
@@ -19,25 +19,17 @@ from immich_policy.model import (
     family_rule,
     flag,
     mapping,
-    number,
     strings,
     text,
 )
-from immich_policy.reading.clusters import immich_clusters
 from immich_policy.reading.containers import Container
 from immich_policy.reading.parts import immich_pods, of_immich
-from immich_policy.reading.roles import IMMICH, Role
-from immich_policy.text import quantity, shown
 
 _NON_ROOT_IMAGES = frozenset({"nginx-unprivileged", "cloudflared"})
 """Images whose own user is not root."""
 _DROPPING = re.compile(r"(?:^|/)(?:postgres|redis|valkey)\Z|vchord-postgres\Z|(?:^|/)pgvecto(?:r|-rs)\Z")
 _DROPPED_FOR = frozenset({"postgres", "redis-server", "valkey-server"})
 """Programs for which their entry points leave root; for a shell they do not."""
-_LEAST_MEMORY = 4 * 2**20
-"""Bytes below which a limit of memory is a mistake: container engines refuse less than 6 MB."""
-_CHECKED_IMAGES = ("immich-server", "immich-machine-learning", "immich-app/postgres")
-"""Images that bring a health check of their own."""
 _POWERS = re.compile(
     r"ALL|SYS_(?!NICE\Z|CHROOT\Z)\w+|SYSLOG|NET_ADMIN|DAC_READ_SEARCH|BPF|PERFMON|MAC_\w+|LINUX_IMMUTABLE"
 )
@@ -45,106 +37,19 @@ _POWERS = re.compile(
 _UNCONFINED = re.compile(r"(?:seccomp|apparmor|systempaths)[=:]unconfined\Z")
 
 
-def _finding(one: Container, path: str, message: str, setting: str) -> Finding:
+def finding(one: Container, path: str, message: str, setting: str) -> Finding:
+    """A finding about a container, which the message names."""
     return Finding(resource=one.resource, path=path, message=f"{one.says()} {message}", setting=setting)
 
 
-def _lasting(stack: Stack) -> list[Container]:
+def lasting(stack: Stack) -> list[Container]:
+    """Containers of Immich's workloads but those that end before others begin."""
     return [one for one in immich_pods(stack) if not one.init]
-
-
-def _limits(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
-    for one in _lasting(stack):
-        yield from _docker_limits(one) if one.docker else _pod_limits(one)
-    for cluster in stack.once(immich_clusters):
-        limits = dig(cluster.props, "spec", "resources", "limits")
-        path = "spec.resources.limits.memory"
-        if dig(limits, "memory") is UNKNOWN:
-            yield Unjudged(resource=cluster, path=path)
-        elif (wrong := _memory(dig(limits, "memory"))) is not None:
-            yield Finding(
-                resource=cluster,
-                path=path,
-                message=f"the database {wrong}",
-                setting="spec.resources.limits.memory, such as 2Gi",
-            )
-
-
-def _pod_limits(one: Container) -> Iterator[Judgement]:
-    limit = dig(one.props, "resources", "limits", "memory")
-    path = one.at("resources", "limits", "memory")
-    if limit is UNKNOWN:
-        yield Unjudged(resource=one.resource, path=path)
-    elif (wrong := _memory(limit)) is not None:
-        yield _finding(one, path, wrong, "resources.limits.memory, such as 2Gi")
-
-
-def _memory(limit: Plain) -> str | None:
-    """What is wrong with a limit of memory in Kubernetes; `m` there is a thousandth of a byte."""
-    if limit in (None, "", 0, "0"):
-        return "has no limit of memory"
-    amount = quantity(limit)
-    if amount is not None and amount < _LEAST_MEMORY:
-        return f"may use {shown(limit)} of memory, which is {amount:g} bytes: M and Mi are millions of bytes"
-    return None
-
-
-def _docker_limits(one: Container) -> Iterator[Judgement]:
-    setting = "memory, in MiB"
-    memory, swap = dig(one.props, "memory"), dig(one.props, "memorySwap")
-    if memory is UNKNOWN:
-        yield Unjudged(resource=one.resource, path="memory")
-    elif not number(one.props, "memory"):
-        yield _finding(one, "memory", "has no limit of memory", setting)
-    elif swap is UNKNOWN:
-        yield Unjudged(resource=one.resource, path="memorySwap")
-    elif swap != memory:
-        message = f"may use {shown(memory)} MiB of memory and {shown(swap)} of memory with swap; equal means no swap"
-        yield _finding(one, "memorySwap", message, "memorySwap equal to memory")
-
-
-def _probes(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
-    for one in _lasting(stack):
-        if one.roles:
-            yield from _docker_check(one) if one.docker else _pod_probes(one)
-
-
-def _pod_probes(one: Container) -> Iterator[Judgement]:
-    setting = "give every container a readinessProbe and a livenessProbe"
-    for key in ("readinessProbe", "livenessProbe"):
-        probe = dig(one.props, key)
-        if probe is UNKNOWN:
-            yield Unjudged(resource=one.resource, path=one.at(key))
-        elif not probe:
-            yield _finding(one, one.at(key), f"has no {key}", setting)
-    if Role.SERVER not in one.roles:
-        return
-    for key in ("startupProbe", "readinessProbe", "livenessProbe"):
-        path = dig(one.props, key, "httpGet", "path")
-        if isinstance(path, str) and not path.startswith(("/api/", "/metrics")):
-            message = f"is asked at {shown(path)}, where Immich answers 200 whatever its condition"
-            where = one.at(key, "httpGet", "path")
-            yield _finding(one, where, message, "the path /api/server/ping")
-
-
-def _docker_check(one: Container) -> Iterator[Judgement]:
-    check, tests = dig(one.props, "healthcheck"), strings(one.props, "healthcheck", "tests")
-    if UNKNOWN in (check, dig(check, "tests")):
-        yield Unjudged(resource=one.resource, path="healthcheck")
-    elif tests == ["NONE"]:
-        yield _finding(one, "healthcheck", "has its health check turned off", "healthcheck.tests")
-    elif not tests:
-        if one.image is UNKNOWN:
-            yield Unjudged(resource=one.resource, path="healthcheck")
-        elif not any(name in str(one.image) for name in _CHECKED_IMAGES):
-            yield _finding(one, "healthcheck", "has no health check", "healthcheck.tests")
 
 
 def _non_root(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
-    for one in _lasting(stack):
+    for one in lasting(stack):
         own = one.parsed is not None and one.parsed.name in _NON_ROOT_IMAGES
         own = own or _drops_root(one)
         yield from _docker_user(one, own=own) if one.docker else _pod_user(one, own=own)
@@ -176,20 +81,18 @@ def _docker_user(one: Container, *, own: bool) -> Iterator[Judgement]:
     if user is UNKNOWN:
         yield Unjudged(resource=one.resource, path="user")
     elif str(user or "").split(":")[0] in {"", "0", "root"} and not (own and not user):
-        yield _finding(one, "user", "runs as root", "user: 1000:1000")
+        yield finding(one, "user", "runs as root", "user: 1000:1000")
 
 
 def _pod_user(one: Container, *, own: bool) -> Iterator[Judgement]:
     non_root, user = _effective(one, "runAsNonRoot"), _effective(one, "runAsUser")
     path = one.at("securityContext", "runAsNonRoot")
     if user is not False and user == 0:
-        yield _finding(
-            one, one.at("securityContext", "runAsUser"), "runs as root (user 0)", "runAsUser: 1000"
-        )
+        yield finding(one, one.at("securityContext", "runAsUser"), "runs as root (user 0)", "runAsUser: 1000")
     elif UNKNOWN in (non_root, user):
         yield Unjudged(resource=one.resource, path=path)
     elif not flag({"it": non_root}, "it") and user is None and not own:
-        yield _finding(one, path, "may run as root", "runAsNonRoot: true and runAsUser: 1000")
+        yield finding(one, path, "may run as root", "runAsNonRoot: true and runAsUser: 1000")
 
 
 def _effective(one: Container, key: str) -> Plain:
@@ -211,14 +114,14 @@ def _privileged(stack: Stack, config: Config) -> Iterable[Judgement]:
             if dig(context, key) is UNKNOWN:
                 yield Unjudged(resource=one.resource, path=path)
             elif flag(context, key):
-                yield _finding(one, path, words, setting)
+                yield finding(one, path, words, setting)
         added = strings(context, "capabilities", "adds" if one.docker else "add")
         wide = sorted(
             name for one_ in added if _POWERS.fullmatch(name := one_.upper().removeprefix("CAP_")) is not None
         )
         if wide:
             path = one.at("capabilities") if one.docker else one.at("securityContext", "capabilities")
-            yield _finding(one, path, f"has the capabilities {', '.join(wide)}", setting)
+            yield finding(one, path, f"has the capabilities {', '.join(wide)}", setting)
 
 
 def _unconfined(one: Container) -> Iterator[Finding]:
@@ -227,13 +130,13 @@ def _unconfined(one: Container) -> Iterator[Finding]:
     if one.docker:
         for index, option in enumerate(strings(one.props, "securityOpts")):
             if _UNCONFINED.match(option):
-                yield _finding(one, one.at("securityOpts", index), f"has {option}", setting)
+                yield finding(one, one.at("securityOpts", index), f"has {option}", setting)
         return
     for key in ("seccompProfile", "appArmorProfile"):
         if text(mapping({"it": _effective(one, key)}, "it"), "type") == "Unconfined":
-            yield _finding(one, one.at("securityContext", key), f"has {key} Unconfined", setting)
+            yield finding(one, one.at("securityContext", key), f"has {key} Unconfined", setting)
     if text(one.props, "securityContext", "procMount") == "Unmasked":
-        yield _finding(one, one.at("securityContext", "procMount"), "sees all of /proc (Unmasked)", setting)
+        yield finding(one, one.at("securityContext", "procMount"), "sees all of /proc (Unmasked)", setting)
 
 
 def _host(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -261,48 +164,9 @@ def _host(stack: Stack, config: Config) -> Iterable[Judgement]:
                 yield Finding(resource=one.resource, path=path, message=message, setting=setting)
 
 
-def _service_links(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
-    seen: set[int] = set()
-    for one in immich_pods(stack):
-        if one.docker or id(one.resource) in seen or not one.roles & {*IMMICH, Role.MACHINE_LEARNING}:
-            continue
-        seen.add(id(one.resource))
-        path = one.in_pod("enableServiceLinks")
-        if UNKNOWN in (dig(one.pod, "enableServiceLinks"), dig(one.resource.props, "spec")):
-            yield Unjudged(resource=one.resource, path=path)
-        elif dig(one.pod, "enableServiceLinks") is not False:
-            message = "the pod gets a variable for each Service of its namespace"
-            yield Finding(
-                resource=one.resource,
-                path=path,
-                message=message,
-                setting="enableServiceLinks: false on the pod",
-            )
-
-
 _rule = partial(family_rule, "workloads")
 
 RULES = (
-    _rule(
-        "limits",
-        Severity.MEDIUM,
-        "Every container has a limit of memory.",
-        "A video that is transcoded, or a model that is loaded, takes what there is: without a limit "
-        "the kernel ends the database in its place.",
-        "Set `resources.limits.memory`; with Docker `memory`, and `memorySwap` equal to it.",
-        judge=_limits,
-    ),
-    _rule(
-        "probes",
-        Severity.MEDIUM,
-        "Every container is asked whether it is well, at a path that knows.",
-        "Without a probe a dead server gets requests for ever. Every path outside `/api` answers 200 "
-        "with the page of the "
-        "web application, also `/server-info/ping` of old releases.",
-        "Ask the server at `/api/server/ping`, machine learning at `/ping`; give Docker a `healthcheck`.",
-        judge=_probes,
-    ),
     _rule(
         "non-root",
         Severity.HIGH,
@@ -330,15 +194,5 @@ RULES = (
         "the host's address.",
         "Leave `hostNetwork`, `hostPID`, `hostIPC` and Docker's mode `host` out.",
         judge=_host,
-    ),
-    _rule(
-        "service-links",
-        Severity.MEDIUM,
-        "Pods of Immich get no variables from Services.",
-        "A Service named `immich` sets IMMICH_PORT to `tcp://…`, one named `redis` sets REDIS_PORT: "
-        "Immich reads them as "
-        "its own settings and ends at once.",
-        "Set `enableServiceLinks: false`.",
-        judge=_service_links,
     ),
 )
