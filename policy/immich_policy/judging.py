@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from immich_policy.config import Allowance, Config
 from immich_policy.model import Finding, Registered, Rule, Stack, Unjudged
+from immich_policy.own import SETTINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +73,15 @@ def _where(error: Exception) -> str:
     return f"{type(error).__name__}{place}"
 
 
-def message(finding: Finding, rule: Rule) -> str:
-    """A finding for people: where, what, why it matters, what to change."""
+def message(finding: Finding, rule: Rule, *, own: bool = False) -> str:
+    """A finding for people: where, what, why it matters, what to change; in this project's stacks by which setting."""
+    setting = f" (immich:{SETTINGS[rule.name]})" if own and rule.name in SETTINGS else ""
     place = f"{finding.resource.name} ({finding.resource.type})"
     return "\n".join(
         (
             f"{place}{f', {finding.path}' if finding.path else ''}: {finding.message}",
             f"Why it matters: {rule.why}",
-            f"Change: {finding.setting}",
+            f"Change: {finding.setting}{setting}",
             f"Rule: {rule.name} ({rule.link})",
         )
     )
@@ -92,9 +94,11 @@ class Report:
     verdicts: list[Verdict] = field(default_factory=list[Verdict])
     expected: tuple[Rule, ...] = ()
     """Rules that should have been applied."""
+    unseen: tuple[tuple[Registered, str], ...] = ()
+    """Resources that the rules do not see, each with what is not judged."""
 
     def lines(self) -> list[str]:
-        """One sentence for each rule that is off, each finding that is allowed, and what could not be judged."""
+        """One sentence for each rule that is off, each allowed finding, and what was not or could not be judged."""
         ran = {one.rule.name for one in self.verdicts}
         found = [
             f"The rule {rule.name} was disabled by its enforcement level, without a reason. Give one: "
@@ -109,6 +113,9 @@ class Report:
             for one in self.verdicts
             for said, allowance in one.allowed
         ]
+        if self.unseen:
+            each = "\n".join(f"- {one.name} ({one.type}): {what}" for one, what in self.unseen)
+            found.append(f"Not judged:\n{each}")
         waiting = [(one.rule.name, said) for one in self.verdicts for said in one.unjudged]
         if waiting:
             each = "\n".join(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class Unknown:
         return "<known after the update>"
 
 
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "policies.md"
+"""The page about the rules, which lies beside the pack."""
 UNKNOWN: Final = Unknown()
 """Stands for a value that a preview does not know yet."""
 
@@ -218,7 +221,7 @@ class Finding:
     message: str
     """What is registered there. It never holds the value of a secret: see `text.shown`."""
     setting: str
-    """What to change: a key of this project's configuration, in general words for other programs."""
+    """What to change there, in words of the resource; the setting of this project is told beside it (`own`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,12 +256,20 @@ class Rule:
 
     @property
     def link(self) -> str:
-        """Where the rule is described."""
-        return f"docs/policies.md#{self.name}"
+        """Where the rule is described, from wherever the pack is used."""
+        return f"{PAGE}#{self.name}"
 
 
 def family_rule(  # noqa: PLR0917 - the first is fixed by each family
-    family: str, name: str, severity: Severity, title: str, why: str, remediation: str, *, judge: Judge
+    family: str,
+    name: str,
+    severity: Severity,
+    title: str,
+    why: str,
+    remediation: str,
+    *,
+    judge: Judge,
+    level: Level = Level.MANDATORY,
 ) -> Rule:
     """A rule whose name begins with that of its family."""
     return Rule(
@@ -269,6 +280,7 @@ def family_rule(  # noqa: PLR0917 - the first is fixed by each family
         why=why,
         remediation=remediation,
         judge=judge,
+        level=level,
     )
 
 
@@ -297,13 +309,21 @@ class Stack(Sequence[Registered]):
 
     def of_kind(self, *kinds: str, group: str | None = None) -> list[Registered]:
         """Kubernetes resources of these kinds, of every API version, patches included; of one API group if given."""
-        wanted = {*kinds, *(f"{kind}Patch" for kind in kinds)}
-        return [
-            one
-            for one in self._resources
-            if one.group and one.kind in wanted and (group is None or one.group == group)
-        ]
+        known = self.once(_by_kind)
+        found = [pair for kind in kinds for pair in known.get(kind, ())]
+        if len(kinds) > 1:
+            found.sort(key=lambda pair: pair[0])
+        return [one for _, one in found if group is None or one.group == group]
 
     def of_type(self, *tokens: str) -> list[Registered]:
         """Resources of these type tokens."""
         return [one for one in self._resources if one.type in tokens]
+
+
+def _by_kind(stack: Stack) -> dict[str, list[tuple[int, Registered]]]:
+    """Kind, patches under what they patch -> Kubernetes resources, each with its place in the stack."""
+    found: dict[str, list[tuple[int, Registered]]] = {}
+    for index, one in enumerate(stack):
+        if one.group:
+            found.setdefault(one.kind.removesuffix("Patch"), []).append((index, one))
+    return found

@@ -30,6 +30,8 @@ from immich_policy import model, once
 from immich_policy.config import Config
 from immich_policy.judging import Report, judge, message
 from immich_policy.model import UNKNOWN, Plain, Registered, Rule, Stack
+from immich_policy.own import is_own
+from immich_policy.reading.unseen import unseen
 from immich_policy.rules import ALL, FAMILIES
 
 T = TypeVar("T")
@@ -118,7 +120,7 @@ def policies(rules: Iterable[Rule] = ALL) -> list[Policy]:
             PolicyConfigSchema(properties=configuration.SCHEMA),
             display_name="Settings of the pack",
             severity=Severity.HIGH,
-            url="docs/policies.md#configuration",
+            url=f"{model.PAGE}#configuration",
         )
     ]
     found += [_policy(rule, index, together) for index, rule in enumerate(listed, start=1)]
@@ -130,7 +132,7 @@ def policies(rules: Iterable[Rule] = ALL) -> list[Policy]:
             EnforcementLevel.ADVISORY,
             display_name="Report",
             severity=Severity.LOW,
-            url="docs/policies.md#report",
+            url=f"{model.PAGE}#report",
         )
     )
     return found
@@ -148,10 +150,12 @@ def _settings(together: _Round) -> Validate:
 
 def _policy(rule: Rule, index: int, together: _Round) -> Policy:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        verdict = judge(rule, together.enter(index, args), together.config)
+        stack = together.enter(index, args)
+        verdict = judge(rule, stack, together.config)
+        own = stack.once(is_own)
         together.report.verdicts.append(verdict)
         for finding in verdict.findings:
-            report(message(finding, rule), finding.resource.urn)
+            report(message(finding, rule, own=own), finding.resource.urn)
         if verdict.failure:
             off = f'{{"rules": {{"{rule.name}": {{"off": "<reason>"}}}}}}'
             report(
@@ -175,7 +179,7 @@ def _policy(rule: Rule, index: int, together: _Round) -> Policy:
 
 def _report(together: _Round, index: int) -> Validate:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        together.enter(index, args)
+        together.report.unseen = tuple(unseen(together.enter(index, args)))
         for line in together.report.lines():
             report(line, None)
 

@@ -11,7 +11,8 @@ import yaml
 
 from immich_policy.config import SCHEMA, Config
 from immich_policy.judging import judge
-from immich_policy.model import Registered, Rule, Stack, mapping, registered, text
+from immich_policy.model import PAGE, Registered, Rule, Stack, mapping, registered, text
+from immich_policy.own import SETTINGS
 from immich_policy.rules import ALL, FAMILIES
 
 TITLES: Final[Mapping[str, str]] = {
@@ -23,25 +24,7 @@ TITLES: Final[Mapping[str, str]] = {
     "secrets": "Secrets",
 }
 """Family -> its title on the page."""
-SETTINGS: Final[Mapping[str, str]] = {
-    "exposure-setup": "server.allowSetup",
-    "workloads-images-pinned": "server.version",
-    "workloads-one-release": "server.version",
-    "workloads-database-supported": "database.postgres",
-    "workloads-limits": "server.resources",
-    "workloads-one-microservices": "server.workers",
-    "workloads-gpu-worker": "server.gpu",
-    "workloads-external-library-read-only": "storage.externalLibraries",
-    "data-lasting": "storage.media",
-    "data-backups": "backup",
-    "data-backups-leave": "backup.targets",
-    "data-backup-schedule": "backup.archive.schedule",
-    "data-backup-retention": "backup.archive.retention",
-}
-"""Rule -> the setting of this project that decides; the program itself takes care of the others."""
-
 ROOT: Final = Path(__file__).resolve().parents[2]
-PAGE: Final = ROOT / "docs" / "policies.md"
 LAYOUTS: Final = ROOT / "tests" / "policy" / "foreign"
 
 _INTRODUCTION: Final = """\
@@ -51,7 +34,7 @@ _INTRODUCTION: Final = """\
 
 The pack in `policy/` judges what a program registers, before anything is changed. It imports nothing of this program,
 so it works on other Immich programs too. A rule that is broken stops `make preview` and `make up` with the resource,
-the value, the reason and the setting to change.
+the value, the reason and what to change; in a stack of this project it names the setting.
 
 `policy/` has all rules, and `policy/<family>` those of one: `uploads`, `proxies`, `exposure`, `workloads`, `data`,
 `secrets`. For a program of your own, with `pip install -r policy/requirements.txt` in the environment of the CLI:
@@ -68,6 +51,18 @@ finding of it allowed, in the file of `--policy-pack-config`, each with a reason
 """
 
 
+_REPORT: Final = """\
+## Report
+
+The policy `immich-report` tells, without stopping anything, which rules are off and why, which findings are allowed,
+which checks could not be made, and what is not judged at all: what a chart makes of the values of a release (Helm, Argo
+CD, Flux, k3s), services of Swarm, commands that start containers, other kinds of resources with an image of Immich's.
+
+Which database, cache, nginx and volume is Immich's the rules take from what its server is connected to. Other programs
+beside it are left alone, except for what hands over the host (`workloads-host-files`) and for readable secrets.
+"""
+
+
 def layouts() -> dict[str, dict[str, Any]]:
     """The layouts that nobody here wrote: file name without ending -> document."""
     return {
@@ -79,7 +74,9 @@ def layouts() -> dict[str, dict[str, Any]]:
 def layout_resources(document: Mapping[str, Any]) -> list[Registered]:
     """Resources of a layout."""
     return [
-        registered(text(one, "type"), text(one, "name"), mapping(one, "props"))
+        registered(
+            text(one, "type"), text(one, "name"), mapping(one, "props"), protect=one.get("protect", False)
+        )
         for one in cast("list[dict[str, Any]]", document["resources"])
     ]
 
@@ -108,10 +105,7 @@ def markdown() -> str:
 def _configuration() -> str:
     rows = "\n".join(f"| `{name}` | {one['description']} |" for name, one in SCHEMA.items())
     return (
-        "## Configuration\n\nKeys of `immich-pack`:\n\n| key | meaning |\n| --- | --- |\n"
-        f"{rows}\n\n## Report\n\nThe policy `immich-report` tells, without stopping anything, which "
-        f"rules are off and why, "
-        "which findings are\nallowed, and which checks could not be made.\n"
+        f"## Configuration\n\nKeys of `immich-pack`:\n\n| key | meaning |\n| --- | --- |\n{rows}\n\n{_REPORT}"
     )
 
 
@@ -129,7 +123,7 @@ def _section(rule: Rule) -> str:
         f"{rule.title}\n",
         f"- **Why**: {rule.why}",
         f"- **How to fix**: {rule.remediation}",
-        f"- **Setting**: `immich:{setting}`" if setting else "- **Setting**: see the message of the finding",
+        *([f"- **Setting of this project**: `immich:{setting}`"] if setting else []),
         f"- **Severity**: {rule.severity.value}; {rule.level.value}\n",
     ]
     return "\n".join(lines)
@@ -148,7 +142,7 @@ def _layouts() -> str:
         f"- `{name}`: {one['title']}. {' '.join(str(one['about']).split())}" for name, one in found.items()
     )
     return (
-        "## What the pack says of other layouts\n\nThe number of findings in four common layouts, which are in "
+        "## What the pack says of other layouts\n\nThe number of findings in some layouts, which are in "
         f"`tests/policy/foreign/`:\n\n{described}\n\n| {head} |\n|{' --- |' * (len(found) + 1)}\n{rows}\n"
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 
 from immich_policy.model import UNKNOWN, Plain
+from immich_policy.secrets.values import entropy
 
 REDACTED = "[redacted]"
 
@@ -19,6 +19,12 @@ _TOKEN = re.compile(r"[A-Za-z0-9+/=_\-.~!#$%^&*]{20,}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
 _BINARY = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50, "e": 2**60}
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15, "e": 10**18}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(|m|k|[MGTPE]|[KMGTPE]i)", re.ASCII)
+_SCALES = {
+    "m": 1e-3,
+    **{unit.upper() if unit != "k" else unit: scale for unit, scale in _DECIMAL.items() if unit != "b"},
+    **{f"{unit.upper()}i": scale for unit, scale in _BINARY.items() if unit not in {"", "b"}},
+}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|h|m|s|d|w|M|y)?", re.ASCII)
 _SECONDS = {
     "ns": 1e-9,
@@ -48,14 +54,6 @@ def shown(value: Plain) -> str:
     return f"“{line if len(line) <= _LONGEST else line[: _LONGEST - 1] + '…'}”"
 
 
-def entropy(value: str) -> float:
-    """Bits a character that a text carries (Shannon)."""
-    if not value:
-        return 0.0
-    counts = Counter(value)
-    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
-
-
 def _random(word: str) -> bool:
     kinds = sum(bool(re.search(kind, word)) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
     return kinds >= 2 and bool(re.search("[0-9]", word)) and entropy(word) > 3.7 and "/" not in word[:-1]
@@ -78,6 +76,13 @@ def size(value: Plain) -> int | None:
     if scale is None:
         scale = _DECIMAL.get(unit.removesuffix("b"))
     return None if scale is None else int(float(found[1]) * scale)
+
+
+def quantity(value: Plain) -> float | None:
+    """A quantity of Kubernetes as it reads one, with `m` for a thousandth; None for everything else."""
+    written = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    found = _QUANTITY.fullmatch(written) if isinstance(written, str) else None
+    return None if found is None else float(found[1]) * _SCALES[found[2]]
 
 
 def nginx_size(value: str) -> int | None:

@@ -54,13 +54,14 @@ def cases(family: str) -> list[Case]:
 
 
 def resources(document: dict[str, Any]) -> list[Registered]:
-    """The resources of a file. `dependencies` names images of Docker."""
+    """The resources of a file. `dependencies` names images of Docker, `parent` is a URN."""
     return [
         registered(
             one["type"],
             one["name"],
             one["props"],
             urn=f"urn:{one['type']}::{one['name']}",
+            parent=one.get("parent", ""),
             protect=one.get("protect", False),
             dependencies=[
                 f"urn:docker:index/remoteImage:RemoteImage::{name}" for name in one.get("dependencies", ())

@@ -12,7 +12,7 @@ import pytest
 
 from immich_policy import config as configuration
 from immich_policy.judging import judge, message
-from immich_policy.model import Rule, Stack
+from immich_policy.model import PAGE, Rule, Stack
 from immich_policy.rules import FAMILIES
 from tests.policy.case_files import HERE, load, resources
 
@@ -57,4 +57,4 @@ def test_a_rule_is_described(rule: Rule) -> None:
     assert rule.title.endswith(".")
     assert rule.why.endswith(".")
     assert rule.remediation.endswith(".")
-    assert rule.link == f"docs/policies.md#{rule.name}"
+    assert rule.link == f"{PAGE}#{rule.name}"

@@ -118,7 +118,7 @@ def test_uploads_that_nginx_would_cut_and_a_client_that_could_choose_its_address
         "“50m” for /api/assets on 8080",
         "20 GiB",
         "Why it matters",
-        "Change: proxy.maxUpload",
+        "Change: client_max_body_size",
         "docs/policies.md#uploads-nginx-size",
     ):
         assert part in message

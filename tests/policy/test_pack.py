@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from immich_policy.config import Config, read
-from immich_policy.model import UNKNOWN, Finding, Judgement, Level, Rule, Severity, Stack, Unjudged, dig
+from immich_policy.model import PAGE, UNKNOWN, Finding, Judgement, Level, Rule, Severity, Stack, Unjudged, dig
 from immich_policy.pack import PACK, REPORT, policies
 from immich_policy.rules import ALL
 from immich_policy.text import duration, human, nginx_size, shown, size
@@ -59,8 +59,28 @@ def test_a_finding_names_resource_path_value_reason_setting_and_rule() -> None:
         "box (test:index:Box), color: it is red",
         "Why it matters: Bulls run into it.",
         "Change: color: blue",
-        "Rule: uploads-color (docs/policies.md#uploads-color)",
+        f"Rule: uploads-color ({PAGE}#uploads-color)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("beside", "change"),
+    [
+        ([], "Change: color: blue"),
+        (
+            [{"type": "immich:server:Server", "name": "immich", "props": {}}],
+            "Change: color: blue (immich:proxy.maxUpload)",
+        ),
+    ],
+)
+def test_in_a_stack_of_this_project_alone_a_finding_names_the_setting(beside: list[Any], change: str) -> None:
+    (said,) = Servicer(policies([rule("uploads-nginx-size")])).analyze([BOX, *beside])
+    assert change in said.message.splitlines()
+
+
+def test_what_describes_a_rule_is_there_wherever_the_pack_is_used() -> None:
+    assert PAGE.is_absolute()
+    assert PAGE.is_file()
 
 
 def test_an_unknown_value_is_reported_and_the_rest_is_judged() -> None:
@@ -202,12 +222,12 @@ def test_the_configuration_is_read() -> None:
     assert [str(one) for one in config.pod_ranges] == ["10.42.0.0/16", "fd00::/48"]
 
 
-TOLD = {"data-backups-leave", "exposure-restore"}
+TOLD = {"data-backups-leave", "exposure-restore", "exposure-egress"}
 """Rules that stop nothing: a stack to begin with has no target for copies, and is better than none; where there is an
 administrator nobody else restores."""
 
 
-def test_every_rule_is_mandatory_but_two_and_described_to_the_engine() -> None:
+def test_every_rule_is_mandatory_but_a_few_and_described_to_the_engine() -> None:
     info = Servicer(policies()).info()
     names = [one.name for one in info.policies]
     assert names == [PACK, *(one.name for one in ALL), REPORT]

@@ -9,6 +9,7 @@ import pytest
 
 from immich_policy import reference
 from immich_policy.model import Rule
+from immich_policy.own import SETTINGS
 from immich_policy.rules import ALL
 
 MARKDOWN = functools.cache(reference.markdown)
@@ -39,7 +40,7 @@ def test_names_of_rules_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize(("rule", "setting"), reference.SETTINGS.items())
+@pytest.mark.parametrize(("rule", "setting"), SETTINGS.items())
 def test_a_setting_that_the_page_names_is_one_of_this_project(rule: str, setting: str) -> None:
     assert rule in {one.name for one in ALL}
     settings = (reference.ROOT / "docs" / "settings.md").read_text(encoding="utf-8")

@@ -125,6 +125,7 @@ def test_one_changed_line_of_nginx_breaks_its_rule(name: str, old: str, new: str
             {},
         ),
         ("homelab", "IMMICH_TRUSTED_PROXIES=10.89.2.0/24", "IMMICH=", ["proxies-unset"], {}),
+        ("dev", "10.244.0.0/16", "10.244.0.0/15", ["proxies-narrow"], {}),
         (
             "skylab",
             "client_max_body_size 100000000",

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from immich_policy.model import UNKNOWN, Registered, Stack, dig, join, mapping, number, registered
-from immich_policy.proxies.lists import CLOUDFLARE
-from immich_policy.reading.containers import Role, containers, having
+from immich_policy.reading.addresses import CLOUDFLARE
+from immich_policy.reading.files import files
 from immich_policy.reading.nginx_files import configurations, effective, effective_all, location
-from immich_policy.reading.walk import attached, backends, docker_networks, doors, files, flags
+from immich_policy.reading.parts import containers, having
+from immich_policy.reading.roles import Role
+from immich_policy.reading.routes import backends
+from immich_policy.reading.walk import attached, docker_networks, doors, flags
 
 DOCKER = "docker:index/container:Container"
 WORKLOADS = {
@@ -311,12 +314,19 @@ def test_backends_of_every_kind_of_route() -> None:
     for kind, spec in (
         ("gateway.networking.k8s.io/v1:HTTPRoute", {"rules": [{"backendRefs": [ref]}]}),
         ("traefik.io/v1alpha1:IngressRoute", {"routes": [{"services": [ref]}]}),
+        ("projectcontour.io/v1:HTTPProxy", {"routes": [{"services": [ref]}]}),
+        ("projectcontour.io/v1:HTTPProxy", {"tcpproxy": {"services": [ref]}}),
+        (
+            "networking.istio.io/v1:VirtualService",
+            {"http": [{"route": [{"destination": {"host": "s.default.svc", "port": {"number": 1}}}]}]},
+        ),
         (
             "networking.k8s.io/v1:Ingress",
             {"defaultBackend": {"service": {"name": "s", "port": {"number": 1}}}},
         ),
     ):
-        assert list(backends(registered(f"kubernetes:{kind}", "r", {"spec": spec}))) == [("s", 1)], kind
+        found = list(backends(registered(f"kubernetes:{kind}", "r", {"spec": spec})))
+        assert [(one.service, one.port, one.space) for one in found] == [("s", 1, "default")], kind
 
 
 def test_paths_and_values_of_plain_data() -> None:

@@ -15,6 +15,11 @@ from components.platform.kubernetes.pods import Manifest
 PRIVATE_IPV4 = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 """Ranges that a name outside never needs: private, carrier-grade NAT, link-local with its metadata service."""
 PRIVATE_IPV6 = ("fc00::/7", "fe80::/10")
+_ANYWHERE = (
+    {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
+    {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128"]}},
+)
+"""Public and private addresses, all but link-local ones: at those a cloud tells a machine its keys."""
 _NAMESPACE = "kubernetes.io/metadata.name"
 _METRICS_PORT = 9187
 """Where CloudNativePG's instances have their metrics."""
@@ -113,7 +118,7 @@ def peer_policy(
                 {"to": [members], "ports": _ports(5432, 8000)},
                 {"to": [operator]},
                 # The instance manager talks to the API server, which no selector can name, and to the object store.
-                {"ports": _ports(443, 6443, *archive_ports)},
+                {"to": list(_ANYWHERE), "ports": _ports(443, 6443, *archive_ports)},
             ],
         }
     )
@@ -177,12 +182,13 @@ def _ingress(rule: Ingress) -> Manifest:
 
 
 def _egress(rule: Egress) -> Manifest:
-    """A plain NetworkPolicy knows no names: the ports are open to public addresses, or to all where `private`."""
+    """A plain NetworkPolicy knows no names: the ports are open to public addresses, and private ones if `private`."""
     targets: list[Manifest] = [{"ipBlock": {"cidr": cidr}} for cidr in rule.cidrs]
-    if rule.names and not rule.private:
+    if rule.names and rule.private:
+        targets += _ANYWHERE
+    elif rule.names:
         targets += [
             {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE_IPV4)}},
             {"ipBlock": {"cidr": "::/0", "except": list(PRIVATE_IPV6)}},
         ]
-    allowed: Manifest = {"ports": _ports(*rule.ports, udp=rule.udp_ports)}
-    return allowed if rule.private and not rule.cidrs else {"to": targets, **allowed}
+    return {"to": targets, "ports": _ports(*rule.ports, udp=rule.udp_ports)}

@@ -25,7 +25,8 @@ from immich_policy.model import (
     mappings,
     text,
 )
-from immich_policy.reading.clusters import GROUP, clusters, namespace, object_name
+from immich_policy.reading.clusters import GROUP, immich_clusters, other_clusters
+from immich_policy.reading.names import namespace, object_name
 from immich_policy.text import shown
 
 _STORES = "barmancloud.cnpg.io"
@@ -58,7 +59,7 @@ def _archiver(cluster: Registered) -> tuple[str, Plain] | None:
 
 def _exist(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
-    found = stack.once(clusters)
+    found = stack.once(immich_clusters)
     for cluster in found:
         yield from _backed_up(stack, cluster)
     if not found:
@@ -66,7 +67,7 @@ def _exist(stack: Stack, config: Config) -> Iterable[Judgement]:
 
 
 def _backed_up(stack: Stack, cluster: Registered) -> Iterable[Judgement]:
-    setting = "backup.archive"
+    setting = "an ObjectStore outside of the cluster, the plugin barman-cloud with isWALArchiver, and a ScheduledBackup"
     in_tree = mapping(cluster.props, "spec", "backup", "barmanObjectStore")
     archiver = _archiver(cluster)
     if archiver is None and not in_tree and not _schedules(stack, cluster) and dumped_elsewhere(stack):
@@ -115,7 +116,7 @@ def _leaves(one: Registered, path: str, store: dict[str, Plain], setting: str) -
             resource=one,
             path=f"{path}.endpointURL",
             message=message,
-            setting="backup.archive.objectStore.endpointUrl",
+            setting="the endpointURL of a store elsewhere",
         )
 
 
@@ -129,6 +130,8 @@ def _host(url: str) -> str:
 def _schedule(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
     for one in stack.of_kind("ScheduledBackup", group=GROUP):
+        if text(one.props, "spec", "cluster", "name") in other_clusters(stack):
+            continue
         schedule = dig(one.props, "spec", "schedule")
         if schedule is UNKNOWN:
             yield Unjudged(resource=one, path="spec.schedule")
@@ -145,14 +148,14 @@ def _schedule(stack: Stack, config: Config) -> Iterable[Judgement]:
             resource=one,
             path="spec.schedule",
             message=f"the schedule is {shown(schedule)}{five}; CloudNativePG takes six fields, seconds first",
-            setting="backup.archive.schedule, such as “0 0 2 * * *” for two at night",
+            setting="schedule, such as “0 0 2 * * *” for two at night",
         )
 
 
 def _retention(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
-    setting = "backup.archive.retention, such as 30d"
-    for cluster in stack.once(clusters):
+    setting = "retentionPolicy, such as 30d"
+    for cluster in stack.once(immich_clusters):
         for one, _, _ in stores_of(stack, cluster):
             where = "spec.backup.retentionPolicy" if one is cluster else "spec.retentionPolicy"
             kept = dig(one.props, *where.split("."))

@@ -24,7 +24,9 @@ from immich_policy.model import (
     mappings,
     text,
 )
-from immich_policy.reading.containers import DOCKER, Container, Role, containers, having
+from immich_policy.reading.containers import DOCKER, Container
+from immich_policy.reading.parts import containers, having
+from immich_policy.reading.roles import Role
 
 _DUMPS = re.compile(
     r"(?<!\$work/)\b(?:pg_dump|pg_dumpall|pg_basebackup|pgbackrest|wal-g|barman[\w-]*)(?=[\s\"');|&]|\Z)"
@@ -45,7 +47,8 @@ _SENDS = re.compile(
 """A program that is told on its command line where to."""
 _COMMENT = re.compile(r"^[ \t]*#[^\n]*$", re.MULTILINE)
 _MESSAGE = re.compile(r"\b\w+=(?:\"[^\"`\n]*\"|'[^'\n]*')")
-_SETTING = "backup"
+_COPY = "a copy of the dumps on another disk or machine"
+_SETTING = "something that runs pg_dump by the clock"
 _PASSING = {"tmpfs", "emptyDir", "secret"}
 """Kinds of mounts that no other container has."""
 
@@ -119,7 +122,12 @@ def _leaves(stack: Stack, config: Config) -> Iterable[Judgement]:
     for one in dumpers:
         if all(other.known for other in beside):
             message = "its dumps stay on the machine that has the database"
-            yield Finding(resource=one.container.resource, path="", message=message, setting="backup.targets")
+            yield Finding(
+                resource=one.container.resource,
+                path="",
+                message=message,
+                setting=_COPY,
+            )
         else:
             yield Unjudged(resource=one.container.resource, path="")
 
@@ -252,7 +260,7 @@ RULES = (
         level=Level.ADVISORY,
         title="Dumps of the database are copied to another disk or machine.",
         why="A dump beside its database is gone with the disk, and readable by whoever takes the machine.",
-        remediation="Give `immich:backup.targets`: a disk, a NAS, a bucket. Copies are encrypted.",
+        remediation="Copy them, encrypted, to a disk, a NAS or a bucket.",
         judge=_leaves,
     ),
 )

@@ -16,15 +16,25 @@ from immich_policy.model import (
     Unjudged,
     dig,
     family_rule,
+    flag,
+    join,
+    mapping,
+    mappings,
     sequence,
     text,
 )
-from immich_policy.reading.clusters import immich_clusters, namespace, object_name
-from immich_policy.reading.containers import IMMICH, Container, Mount, Role, having
+from immich_policy.reading.clusters import GROUP, immich_clusters, other_clusters
+from immich_policy.reading.containers import Container
+from immich_policy.reading.mounts import Mount
+from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.parts import having
+from immich_policy.reading.releases import releases
+from immich_policy.reading.roles import IMMICH, Role
 from immich_policy.text import shown
 
 _MEDIA = ("/data", "/usr/src/app/upload", "/photos")
 _DATABASE = ("/var/lib/postgresql", "/bitnami/postgresql", "/pgdata", "/config")
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _VOLUME = "docker:index/volume:Volume"
 
 
@@ -59,39 +69,42 @@ def _touches(target: str, places: tuple[str, ...]) -> bool:
     )
 
 
-def _holders(stack: Stack) -> Iterator[Registered]:
-    """Every resource that is registered and holds data."""
-    seen: set[int] = set()
-    claims: set[tuple[str, str]] = set()
-    volumes: set[str] = set()
+def _claims(stack: Stack) -> frozenset[tuple[str, str]]:
+    """Namespace and name of each claim that Immich or its database writes to."""
+    return frozenset(claim for claim, read_only in _mounted(stack) if not read_only)
+
+
+def _mounted(stack: Stack) -> Iterator[tuple[tuple[str, str], bool]]:
+    """Namespace and name of each claim that Immich or its database mounts, and whether it only reads."""
     for one in having(stack, *IMMICH, Role.DATABASE):
         for mount in one.mounts():
-            if mount.kind == "claim" and not mount.read_only:
-                claims.add((namespace(one.resource), str(mount.source)))
-        for mount in data_mounts(one):
-            if mount.kind == "volume" and not mount.read_only:
-                volumes.add(str(mount.source))
-    clusters = stack.once(immich_clusters)
-    spaces = {space for space, _ in claims} | {namespace(one) for one in clusters}
-    bound = {
-        text(one.props, "spec", "volumeName")
-        for one in stack.of_kind("PersistentVolumeClaim")
-        if (namespace(one), object_name(one)) in claims
+            if mount.kind == "claim":
+                yield (namespace(one.resource), str(mount.source)), mount.read_only
+
+
+def _holders(stack: Stack) -> list[Registered]:
+    """Every resource that is registered and holds data."""
+    claims = stack.once(_claims)
+    volumes = {
+        str(mount.source)
+        for one in having(stack, *IMMICH, Role.DATABASE)
+        for mount in data_mounts(one)
+        if mount.kind == "volume" and not mount.read_only
     }
-    for one in [
-        *(
-            one
-            for one in stack.of_kind("PersistentVolumeClaim")
-            if (namespace(one), object_name(one)) in claims
-        ),
+    ours = stack.once(immich_clusters)
+    spaces = {space for space, _ in claims} | {namespace(one) for one in ours}
+    registered = [
+        one for one in stack.of_kind("PersistentVolumeClaim") if (namespace(one), object_name(one)) in claims
+    ]
+    bound = {text(one.props, "spec", "volumeName") for one in registered}
+    found = [
+        *registered,
         *(one for one in stack.of_kind("PersistentVolume") if object_name(one) in bound),
         *(one for one in stack.of_kind("Namespace") if object_name(one) in spaces),
-        *clusters,
+        *ours,
         *(one for one in stack.of_type(_VOLUME) if (text(one.props, "name") or one.name) in volumes),
-    ]:
-        if id(one) not in seen:
-            seen.add(id(one))
-            yield one
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _protected(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -109,14 +122,58 @@ def _protected(stack: Stack, config: Config) -> Iterable[Judgement]:
 def _kept(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
     for one in stack.of_kind("PersistentVolume"):
-        yield from _must_be(one, "spec.persistentVolumeReclaimPolicy", "Retain", absent="Retain")
-    for one in stack.of_kind("Database", group="postgresql.cnpg.io"):
-        yield from _must_be(one, "spec.databaseReclaimPolicy", "retain", absent="retain")
+        if not _of_another(stack, one):
+            yield from _must_be(one, "spec.persistentVolumeReclaimPolicy", "Retain", absent="Retain")
+    for one in _classes(stack):
+        yield from _must_be(one, "reclaimPolicy", "Retain", absent="Delete")
+    for one in stack.of_kind("Database", group=GROUP):
+        if text(one.props, "spec", "cluster", "name") not in other_clusters(stack):
+            yield from _must_be(one, "spec.databaseReclaimPolicy", "retain", absent="retain")
     for one in having(stack, *IMMICH, Role.DATABASE):
         if one.resource.kind == "StatefulSet":
             path = "spec.persistentVolumeClaimRetentionPolicy"
             for key in ("whenDeleted", "whenScaled"):
                 yield from _must_be(one.resource, f"{path}.{key}", "Retain", absent="Retain")
+
+
+def _of_another(stack: Stack, volume: Registered) -> bool:
+    """Whether a volume is bound to claims that another program uses."""
+    bound = {
+        (namespace(one), object_name(one))
+        for one in stack.of_kind("PersistentVolumeClaim")
+        if text(one.props, "spec", "volumeName") == object_name(volume)
+    }
+    if claim := mapping(volume.props, "spec", "claimRef"):
+        bound.add((text(claim, "namespace") or "default", text(claim, "name")))
+    return bool(bound and having(stack, *IMMICH)) and not bound & {claim for claim, _ in _mounted(stack)}
+
+
+def _classes(stack: Stack) -> list[Registered]:
+    """Registered StorageClasses from which claims with data get their volumes."""
+    specs = [
+        mapping(one.props, "spec")
+        for one in stack.of_kind("PersistentVolumeClaim")
+        if (namespace(one), object_name(one)) in stack.once(_claims)
+    ]
+    for one in having(stack, *IMMICH, Role.DATABASE):
+        used = {str(mount.source) for mount in one.mounts() if mount.kind == "template"}
+        for _, claim in mappings(one.resource.props, "spec", "volumeClaimTemplates"):
+            if text(claim, "metadata", "name") in used:
+                specs.append(mapping(claim, "spec"))
+    for one in stack.once(immich_clusters):
+        for key in ("storage", "walStorage"):
+            storage = mapping(one.props, "spec", key)
+            if storage:
+                name = dig(storage, "storageClass")
+                specs.append({"storageClassName": name} if name else mapping(storage, "pvcTemplate"))
+    # A claim that names its volume gets none from a class.
+    names = {str(dig(spec, "storageClassName") or "") for spec in specs if not dig(spec, "volumeName")}
+    return [
+        one
+        for one in stack.of_kind("StorageClass")
+        if object_name(one) in names
+        or ("" in names and flag(one.props, "metadata", "annotations", _DEFAULT_CLASS))
+    ]
 
 
 def _must_be(one: Registered, path: str, value: str, *, absent: str) -> Iterator[Judgement]:
@@ -130,6 +187,7 @@ def _must_be(one: Registered, path: str, value: str, *, absent: str) -> Iterator
 
 def _lasting(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
+    yield from _by_values(stack)
     words = {
         "emptyDir": "an emptyDir, which ends with its pod",
         "tmpfs": "memory (tmpfs)",
@@ -155,11 +213,27 @@ def _lasting(stack: Stack, config: Config) -> Iterable[Judgement]:
                     resource=one.resource,
                     path=mount.path,
                     message=message,
-                    setting="storage.media or database: a claim, a named volume or a folder of the host",
+                    setting="a claim, a named volume or a folder of the host",
                 )
             covering = covering or at_data or (above and mount.kind not in words)
         if not covering:
             yield from _uncovered(one)
+
+
+def _by_values(stack: Stack) -> Iterator[Finding]:
+    """Media of the official chart, which takes an existing claim (templates/checks.yaml), and of the common library."""
+    setting = "an existing claim: immich.persistence.library.existingClaim"
+    for one in stack.once(releases):
+        path = join(one.path, "immich", "persistence", "library", "existingClaim")
+        if one.official and not dig(one.values, "immich", "persistence", "library", "existingClaim"):
+            message = "the values name no claim for the media"
+            yield Finding(resource=one.resource, path=path, message=message, setting=setting)
+        for name, volume in mapping(one.values, "persistence").items():
+            targets = {text(it, "path") for _, it in mappings(volume, "globalMounts")}
+            if text(volume, "type") == "emptyDir" and targets & set(_MEDIA):
+                message = f"the media are on an emptyDir, which ends with its pod ({name})"
+                where = join(one.path, "persistence", name, "type")
+                yield Finding(resource=one.resource, path=where, message=message, setting=setting)
 
 
 def _uncovered(one: Container) -> Iterator[Judgement]:
@@ -172,7 +246,7 @@ def _uncovered(one: Container) -> Iterator[Judgement]:
         resource=one.resource,
         path=one.at(keys[0]),
         message=f"{one.says()} mounts nothing for {what}: it is in the container itself, or in an anonymous volume",
-        setting="storage.media or database: a claim, a named volume or a folder of the host",
+        setting="a claim, a named volume or a folder of the host",
     )
 
 
@@ -193,7 +267,7 @@ RULES = (
         Severity.CRITICAL,
         "What is below a claim stays when the claim goes.",
         "With the reclaim policy Delete, removing a claim or a namespace removes the disk.",
-        "Use `Retain` (volumes, StatefulSets) and `retain` (databases of CloudNativePG).",
+        "Use `Retain` (volumes, storage classes, StatefulSets) and `retain` (databases of CloudNativePG).",
         judge=_kept,
     ),
     _rule(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from immich_policy.config import Config
 from immich_policy.exposure.cloudflare import tunnel_rules
+from immich_policy.exposure.passes import passed_on
 from immich_policy.model import (
     UNKNOWN,
     Finding,
     Judgement,
-    Plain,
-    Registered,
     Severity,
     Stack,
     Unjudged,
@@ -25,19 +23,19 @@ from immich_policy.model import (
     mappings,
     text,
 )
-from immich_policy.reading.clusters import namespace
-from immich_policy.reading.containers import containers
+from immich_policy.reading.clusters import immich_clusters
+from immich_policy.reading.parts import containers
+from immich_policy.reading.routes import EVERY, backends
 from immich_policy.reading.targets import backend, behind_url, private_port, service_ports
 from immich_policy.text import shown
 
 _LOOPBACK = re.compile(r"127\.|::1\Z|localhost\Z|0:0:0:0:0:0:0:1\Z")
-_ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
-_TRAEFIK_ROUTES = ("IngressRoute", "IngressRouteTCP", "IngressRouteUDP")
 _OPEN_TYPES = frozenset({"NodePort", "LoadBalancer"})
 
 
 def _services(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
+    yield from _managed(stack)
     for service in stack.of_kind("Service"):
         if service.group != "core":
             continue
@@ -56,6 +54,19 @@ def _services(stack: Stack, config: Config) -> Iterable[Judgement]:
                 message=f"{how}, which opens {named} outside of the cluster",
                 setting="type: ClusterIP; publish the proxy in front of Immich alone",
             )
+
+
+def _managed(stack: Stack) -> Iterator[Judgement]:
+    """Services that CloudNativePG is told to make (1.25, `managed.services`)."""
+    for cluster in stack.once(immich_clusters):
+        for index, one in mappings(cluster.props, "spec", "managed", "services", "additional"):
+            kind = dig(one, "serviceTemplate", "spec", "type")
+            path = join("spec.managed.services.additional", index, "serviceTemplate", "spec", "type")
+            if kind is UNKNOWN:
+                yield Unjudged(resource=cluster, path=path)
+            elif text(one, "serviceTemplate", "spec", "type") in _OPEN_TYPES:
+                message = f"type is {kind}, which opens PostgreSQL outside of the cluster"
+                yield Finding(resource=cluster, path=path, message=message, setting="type: ClusterIP")
 
 
 def _ports(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -85,44 +96,10 @@ def _ports(stack: Stack, config: Config) -> Iterable[Judgement]:
                 yield Finding(resource=one.resource, path=path, message=message, setting=setting)
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """Where a route leads."""
-
-    path: str
-    service: Plain
-    port: Plain
-    space: str
-
-
-def backends(one: Registered) -> Iterator[Backend]:
-    """Services that an Ingress, a route of the Gateway API or one of Traefik leads to."""
-    space = namespace(one)
-    if one.kind == "Ingress":
-        for index, rule in mappings(one.props, "spec", "rules"):
-            for at, path in mappings(rule, "http", "paths"):
-                where = join("spec", "rules", index, "http", "paths", at, "backend")
-                yield _ingress_backend(where, dig(path, "backend"), space)
-        if dig(one.props, "spec", "defaultBackend"):
-            yield _ingress_backend("spec.defaultBackend", dig(one.props, "spec", "defaultBackend"), space)
-        return
-    outer, inner = ("routes", "services") if one.kind in _TRAEFIK_ROUTES else ("rules", "backendRefs")
-    for index, rule in mappings(one.props, "spec", outer):
-        for at, ref in mappings(rule, inner):
-            where = join("spec", outer, index, inner, at)
-            yield Backend(where, dig(ref, "name"), dig(ref, "port"), text(ref, "namespace") or space)
-
-
-def _ingress_backend(path: str, found: Plain, space: str) -> Backend:
-    port = dig(found, "service", "port", "number")
-    port = dig(found, "service", "port", "name") if port is None else port
-    return Backend(path, dig(found, "service", "name"), port, space)
-
-
 def _routed(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
     setting = "lead the route to the proxy in front of Immich, or to the server's port 2283"
-    for one in stack.of_kind("Ingress", *_ROUTES, *_TRAEFIK_ROUTES):
+    for one in stack.of_kind(*EVERY):
         for found in backends(one):
             if UNKNOWN in (found.service, found.port):
                 yield Unjudged(resource=one, path=found.path)
@@ -131,6 +108,7 @@ def _routed(stack: Stack, config: Config) -> Iterable[Judgement]:
             if private:
                 message = f"it leads to {private} ({shown(found.service)})"
                 yield Finding(resource=one, path=found.path, message=message, setting=setting)
+    yield from passed_on(stack)
     for one in stack.once(containers):
         if not one.docker or not one.roles:
             continue
@@ -182,7 +160,7 @@ RULES = (
     _rule(
         "route",
         Severity.CRITICAL,
-        "No Ingress or route leads to the database, the cache, machine learning or metrics.",
+        "No Ingress, route or nginx leads to the database, the cache, machine learning or metrics.",
         "A route makes it an address on the internet or the LAN.",
         "Lead routes to the proxy in front of Immich, or to the server's port 2283.",
         judge=_routed,

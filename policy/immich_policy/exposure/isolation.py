@@ -1,4 +1,4 @@
-"""Who may connect inside: network policies, Docker networks; and what stands before the API."""
+"""Which Docker networks are shared, and what stands before the API."""
 
 from __future__ import annotations
 
@@ -22,110 +22,22 @@ from immich_policy.model import (
     mapping,
     mappings,
     sequence,
-    strings,
     text,
 )
-from immich_policy.reading.clusters import immich_clusters, namespace, object_name
-from immich_policy.reading.containers import IMMICH, PRIVATE, Container, Role, having, immich_pods
-from immich_policy.reading.targets import pod_labels
+from immich_policy.reading.containers import Container
+from immich_policy.reading.labels import names, traefik_labels
+from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.parts import having, immich_pods
+from immich_policy.reading.roles import PRIVATE, Role
 from immich_policy.text import shown
 
-_EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
 _EDGE = (Role.NGINX, Role.TRAEFIK, Role.CLOUDFLARED)
-_POLICIES = ("NetworkPolicy", "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
+_ASKING = frozenset({"forwardauth", "basicauth", "digestauth"})
+_CALLED = re.compile(r"auth(?:elia|entik|z)?\b|tinyauth")
+"""Names of middlewares that are defined elsewhere and probably ask for a sign-in."""
 _BYPASS = re.compile(r"!\s*Path(?:Prefix|Regexp)?\(|PathPrefix\(`/(?!api)[^`]+`\)")
 _AUTH_ANNOTATIONS = ("nginx.ingress.kubernetes.io/auth-url", "nginx.ingress.kubernetes.io/auth-signin",
                      "nginx.ingress.kubernetes.io/auth-type", "haproxy.org/auth-type")  # fmt: skip
-
-
-def _isolated(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
-    seen: set[int] = set()
-    for one in having(stack, *IMMICH, *PRIVATE, Role.CLOUDFLARED):
-        if one.docker or id(one.resource) in seen:
-            continue
-        seen.add(id(one.resource))
-        private = bool(one.roles & PRIVATE)
-        yield from _covered(stack, one.resource, pod_labels(one), namespace(one.resource), private=private)
-    for cluster in stack.once(immich_clusters):
-        labels: dict[str, Plain] = {"cnpg.io/cluster": object_name(cluster), "cnpg.io/podRole": "instance"}
-        yield from _covered(stack, cluster, labels, namespace(cluster), private=True)
-
-
-def _covered(
-    stack: Stack, one: Registered, labels: dict[str, Plain], space: str, *, private: bool
-) -> Iterator[Judgement]:
-    found = [policy for policy in stack.of_kind(*_POLICIES) if _applies(policy, labels, space)]
-    if not found:
-        yield Finding(
-            resource=one,
-            path="",
-            message="no NetworkPolicy says who may connect to its pods",
-            setting="register a NetworkPolicy that selects these pods and names who may connect",
-        )
-    for policy in found if private else ():
-        for path in _admits_all(policy):
-            # A policy for everything in the namespace is a finding once, at itself.
-            message = f"everybody may connect to {one.name}"
-            setting = "name the pods that may connect: the server and the microservices"
-            yield Finding(resource=policy, path=path, message=message, setting=setting)
-
-
-def _applies(policy: Registered, labels: dict[str, Plain], space: str) -> bool:
-    """Whether a policy restricts who may connect to pods with these labels."""
-    spec = mapping(policy.props, "spec")
-    if policy.kind != "CiliumClusterwideNetworkPolicy" and namespace(policy) != space:
-        return False
-    if policy.kind.startswith("Cilium"):
-        selector, restricts = dig(spec, "endpointSelector"), "ingress" in spec or "ingressDeny" in spec
-    else:
-        types = dig(spec, "policyTypes")
-        selector, restricts = (
-            dig(spec, "podSelector"),
-            types in (None, UNKNOWN) or "Ingress" in strings(spec, "policyTypes"),
-        )
-    if selector is UNKNOWN:
-        return restricts
-    wanted = mapping({"it": selector}, "it", "matchLabels")
-    same = all(labels.get(key.removeprefix("k8s:")) in (value, UNKNOWN) for key, value in wanted.items())
-    return (
-        restricts
-        and same
-        and isinstance(selector, dict)
-        and all(_expressed(expression, labels) for _, expression in mappings(selector, "matchExpressions"))
-    )
-
-
-def _expressed(expression: dict[str, Plain], labels: dict[str, Plain]) -> bool:
-    value, values = labels.get(text(expression, "key")), strings(expression, "values")
-    match text(expression, "operator"):
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case _:
-            return False
-
-
-def _admits_all(policy: Registered) -> Iterator[str]:
-    for index, rule in mappings(policy.props, "spec", "ingress"):
-        path = join("spec", "ingress", index)
-        if policy.kind.startswith("Cilium"):
-            ranges = {
-                *strings(rule, "fromCIDR"),
-                *(text(one, "cidr") for _, one in mappings(rule, "fromCIDRSet")),
-            }
-            if {"all", "world"} & set(strings(rule, "fromEntities")) or ranges & _EVERYBODY:
-                yield path
-            continue
-        peers = dig(rule, "from")
-        blocks = {text(one, "ipBlock", "cidr") for _, one in mappings(rule, "from")}
-        if peers is None or peers == [] or blocks & _EVERYBODY:
-            yield path
 
 
 def _networks(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -217,37 +129,21 @@ def _rule_reaches_api(rule: dict[str, Plain]) -> bool:
 
 
 def _docker_forward_auth(stack: Stack) -> Iterator[Judgement]:
-    asking: set[str] = set()
-    every = [(one, _labels(one)) for one in immich_pods(stack) if one.docker]
-    for _, labels in every:
-        for label in labels:
-            found = re.match(
-                r"traefik\.http\.middlewares\.([^.]+)\.(?:forwardauth|basicauth|digestauth)\.",
-                label,
-                re.IGNORECASE,
-            )
-            if found:
-                asking.add(found[1])
+    every = [(one, list(traefik_labels(one))) for one in immich_pods(stack)]
+    asking = {
+        label.name
+        for _, labels in every
+        for label in labels
+        if label.group == "middlewares" and label.option.partition(".")[0] in _ASKING
+    }
     for one, labels in every:
-        if not one.roles & {Role.SERVER, Role.NGINX}:
-            continue
-        for label, (index, value) in labels.items():
-            router = re.fullmatch(r"traefik\.http\.routers\.([^.]+)\.middlewares", label)
-            if not router:
+        rules = {label.name: str(label.value) for label in labels if label.option == "rule"}
+        for label in labels if one.roles & {Role.SERVER, Role.NGINX} else ():
+            if label.group != "routers" or label.option != "middlewares":
                 continue
-            rule = str(labels.get(f"traefik.http.routers.{router[1]}.rule", (0, ""))[1])
-            named = [name.strip().split("@")[0] for name in str(value).split(",")]
-            auth = [
-                name
-                for name in named
-                if name in asking or re.search(r"auth(?:elia|entik|z)?\b|tinyauth", name)
-            ]
-            if auth and not _BYPASS.search(rule):
-                yield _before_api(one.resource, join("labels", index), auth[0])
-
-
-def _labels(one: Container) -> dict[str, tuple[int, Plain]]:
-    return {text(it, "label"): (index, dig(it, "value")) for index, it in mappings(one.props, "labels")}
+            auth = [name for name in names(label.value) if name in asking or _CALLED.search(name)]
+            if auth and not _BYPASS.search(rules.get(label.name, "")):
+                yield _before_api(one.resource, label.path, auth[0])
 
 
 def _before_api(one: Registered, path: str, name: str) -> Finding:
@@ -255,22 +151,13 @@ def _before_api(one: Registered, path: str, name: str) -> Finding:
         resource=one,
         path=path,
         message=f"{shown(name)} asks for another sign-in before /api",
-        setting="leave it out and use OAuth in Immich (app.oauth), or let /api, /share and /s pass",
+        setting="leave it out and use OAuth in Immich, or let /api, /share and /s pass",
     )
 
 
 _rule = partial(family_rule, "exposure")
 
 RULES = (
-    _rule(
-        "network-policy",
-        Severity.HIGH,
-        "A NetworkPolicy says who may connect to each part of Immich, and names them.",
-        "Without one every pod of the cluster reaches machine learning, which asks for no password, and may forge the "
-        "address of a client.",
-        "Register a NetworkPolicy or CiliumNetworkPolicy for each; a rule without `from` admits everybody.",
-        judge=_isolated,
-    ),
     _rule(
         "docker-networks",
         Severity.HIGH,

@@ -14,14 +14,12 @@ from immich_policy.exposure.answers import (
     Passes,
     any_of,
     by_container,
-    by_labels,
     by_service,
     http_route,
-    ingress,
-    ingress_route,
-    open_to_all,
 )
 from immich_policy.exposure.cloudflare import RECORDS, TunnelRule, tunnel_rules
+from immich_policy.exposure.meshes import http_proxy, virtual_service
+from immich_policy.exposure.traefik_answers import by_labels, ingress, ingress_route
 from immich_policy.model import (
     UNKNOWN,
     Finding,
@@ -39,17 +37,27 @@ from immich_policy.model import (
     strings,
     text,
 )
-from immich_policy.reading.clusters import namespace, object_name
-from immich_policy.reading.containers import Container, Role, having
-from immich_policy.reading.targets import docker_names
+from immich_policy.reading.addresses import open_to_all
+from immich_policy.reading.connections import docker_names
+from immich_policy.reading.containers import Container
+from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.walk import host_network, namespace_services
 
 SIGN_UP = "/api/auth/admin-sign-up"
 RESTORE = "/api/admin/database-backups/start-restore"
 _FALSE = frozenset({"false", "0", "no", "off", "n", "disabled"})
-_ROUTES = {"HTTPRoute": http_route, "IngressRoute": ingress_route, "Ingress": ingress}
+_ROUTES = {
+    "HTTPRoute": http_route,
+    "IngressRoute": ingress_route,
+    "Ingress": ingress,
+    "HTTPProxy": http_proxy,
+    "VirtualService": virtual_service,
+}
 _FRONT = (Role.SERVER, Role.NGINX)
 _LAN = "lan"
+_OPEN = {"LoadBalancer": "load balancer", "NodePort": "node port"}
 _INSIDE = re.compile(
     r"internal|intranet|private|local|vpn|tail(?:scale|net)|(?:^|-)lan(?:-|$)", re.IGNORECASE
 )
@@ -143,22 +151,26 @@ def _by_url(stack: Stack, url: str) -> Passes:
 def _of_cluster(stack: Stack) -> Iterator[Way]:
     for kind, leads in _ROUTES.items():
         for one in stack.of_kind(kind):
-            if text(one.props, "metadata", "annotations", "immich/door") == _LAN:
+            if _is_lan(one):
                 continue
             passes = leads(stack, one)
             yield Way(
                 one, "", f"the {kind} {one.name}", partial(_unless_inside, passes) if _inside(one) else passes
             )
     for service in namespace_services(stack, *_FRONT):
+        kind = text(service.props, "spec", "type")
+        if kind not in _OPEN or _is_lan(service):
+            continue
         ranges = strings(service.props, "spec", "loadBalancerSourceRanges")
-        if text(service.props, "spec", "type") == "LoadBalancer" and (not ranges or open_to_all(ranges)):
+        if kind == "NodePort" or not ranges or open_to_all(ranges):
             yield Way(
-                service, "spec.type", f"the load balancer {service.name}", by_service(stack, service, None)
+                service, "spec.type", f"the {_OPEN[kind]} {service.name}", by_service(stack, service, None)
             )
 
 
 def _inside(route: Registered) -> bool:
     names = [text(ref, "name") for _, ref in mappings(route.props, "spec", "parentRefs")]
+    names = names or strings(route.props, "spec", "gateways")
     names = names or [text(route.props, "spec", "ingressClassName")]
     return all(_INSIDE.search(name) for name in names)
 
@@ -171,6 +183,7 @@ def _unless_inside(passes: Passes, uri: str) -> bool | None:
 def _of_hosts(stack: Stack, record: Registered | None) -> Iterator[Way]:
     for one in having(stack, *_FRONT):
         if not one.docker:
+            yield from _of_nodes(stack, one)
             continue
         for index, port in mappings(one.props, "ports"):
             if _is_wide(text(port, "ip"), record):
@@ -181,8 +194,20 @@ def _of_hosts(stack: Stack, record: Registered | None) -> Iterator[Way]:
         if flag(one.props, "publishAllPorts") or host_network(one):
             yield Way(one.resource, "", "ports of the host", by_container(stack, one, None))
         routed = by_labels(stack, one)
-        if routed is not None and not _is_lan(one):
+        if routed is not None and not _is_lan(one.resource):
             yield Way(one.resource, "labels", "a Traefik by labels", routed)
+
+
+def _of_nodes(stack: Stack, one: Container) -> Iterator[Way]:
+    for index, port in mappings(one.props, "ports"):
+        if dig(port, "hostPort") and _is_wide(text(port, "hostIP"), None):
+            words = f"the port {dig(port, 'hostPort')} of the nodes"
+            leads = by_container(stack, one, dig(port, "containerPort"))
+            yield Way(one.resource, one.at("ports", index), words, leads)
+    if host_network(one):
+        yield Way(
+            one.resource, one.in_pod("hostNetwork"), "ports of the nodes", by_container(stack, one, None)
+        )
 
 
 def _is_wide(address: str, record: Registered | None) -> bool:
@@ -194,8 +219,9 @@ def _is_wide(address: str, record: Registered | None) -> bool:
     return found.is_unspecified or found.is_global or (record is not None and not found.is_loopback)
 
 
-def _is_lan(one: Container) -> bool:
-    return any(
+def _is_lan(one: Registered) -> bool:
+    """Whether an annotation, or a label of Docker, says that only the local network comes in here."""
+    return text(one.props, "metadata", "annotations", "immich/door") == _LAN or any(
         text(label, "label") == "immich.door" and text(label, "value") == _LAN
         for _, label in mappings(one.props, "labels")
     )
@@ -219,8 +245,8 @@ def _setup(stack: Stack, config: Config) -> Iterable[Judgement]:
                 path=path,
                 message=f"{', '.join(dict.fromkeys(open_ways))}: anybody may come in, and the first visitor may make "
                 "themselves the administrator",
-                setting="proxy.maintenance: lan with nginx (refuse POST to /api/auth/admin-sign-up), or "
-                "server.allowSetup: false (IMMICH_ALLOW_SETUP) after making the first one on the LAN",
+                setting="refuse POST to /api/auth/admin-sign-up there, or make the first one on the LAN and set "
+                "IMMICH_ALLOW_SETUP=false",
             )
         for way, handed_on in found:
             if handed_on is None:
@@ -238,7 +264,7 @@ def _restore(stack: Stack, config: Config) -> Iterable[Judgement]:
                 resource=way.resource,
                 path=way.path,
                 message=f"{way.words} hands on what begins a restore",
-                setting="proxy.maintenance: lan with nginx; elsewhere refuse POST to /api/admin/database-backups/"
+                setting="refuse POST to /api/admin/database-backups/"
                 "start-restore and /api/admin/maintenance, in capital letters too, before the first start",
             )
 
@@ -252,8 +278,8 @@ RULES = (
         why="Until there is one whoever comes first makes an administrator of themselves.",
         remediation="Refuse `POST /api/auth/admin-sign-up` at doors of the internet, in every spelling, or set "
         "IMMICH_ALLOW_SETUP to false. A door of the internet is a tunnel, a public record, a port at every address of "
-        "a host, a load balancer that is open to most addresses, and every route without the annotation "
-        "`immich/door: lan` (for Docker the label `immich.door`): who reaches a gateway a program cannot see.",
+        "a host, a load balancer that is open to most addresses, a node port, and every route; none is one with the "
+        "annotation `immich/door: lan` (for Docker the label `immich.door`): who reaches a gateway no program sees.",
         judge=_setup,
     ),
     Rule(

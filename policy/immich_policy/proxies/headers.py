@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from immich_policy.config import Config, Network
 from immich_policy.model import UNKNOWN, Finding, Judgement, Rule, Severity, Stack, Unjudged, dig
-from immich_policy.proxies.lists import CLOUDFLARE, bypasses, lists, nginx_hops, overlap
-from immich_policy.reading.containers import Role, having
-from immich_policy.reading.nginx_files import Directive, Server, effective, effective_all
+from immich_policy.proxies.forged import forged
+from immich_policy.proxies.gateways import believed_headers, counted_hops
+from immich_policy.proxies.lists import bypasses, lists, nginx_hops
+from immich_policy.reading.addresses import CLOUDFLARE, overlap
+from immich_policy.reading.nginx_files import effective, effective_all
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
+from immich_policy.reading.snippets import snippets
 from immich_policy.reading.traefik import settings
-from immich_policy.reading.walk import attached, docker_networks, host_network
+from immich_policy.reading.walk import attached, docker_networks, host_network, leads_to_immich
 from immich_policy.text import shown
 
 _HEADER = "x-forwarded-for"
-_FROM_CLIENT = re.compile(r"\$\{?(?:proxy_add_x_forwarded_for|http_x_forwarded_for)\b")
 
 
 def _recursive(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -42,6 +45,7 @@ def _recursive(stack: Stack, config: Config) -> Iterable[Judgement]:
 
 def _overwritten(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
+    yield from _by_snippets(stack)
     seen: set[int] = set()
     for server, chain in stack.once(nginx_hops):
         given = [
@@ -57,32 +61,22 @@ def _overwritten(stack: Stack, config: Config) -> Iterable[Judgement]:
         if not given:
             message = f"X-Forwarded-For is not set on {server.listens}, so what a client writes there goes on to Immich"
             yield Finding(resource=at.resource, path=at.path, message=message, setting=setting)
-        elif any(_FROM_CLIENT.search(value) for value in _values(at, server)):
-            message = f"X-Forwarded-For is {shown(' '.join(at.args[1:]))}, which keeps what the client wrote"
+        elif forged(" ".join(at.args[1:]), chain):
+            message = (
+                f"X-Forwarded-For is {shown(' '.join(at.args[1:]))}, which a client may write as it likes"
+            )
             yield Finding(resource=at.resource, path=at.path, message=message, setting=setting)
 
 
-def _values(header: Directive, server: Server) -> list[str]:
-    """What a header may be: its value, and those of the maps and variables in it."""
-    found, waiting, done = list[str](), [" ".join(header.args[1:])], set[str]()
-    while waiting:
-        value = waiting.pop()
-        if value in done:
-            continue
-        done.add(value)
-        found.append(value)
-        for name in re.findall(r"\$\{?(\w+)", value):
-            for block in (server.http, server.directive):
-                waiting += [
-                    " ".join(one.args[1:]) for one in block.inner("set") if one.args[:1] == (f"${name}",)
-                ]
-                waiting += [
-                    inner.value
-                    for one in block.inner("map")
-                    if one.args[-1:] == (f"${name}",)
-                    for inner in one.block or ()
-                ]
-    return found
+def _by_snippets(stack: Stack) -> Iterator[Finding]:
+    for one in stack.of_kind("Ingress", group="networking.k8s.io"):
+        for each in snippets(one) if leads_to_immich(stack, one) else ():
+            if each.name == "proxy_set_header" and each.args[:1] and each.args[0].lower() == _HEADER:
+                value = " ".join(each.args[1:])
+                if forged(value, ()):
+                    message = f"the snippet makes X-Forwarded-For {shown(value)}, which a client may write as it likes"
+                    setting = "take it out: the controller sets the header itself"
+                    yield Finding(resource=one, path=each.path, message=message, setting=setting)
 
 
 def _insecure(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -91,14 +85,23 @@ def _insecure(stack: Stack, config: Config) -> Iterable[Judgement]:
         if not one.name.endswith((".forwardedheaders.insecure", ".proxyprotocol.insecure")):
             continue
         if one.value is UNKNOWN:
-            yield Unjudged(resource=one.container.resource, path=one.path)
+            yield Unjudged(resource=one.resource, path=one.path)
         elif str(one.value).strip().lower() in {"", "true", "1"}:
             yield Finding(
-                resource=one.container.resource,
+                resource=one.resource,
                 path=one.path,
                 message=f"{one.name} is on: Traefik believes everybody's headers",
                 setting="trustedIPs with the network of whoever connects to Traefik, in place of insecure",
             )
+    for policy, path, header in believed_headers(stack):
+        message = f"Envoy takes {shown(header)} for the address of the client, whoever sends it"
+        setting = (
+            "clientIPDetection.xForwardedFor.trustedCIDRs with the network of whoever connects to the gateway"
+        )
+        yield Finding(resource=policy, path=path, message=message, setting=setting)
+    for policy, path in counted_hops(stack):
+        what = "is right only if so many proxies are in front of the gateway, and nobody reaches it past them"
+        yield Unjudged(resource=policy, path=path, what=what)
 
 
 def _bypassed(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -174,7 +177,7 @@ RULES = (
         name="proxies-insecure",
         family="proxies",
         severity=Severity.CRITICAL,
-        title="Traefik does not believe everybody's forwarded headers.",
+        title="No proxy believes everybody's forwarded headers.",
         why="Every client chooses its address: rate limits, bans and logs are worth nothing.",
         remediation="Name the proxies in front in trustedIPs.",
         judge=_insecure,

@@ -18,16 +18,13 @@ from immich_policy.model import (
     sequence,
     text,
 )
-from immich_policy.proxies.lists import (
-    CLOUDFLARE,
-    VARIABLE,
-    Entry,
-    TrustedList,
-    collapsed,
-    inside,
-    lists,
-)
-from immich_policy.reading.containers import Container, Role, having
+from immich_policy.proxies.lists import VARIABLE, lists
+from immich_policy.reading.addresses import CLOUDFLARE, Entry, TrustedList, collapsed, inside
+from immich_policy.reading.containers import Container
+from immich_policy.reading.parts import having
+from immich_policy.reading.releases import releases
+from immich_policy.reading.roles import Role
+from immich_policy.reading.routes import HTTP
 from immich_policy.reading.walk import (
     attached,
     docker_networks,
@@ -51,7 +48,7 @@ def _found(one: TrustedList, entry: Entry, message: str) -> Finding:
 
 
 def _narrow(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
+    declared = [*config.pod_ranges, *config.proxy_ranges]
     for one in stack.once(lists):
         if not one.known:
             yield Unjudged(resource=one.resource, path=one.path, what="is not known, or comes from elsewhere")
@@ -70,8 +67,18 @@ def _narrow(stack: Stack, config: Config) -> Iterable[Judgement]:
                 yield _found(
                     one, entry, f"{shown(entry.written)}, which is wider than /{_WIDEST[network.version]}"
                 )
+            elif (pods := _wider(network, config)) and not inside(network, declared):
+                wide = True
+                yield _found(
+                    one, entry, f"{shown(entry.written)}, which is wider than the range of pods, {pods}"
+                )
         if not wide:
             yield from _together(one)
+
+
+def _wider(network: Network, config: Config) -> Network | None:
+    """A range of pods that is a part of a wider network."""
+    return next((one for one in config.pod_ranges if one != network and inside(one, [network])), None)
 
 
 def _together(one: TrustedList) -> Iterator[Finding]:
@@ -127,6 +134,7 @@ def _leads_by_address(record: Registered) -> bool:
 
 def _unset(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
+    yield from _unset_by_values(stack)
     for one in having(stack, Role.SERVER):
         if one.variable(VARIABLE) is not None:
             continue
@@ -145,13 +153,22 @@ def _unset(stack: Stack, config: Config) -> Iterable[Judgement]:
         )
 
 
+def _unset_by_values(stack: Stack) -> Iterator[Finding]:
+    for one in stack.once(releases):
+        ingress = next((path for path, _ in one.ingresses()), None)
+        if ingress is not None and one.variable(VARIABLE) is None:
+            message = f"{VARIABLE} is not set behind {ingress}: every private address may say who a client is"
+            setting = f"{VARIABLE} among the variables of the server: the network of the proxy in front"
+            yield Finding(resource=one.resource, path=one.path, message=message, setting=setting)
+
+
 def _before(stack: Stack, server: Container) -> str | None:
     """What is in front of a server, in words."""
     for one in having(stack, *_PROXIES):
         if not one.init and (one.docker == server.docker):
             return one.resource.name
     if not server.docker:
-        for kind in ("Ingress", "HTTPRoute", "IngressRoute"):
+        for kind in HTTP:
             for route in stack.of_kind(kind):
                 if leads_to_immich(stack, route):
                     return f"{route.kind} {route.name}"

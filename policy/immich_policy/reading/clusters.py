@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from immich_policy.model import Registered, Stack, mappings, strings, text
-from immich_policy.reading.containers import IMMICH, having
+from immich_policy.reading.connections import host, is_opaque
+from immich_policy.reading.names import object_name
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import IMMICH, Role
 
 GROUP = "postgresql.cnpg.io"
 
@@ -14,17 +17,43 @@ def clusters(stack: Stack) -> list[Registered]:
 
 
 def immich_clusters(stack: Stack) -> list[Registered]:
-    """Clusters that Immich works on: with vectors, named by the server, or the only one beside a server."""
+    """Clusters that Immich works on: with vectors, or named by the server, or the only one where it names none.
+
+    A program without a server is taken for a part of one: each is Immich's there.
+    """
     found = stack.once(clusters)
     servers = having(stack, *IMMICH)
-    hosts = {str(host[1]) for one in servers if (host := one.variable("DB_HOSTNAME"))}
+    if not servers:
+        return found
+    hosts = [host(one, Role.DATABASE) for one in servers]
+    unsaid = any(name is None or is_opaque(name) for name in hosts)
+    named = {name.split(".")[0] for name in hosts if name is not None}
+    poolers = {
+        text(one.props, "spec", "cluster", "name")
+        for one in stack.of_kind("Pooler", group=GROUP)
+        if object_name(one) in named
+    }
     return [
         one
         for one in found
         if has_vectors(one)
-        or any(host.startswith(f"{object_name(one)}-") for host in hosts)
-        or (len(found) == 1 and servers)
+        or object_name(one) in poolers
+        or named & cluster_services(one)
+        or (len(found) == 1 and unsaid)
     ]
+
+
+def other_clusters(stack: Stack) -> frozenset[str]:
+    """Names of registered clusters that another program works on."""
+    names = {object_name(one) for one in stack.once(clusters)}
+    return frozenset(names - {object_name(one) for one in stack.once(immich_clusters)})
+
+
+def cluster_services(cluster: Registered) -> frozenset[str]:
+    """Names of the Services that CloudNativePG makes for a cluster, and of those that its `managed.services` add."""
+    own = {f"{object_name(cluster)}-{kind}" for kind in ("rw", "ro", "r")}
+    added = mappings(cluster.props, "spec", "managed", "services", "additional")
+    return frozenset(own | {text(one, "serviceTemplate", "metadata", "name") for _, one in added} - {""})
 
 
 def has_vectors(cluster: Registered) -> bool:
@@ -33,13 +62,3 @@ def has_vectors(cluster: Registered) -> bool:
     named = [text(one, "name") for _, one in mappings(cluster.props, "spec", "postgresql", "extensions")]
     loaded = strings(cluster.props, "spec", "postgresql", "shared_preload_libraries")
     return any("vchord" in one or "vectorchord" in one for one in (image, *named, *loaded))
-
-
-def namespace(one: Registered) -> str:
-    """Namespace of a Kubernetes resource; `default` where none is written."""
-    return text(one.props, "metadata", "namespace") or "default"
-
-
-def object_name(one: Registered) -> str:
-    """`metadata.name`, or the logical name where that is left to Pulumi."""
-    return text(one.props, "metadata", "name") or one.name.rsplit("/", 1)[-1]

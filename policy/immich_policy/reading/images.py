@@ -6,6 +6,7 @@ later) and of its built-in dump (`database-backup.service.ts`, PostgreSQL 14 to 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +23,7 @@ _OWN_TAG = re.compile(r"(\d+)(?:\.\d+)*-vectorchord(\d+(?:\.\d+)+)(?:-pgvectors?
 # `18.4-1.1.1`, `18-1.1.1` of cloudnative-vectorchord; `pg18-v1.1.1` of vchord-postgres.
 _TENSORCHORD_TAG = re.compile(r"(?:pg)?(\d+)(?:\.\d+)*-v?(\d+(?:\.\d+)+)\Z")
 _PGVECTOR_TAG = re.compile(r"(?:(\d+(?:\.\d+)+)-)?pg(\d+)(?:-\w+)?\Z")
+_OPERATED = re.compile(r"(?:^|/)cloudnative-pg/post(?:gresql|gis)\Z")
 _MAJOR = re.compile(r"(\d+)(?:\.\d+)*(?:-.*)?\Z")
 
 
@@ -79,6 +81,8 @@ class DatabaseVersions:
     pgvector: str | None = None
     plain: bool = False
     """Whether this is an image that is known to have no vector extension at all."""
+    without_vectorchord: bool = False
+    """Whether this is an image that is known to have no VectorChord."""
 
 
 def database_versions(image: Image) -> DatabaseVersions:
@@ -92,14 +96,20 @@ def database_versions(image: Image) -> DatabaseVersions:
         return DatabaseVersions(int(found[1]), found[2]) if found else DatabaseVersions()
     if name == "pgvector":
         found = _PGVECTOR_TAG.match(tag)
-        return DatabaseVersions(int(found[2]), None, found[1]) if found else DatabaseVersions()
+        versions = DatabaseVersions(int(found[2]), None, found[1]) if found else DatabaseVersions()
+        return dataclasses.replace(versions, without_vectorchord=True)
     major = _MAJOR.match(tag)
     official = image.repository in {
         "postgres",
         "library/postgres",
         "docker.io/postgres",
     } or image.repository.endswith("docker.io/library/postgres")
-    return DatabaseVersions(int(major[1]) if major else None, plain=official)
+    # Of CloudNativePG's own images `minimal` has no extension, the others have pgvector (postgres-containers, 2026-10).
+    operated = _OPERATED.search(image.repository) is not None
+    plain = official or (operated and "minimal" in tag)
+    return DatabaseVersions(
+        int(major[1]) if major else None, plain=plain, without_vectorchord=plain or operated
+    )
 
 
 def vectorchord_accepted(version: str) -> bool:

@@ -13,8 +13,11 @@ from typing import Any, cast
 import crossplane
 
 from immich_policy.model import Registered, Stack
-from immich_policy.reading.containers import Container, Role, having
-from immich_policy.reading.walk import File, files, names_of
+from immich_policy.reading.containers import Container
+from immich_policy.reading.files import File, files
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
+from immich_policy.reading.walk import names_of
 
 UPLOAD = "/api/assets"
 """Where Immich takes photos and videos."""
@@ -65,6 +68,7 @@ class Configuration:
 
     container: Container
     http: tuple[Directive, ...]
+    stream: tuple[Directive, ...]
     problems: tuple[tuple[File, str], ...]
     """Files that nginx would refuse, and why."""
     unknown: tuple[File, ...]
@@ -88,14 +92,15 @@ def _read(one: Container, given: Mapping[str, File]) -> Configuration | None:
     if main is not None:
         top = reader.parsed(main, posixpath.dirname(main), 0)
         http = tuple(each for each in top if each.name == "http")
+        stream = tuple(each for each in top if each.name == "stream")
     else:
         drop_ins = sorted(path for path in given if path.startswith(_DROP_INS) and ".conf" in path)
         if not drop_ins:
             return None
         inner = tuple(each for path in drop_ins for each in reader.parsed(path, "/etc/nginx", 0))
         at = given[drop_ins[0]]
-        http = (Directive("http", (), at.resource, at.path, inner),)
-    return Configuration(one, http, tuple(reader.problems), tuple(reader.unknown))
+        http, stream = (Directive("http", (), at.resource, at.path, inner),), ()
+    return Configuration(one, http, stream, tuple(reader.problems), tuple(reader.unknown))
 
 
 def _main_of(one: Container, given: Mapping[str, File]) -> str | None:
@@ -234,6 +239,13 @@ def unreadable(stack: Stack) -> list[Directive]:
     return found
 
 
+def ports_of(server: Server) -> set[int]:
+    """Ports that a server listens on."""
+    listens = [one.args[0] for one in server.directive.inner("listen") if one.args] or ["80"]
+    found = [re.search(r"(?:^|:)(\d+)$", one) for one in listens]
+    return {int(each[1]) if each else 80 for each in found}
+
+
 def effective(chain: Chain, name: str) -> Directive | None:
     """The directive that counts: the last one of the innermost block that has it."""
     for block in reversed(chain):
@@ -266,25 +278,41 @@ def uploads_through(stack: Stack, found: Configuration) -> list[tuple[Server, Ch
 
 def to_immich(passes: Directive, server: Server, names: frozenset[str]) -> bool:
     """Whether a `proxy_pass` leads to the server, which has these names."""
-    target = passes.args[0] if passes.args else ""
-    texts = [target]
-    variables = re.findall(r"\$\{?(\w+)", target)
-    for name in variables:
-        for block in (server.http, server.directive):
-            texts += [one.value for one in block.inner("set") if one.args[:1] == (f"${name}",)]
+    texts = leads(passes, (server.http, server.directive))
+    hosts = {host for one in texts for host in re.findall(r"[A-Za-z0-9_-]+", one)}
+    return bool(hosts & names) or any("immich" in one or re.search(r":2283\b", one) for one in texts)
+
+
+def leads(passes: Directive, blocks: Chain) -> list[str]:
+    """Where a `proxy_pass` inside these blocks may lead, as it is written: with variables and upstreams followed."""
+    texts = list(passes.args[:1])
+    for name in re.findall(r"\$\{?(\w+)", " ".join(texts)):
+        for block in blocks:
+            texts += [" ".join(one.args[1:]) for one in block.inner("set") if one.args[:1] == (f"${name}",)]
             texts += [
                 inner.value
                 for one in block.inner("map")
                 if one.args[-1:] == (f"${name}",)
                 for inner in one.block or ()
             ]
-    for upstream in server.http.inner("upstream"):
+    for upstream in (one for block in blocks[:1] for one in block.inner("upstream")):
         if upstream.args and any(
-            re.search(rf"//{re.escape(upstream.args[0])}(?:[/:]|$)", one) for one in texts
+            re.search(rf"(?:^|//){re.escape(upstream.args[0])}(?:[/:]|$)", one) for one in texts
         ):
             texts += [one.value for one in upstream.inner("server")]
-    hosts = {host for one in texts for host in re.findall(r"[A-Za-z0-9_-]+", one)}
-    return bool(hosts & names) or any("immich" in one or re.search(r":2283\b", one) for one in texts)
+    return texts
+
+
+def every_pass(found: Configuration) -> Iterator[tuple[Directive, Chain]]:
+    """Every `proxy_pass` and `grpc_pass` of HTTP and of streams, with the blocks that it is in."""
+    waiting: list[Chain] = [(one,) for one in (*found.http, *found.stream)]
+    while waiting:
+        chain = waiting.pop()
+        for one in chain[-1].block or ():
+            if one.name in {"proxy_pass", "grpc_pass"}:
+                yield one, chain
+            elif one.block is not None and one.name in {"server", "location", "if", "limit_except"}:
+                waiting.append((*chain, one))
 
 
 def waits(stack: Stack) -> list[tuple[File, Container]]:

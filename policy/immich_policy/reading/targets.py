@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from immich_policy.model import Plain, Registered, Stack, dig, mapping, mappings, strings, text
-from immich_policy.reading.clusters import clusters, namespace, object_name
-from immich_policy.reading.containers import PRIVATE, Container, Role, containers
+from immich_policy.model import Plain, Registered, Stack, dig, mapping, mappings, text
+from immich_policy.reading.clusters import cluster_services, clusters, immich_clusters
+from immich_policy.reading.connections import docker_names, host, is_opaque, pod_labels
+from immich_policy.reading.containers import Container
+from immich_policy.reading.names import chosen, namespace, object_name
+from immich_policy.reading.parts import containers, having
+from immich_policy.reading.roles import IMMICH, PRIVATE, Role
 
 PRIVATE_PORTS: Final = {
     5432: "PostgreSQL",
@@ -77,16 +81,20 @@ class ServicePort:
 
 
 def service_ports(stack: Stack, service: Registered) -> list[ServicePort]:
-    """Ports of a Service, judged by the pods that it selects, else by number."""
+    """Ports of a Service, judged by the pods that it selects, else by number where it may be Immich's."""
     found: list[ServicePort] = []
-    behind = list(selected(stack, service))
-    cluster = text(service.props, "spec", "selector", "cnpg.io/cluster") or text(
-        service.props, "spec", "selector", "cnpg.io/clusterName"
-    )
+    pods = list(_pods(stack, service))
+    behind = [one for one in pods if one.roles]
+    selector = mapping(service.props, "spec", "selector")
+    cluster = text(selector, "cnpg.io/cluster") or text(selector, "cnpg.io/clusterName")
+    ours = not pods and may_be_ours(stack, namespace(service), object_name(service))
+    known = {object_name(one) for one in stack.once(clusters)}
+    if cluster in known:
+        ours = cluster in {object_name(one) for one in stack.once(immich_clusters)}
     for index, port in mappings(service.props, "spec", "ports"):
         target = dig(port, "targetPort") if dig(port, "targetPort") is not None else dig(port, "port")
         private = next((words for one in behind if (words := private_port(one, target))), None)
-        if not behind:
+        if ours:
             private = "PostgreSQL" if cluster else _by_number(dig(port, "port")) or _by_number(target)
         found.append(ServicePort(f"spec.ports[{index}]", text(port, "name"), dig(port, "port"), private))
     return found
@@ -97,67 +105,65 @@ def _by_number(port: Plain) -> str | None:
 
 
 def selected(stack: Stack, service: Registered) -> Iterator[Container]:
-    """Containers of the pods that a Service selects."""
-    selector = mapping(service.props, "spec", "selector")
-    if not selector:
-        return
+    """Parts of Immich in the pods that a Service selects."""
+    return (one for one in _pods(stack, service) if one.roles)
+
+
+def _pods(stack: Stack, service: Registered) -> Iterator[Container]:
     for one in stack.once(containers):
-        if one.docker or one.init or not one.roles or namespace(one.resource) != namespace(service):
-            continue
-        labels = pod_labels(one)
-        if all(key in labels and labels[key] == value for key, value in selector.items()):
+        if not (one.docker or one.init) and chosen(service, pod_labels(one), namespace(one.resource)):
             yield one
 
 
-def pod_labels(one: Container) -> dict[str, Plain]:
-    """Labels of a container's pod."""
-    above = one.pod_path.split(".")[:-1]
-    return mapping(one.resource.props, *above, "metadata", "labels")
+def may_be_ours(stack: Stack, space: str, name: str) -> bool:
+    """Whether what is reached by a name, and is not registered, may belong to Immich.
+
+    It is another program's where the servers are in other namespaces, or on Docker, and connect to other names.
+    """
+    servers = having(stack, *IMMICH)
+    if not servers or "immich" in name or is_opaque(name):
+        return True
+    if any(not one.docker and namespace(one.resource) == space for one in servers):
+        return True
+    hosts = {host(one, role) for one in servers for role in (Role.DATABASE, Role.CACHE)}
+    return any(one is not None and one.split(".")[:2] in ([name], [name, space]) for one in hosts)
 
 
 def backend(stack: Stack, space: str, name: str, port: Plain) -> str | None:
     """What is behind a Service by name and port that nobody outside may reach; a cluster's own Services included."""
-    for service in stack.of_kind("Service"):
-        if service.group != "core" or object_name(service) != name or namespace(service) != space:
+    for service in stack.of_kind("Service", group="core"):
+        if object_name(service) != name or namespace(service) != space:
             continue
         ports = service_ports(stack, service)
         if port is None and ports:
             return ports[0].private
         return next((one.private for one in ports if port in (one.number, one.name)), None)
     for cluster in stack.once(clusters):
-        if namespace(cluster) == space and name in {
-            f"{object_name(cluster)}-{kind}" for kind in ("rw", "ro", "r")
-        }:
-            return "PostgreSQL"
-    return _by_number(port)
+        if namespace(cluster) == space and name in cluster_services(cluster):
+            return "PostgreSQL" if cluster in stack.once(immich_clusters) else None
+    return _by_number(port) if may_be_ours(stack, space, name) else None
 
 
-def behind_url(stack: Stack, url: str) -> str | None:
-    """What is behind an address of a Service or of a Docker container that nobody outside may reach."""
+def behind_url(stack: Stack, url: str, space: str | None = None) -> str | None:
+    """What is behind an address of a Service or of a Docker container that nobody outside may reach.
+
+    `space` is the namespace of whoever has the address; None where that is not known.
+    """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        host_, port = parts.hostname or "", parts.port
     except ValueError:
         return None
     port = port or {"http": 80, "https": 443}.get(parts.scheme)
-    labels = host.split(".")
-    for service in stack.of_kind("Service"):
-        if object_name(service) == labels[0] and (len(labels) == 1 or namespace(service) == labels[1]):
+    labels = host_.split(".")
+    wanted = labels[1] if len(labels) > 1 else space
+    for service in stack.of_kind("Service", group="core"):
+        if object_name(service) == labels[0] and wanted in (None, namespace(service)):
             return backend(stack, namespace(service), labels[0], port)
     for one in stack.once(containers):
-        if one.docker and host in docker_names(one):
-            return private_port(one, port)
+        if one.docker and host_ in docker_names(one):
+            return private_port(one, port) if one.roles else None
     for cluster in stack.once(clusters):
-        if labels[0] in {f"{object_name(cluster)}-{kind}" for kind in ("rw", "ro", "r")}:
-            return "PostgreSQL"
-    return _by_number(port)
-
-
-def docker_names(one: Container) -> set[str]:
-    """Names under which other containers reach a Docker container."""
-    aliases = {
-        alias
-        for _, network in mappings(one.props, "networksAdvanced")
-        for alias in strings(network, "aliases")
-    }
-    return {text(one.props, "name") or one.resource.name, text(one.props, "hostname"), *aliases} - {""}
+        if labels[0] in cluster_services(cluster):
+            return "PostgreSQL" if cluster in stack.once(immich_clusters) else None
+    return _by_number(port) if may_be_ours(stack, wanted or "", labels[0] if wanted else host_) else None

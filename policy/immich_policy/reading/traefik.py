@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from immich_policy.model import Plain, Registered, Stack, dig, join, mapping, mappings, strings, text
-from immich_policy.reading.clusters import namespace, object_name
-from immich_policy.reading.containers import Container, Role, containers, having
+import yaml
+
+from immich_policy.model import (
+    UNKNOWN,
+    Plain,
+    Registered,
+    Stack,
+    join,
+    mapping,
+    mappings,
+    plain,
+    strings,
+    text,
+)
+from immich_policy.reading.containers import Container
+from immich_policy.reading.files import File, files
+from immich_policy.reading.labels import names, traefik_labels
+from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.parts import containers, having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.walk import flags, leads_to_immich
 from immich_policy.uploads.size import known_annotations
 
-_LABEL = re.compile(r"traefik\.http\.(middlewares|routers)\.([^.]+)\.(.+)", re.IGNORECASE)
+_STATIC: Final = tuple(f"/etc/traefik/traefik.{ending}" for ending in ("toml", "yaml", "yml"))
 _ROUTER_ANNOTATION = "traefik.ingress.kubernetes.io/router.middlewares"
 
 
@@ -87,43 +105,32 @@ def _of_labels(stack: Stack) -> Iterator[Option]:
     defined: dict[str, list[Option]] = {}
     used: set[str] = set()
     for one in stack.once(containers):
-        if not one.docker:
-            continue
-        for index, label in mappings(one.props, "labels"):
-            found = _LABEL.fullmatch(text(label, "label"))
-            if found is None:
-                continue
-            kind, name, rest = found[1].lower(), found[2].lower(), found[3]
-            if kind == "routers":
-                if rest.lower() == "middlewares" and one.roles & {Role.SERVER, Role.NGINX}:
-                    used |= _names(dig(label, "value"))
-                continue
-            middle, _, option = rest.partition(".")
-            path = join("labels", index)
-            made = Option(one.resource, path, name, middle.lower(), option.lower(), dig(label, "value"))
-            defined.setdefault(name, []).append(made)
+        for label in traefik_labels(one):
+            if (
+                label.group == "routers"
+                and label.option == "middlewares"
+                and one.roles & {Role.SERVER, Role.NGINX}
+            ):
+                used |= set(names(label.value))
+            elif label.group == "middlewares":
+                kind, _, option = label.option.partition(".")
+                made = Option(one.resource, label.path, label.name, kind, option, label.value)
+                defined.setdefault(label.name, []).append(made)
     waiting = sorted(used)
     while waiting:
-        name = waiting.pop()
-        for option in defined.pop(name, []):
+        for option in defined.pop(waiting.pop(), []):
             if option.kind == "chain":
-                waiting += sorted(_names(option.value))
+                waiting += names(option.value)
             yield option
-
-
-def _names(value: Plain) -> set[str]:
-    return (
-        {part.strip().partition("@")[0].lower() for part in value.split(",")}
-        if isinstance(value, str)
-        else set()
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Setting:
-    """One static setting of a Traefik, as a flag or a variable."""
+    """One static setting of a Traefik, as a flag, a variable, or in its file."""
 
     container: Container
+    resource: Registered
+    """Where it is registered: a ConfigMap for a file in one."""
     path: str
     name: str
     """Lower case, dotted: `entrypoints.websecure.address`."""
@@ -131,14 +138,41 @@ class Setting:
 
 
 def settings(stack: Stack) -> list[Setting]:
-    """Static settings of every registered Traefik: command line and environment."""
+    """Static settings of every registered Traefik; where there is a file, Traefik takes no others (v3.6, pkg/cli)."""
     found: list[Setting] = []
     for one in having(stack, Role.TRAEFIK):
-        found += [Setting(one, path, name, value) for name, (value, path) in flags(one).items()]
+        file = static_file(stack, one)
+        if file is not None:
+            found += [
+                Setting(one, file.resource, file.path, name.lower(), value)
+                for name, value in _flat(_parsed(file.content))
+            ]
+            continue
+        found += [Setting(one, one.resource, path, name, value) for name, (value, path) in flags(one).items()]
         for path, name, value in one.variables():
             if name.upper().startswith("TRAEFIK_"):
-                found.append(Setting(one, path, name[8:].lower().replace("_", "."), value))
+                found.append(Setting(one, one.resource, path, name[8:].lower().replace("_", "."), value))
     return found
+
+
+def static_file(stack: Stack, one: Container) -> File | None:
+    """The file with a Traefik's static settings, where the program gives it."""
+    given = files(stack, one)
+    named = flags(one).get("configfile", ("", ""))[0]
+    return given.get(named) or next((given[path] for path in _STATIC if path in given), None)
+
+
+def _parsed(content: Plain) -> Plain:
+    if not isinstance(content, str):
+        return content
+    try:
+        return plain(tomllib.loads(content))
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return plain(yaml.safe_load(content))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return UNKNOWN
 
 
 def entry_points(stack: Stack) -> dict[tuple[str, str], list[Setting]]:
@@ -156,8 +190,11 @@ def entry_points(stack: Stack) -> dict[tuple[str, str], list[Setting]]:
     return {key: listed for key, listed in found.items() if key not in udp}
 
 
-def configured_elsewhere(one: Container) -> bool:
-    """Whether a Traefik reads its static configuration from a file, which this view does not see."""
+def configured_elsewhere(stack: Stack, one: Container) -> bool:
+    """Whether a Traefik reads its static configuration from a file that this view does not see."""
+    file = static_file(stack, one)
+    if file is not None:
+        return _parsed(file.content) is UNKNOWN
     words = " ".join(one.arguments()).lower()
     mounted = any(
         mount.target.endswith(("traefik.yml", "traefik.yaml", "traefik.toml")) for mount in one.mounts()

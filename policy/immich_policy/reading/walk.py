@@ -1,155 +1,29 @@
-"""Views of a stack: files that containers read, names that lead to Immich, networks, and the doors in front of it."""
+"""Views of a stack: names that lead to Immich, networks, and the doors in front of it."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import ipaddress
-import posixpath
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from immich_policy.config import Network
 from immich_policy.model import (
-    UNKNOWN,
-    Plain,
     Registered,
     Stack,
-    dig,
     flag,
     join,
     mapping,
     mappings,
-    sequence,
     strings,
     text,
 )
-from immich_policy.reading.clusters import namespace, object_name
-from immich_policy.reading.containers import Container, Role, containers, having
-from immich_policy.reading.targets import docker_names, pod_labels
+from immich_policy.reading.addresses import subnet
+from immich_policy.reading.connections import docker_names, pod_labels
+from immich_policy.reading.containers import Container
+from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
+from immich_policy.reading.routes import HTTP, backends
 
 DOCKER_NETWORK = "docker:index/network:Network"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class File:
-    """A file in a container, and where it is registered."""
-
-    resource: Registered
-    path: str
-    """Of the content in the resource: `data["nginx.conf"]`."""
-    content: Plain
-    """Text, or `UNKNOWN`."""
-
-
-def files(stack: Stack, one: Container) -> dict[str, File]:
-    """Files that the program itself gives to a container, by their path in it."""
-    return dict(_docker_files(stack, one) if one.docker else _pod_files(stack, one))
-
-
-def _pod_files(stack: Stack, one: Container) -> Iterator[tuple[str, File]]:
-    space = namespace(one.resource)
-    volumes = {text(volume, "name"): volume for _, volume in mappings(one.pod, "volumes")}
-    for _, mount in mappings(one.props, "volumeMounts"):
-        volume, target = volumes.get(text(mount, "name"), {}), text(mount, "mountPath")
-        below = text(mount, "subPath")
-        for kind, source in _sources(volume):
-            name = text(source, "secretName") or text(source, "name")
-            for holder in stack.of_kind(kind, group="core"):
-                if object_name(holder) != name or namespace(holder) != space:
-                    continue
-                for relative, file in _keys(holder, source):
-                    if not below:
-                        yield posixpath.join(target, relative), file
-                    elif below == relative:
-                        yield target, file
-
-
-def _sources(volume: Mapping[str, Plain]) -> Iterator[tuple[str, dict[str, Plain]]]:
-    for _, part in [(0, dict(volume)), *mappings(volume, "projected", "sources")]:
-        if mapping(part, "configMap"):
-            yield "ConfigMap", mapping(part, "configMap")
-        if mapping(part, "secret"):
-            yield "Secret", mapping(part, "secret")
-
-
-def _keys(holder: Registered, source: Mapping[str, Plain]) -> Iterator[tuple[str, File]]:
-    items = [(text(item, "key"), text(item, "path")) for _, item in mappings(source, "items")]
-    encoded = ("data",) if holder.kind.startswith("Secret") else ("binaryData",)
-    for field in ("data", "stringData", "binaryData"):
-        for key, value in mapping(holder.props, field).items():
-            content = _decoded(value) if field in encoded else value
-            for relative in [path for name, path in items if name == key] if items else [key]:
-                yield relative, File(holder, join(field, key), content)
-
-
-def _decoded(value: Plain) -> Plain:
-    if not isinstance(value, str):
-        return UNKNOWN
-    try:
-        return base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return UNKNOWN
-
-
-def _docker_files(stack: Stack, one: Container) -> Iterator[tuple[str, File]]:
-    for file, found in _uploads(one):
-        yield file, found
-    mine = [(mount.source, mount.target) for mount in one.mounts() if mount.kind == "volume"]
-    for other in stack.once(containers):
-        if other.resource is one.resource or not other.docker or not sequence(other.props, "uploads"):
-            continue
-        theirs = [(m.source, m.target) for m in other.mounts() if m.kind == "volume"]
-        for volume, target in mine:
-            for source, at in theirs:
-                if isinstance(volume, str) and volume == source:
-                    for relative, found in _loaded(other, at, len(theirs) == 1):
-                        yield posixpath.join(target, relative), found
-
-
-def _uploads(one: Container) -> Iterator[tuple[str, File]]:
-    for index, upload in mappings(one.props, "uploads"):
-        content, coded = dig(upload, "content"), dig(upload, "contentBase64")
-        key = "content" if coded is None else "contentBase64"
-        if content is None:
-            content = UNKNOWN if coded is None else _decoded(coded)
-        if text(upload, "file"):
-            yield text(upload, "file"), File(one.resource, join("uploads", index, key), content)
-
-
-def _loaded(loader: Container, target: str, alone: bool) -> Iterator[tuple[str, File]]:
-    """What a container that copies files into volumes puts into the one at `target`.
-
-    Uploads below the mount are there as they are. Of staging folders the one that is called as the mount is meant
-    (`/staging/0` and `/target/0`); where there is a single volume, every folder is.
-    """
-    found = list(_uploads(loader))
-    below = [(posixpath.relpath(file, target), it) for file, it in found if _inside(file, target)]
-    staged = [(file, it) for file, it in found if not _inside(file, target)]
-    named = posixpath.basename(target.rstrip("/"))
-    paired = [
-        (posixpath.basename(file), it)
-        for file, it in staged
-        if named and posixpath.basename(posixpath.dirname(file)) == named
-    ]
-    yield from below
-    yield from paired
-    if alone and not loader.roles and not below and not paired:
-        folder = (
-            posixpath.commonpath([posixpath.dirname(file) for file, _ in staged])
-            if _all_absolute(staged)
-            else ""
-        )
-        for file, it in staged:
-            yield posixpath.relpath(file, folder) if folder else posixpath.basename(file), it
-
-
-def _inside(file: str, folder: str) -> bool:
-    return bool(folder) and file.startswith(folder.rstrip("/") + "/")
-
-
-def _all_absolute(staged: list[tuple[str, File]]) -> bool:
-    return bool(staged) and all(file.startswith("/") for file, _ in staged)
 
 
 # Who is who
@@ -203,14 +77,6 @@ def docker_networks(stack: Stack) -> dict[str, DockerNetwork]:
     return found
 
 
-def subnet(written: str) -> Network | None:
-    """A network as it is written, host bits cut off; None for what is none."""
-    try:
-        return ipaddress.ip_network(written, strict=False)
-    except ValueError:
-        return None
-
-
 def attached(one: Container) -> list[str]:
     """Names of the Docker networks that a container is in, as far as they are known."""
     found = [text(each, "name") for _, each in mappings(one.props, "networksAdvanced")]
@@ -243,7 +109,7 @@ def doors(stack: Stack) -> list[Door]:
         for one in having(stack, Role.CLOUDFLARED)
         if not one.init
     ]
-    for kind in ("Ingress", "HTTPRoute", "IngressRoute"):
+    for kind in HTTP:
         found += [
             Door(one, "", cloudflare=False) for one in stack.of_kind(kind) if leads_to_immich(stack, one)
         ]
@@ -270,30 +136,10 @@ def leads_to_immich(stack: Stack, route: Registered) -> bool:
     Where the stack has no such Service, the name and the port of the backend decide: `immich` in it, or 2283.
     """
     known = in_front(stack)
-    for name, port in backends(route):
-        if name in known or (name not in known and (port == 2283 or "immich" in name)):
-            return True
-    return False
-
-
-def backends(route: Registered) -> Iterator[tuple[str, Plain]]:
-    """Name and port of each Service that an Ingress, a route of the Gateway API or one of Traefik leads to."""
-    spec = mapping(route.props, "spec")
-    if route.kind.startswith("Ingress") and not route.kind.startswith("IngressRoute"):
-        paths = [path for _, rule in mappings(spec, "rules") for _, path in mappings(rule, "http", "paths")]
-        for service in [mapping(path, "backend", "service") for path in paths] + [
-            mapping(spec, "defaultBackend", "service")
-        ]:
-            if text(service, "name"):
-                yield text(service, "name"), dig(service, "port", "number")
-        return
-    outer, inner = (
-        ("routes", "services") if route.kind.startswith("IngressRoute") else ("rules", "backendRefs")
+    return any(
+        isinstance(one.service, str) and (one.service in known or one.port == 2283 or "immich" in one.service)
+        for one in backends(route)
     )
-    for _, rule in mappings(spec, outer):
-        for _, ref in mappings(rule, inner):
-            if text(ref, "name"):
-                yield text(ref, "name"), dig(ref, "port")
 
 
 def flags(one: Container) -> dict[str, tuple[str, str]]:

@@ -42,6 +42,9 @@ _PLACEHOLDER = re.compile(
 )
 """Places that something else fills in: shells, Kubernetes, Go templates, systemd, documentation."""
 
+_JSON_WEB_KEY = re.compile(r"\{[^{}]*[\"']?kty[\"']?\s*:\s*[\"']?(?:RSA|EC|OKP)\b[^{}]*\}", re.DOTALL)
+_PRIVATE_PART = re.compile(r"[\"'{,\s](?:d|p|q|dp|dq|qi|oth)[\"']?\s*:")
+"""Members of a JSON Web Key that only a private one has (RFC 7518, section 6)."""
 _CERTIFICATE = re.compile(
     r"-----BEGIN (CERTIFICATE|PUBLIC KEY|X509 CRL|DH PARAMETERS)-----.*?-----END \1-----", re.DOTALL
 )
@@ -70,6 +73,33 @@ _FORMS: Final = (
         "a password in a command or a file",
     ),
 )
+
+_ENTRIES: Final = (
+    re.compile(
+        r"^[ \t]*(?:export[ \t]+|-[ \t]+)?[\"']?(?P<name>[\w.-]+)[\"']?[ \t]*[=:][ \t]*[\"']?"
+        r"(?P<value>[^\s\"'#,;{}\[\]<>()|&`]{4,})[\"']?[ \t]*[,;]?[ \t]*(?:#.*)?$",
+        re.MULTILINE,
+    ),
+    re.compile(r"\"(?P<name>[\w.-]+)\"\s*:\s*\"(?P<value>[^\"\s]{4,})\""),
+)
+"""Entries of a file, `key: value`, `key = value` or of JSON: a single word there is a value and no prose."""
+_DESCRIPTIONS: Final = frozenset(
+    {
+        "string",
+        "text",
+        "secret",
+        "password",
+        "token",
+        "key",
+        "required",
+        "optional",
+        "hidden",
+        "redacted",
+        "basic",
+    }
+    | {"bearer", "plain", "file", "vault"}
+)
+"""Values that say what a secret is, or where."""
 
 _CANDIDATE = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
 _SEGMENT = re.compile(r"[-_/]")
@@ -120,8 +150,10 @@ def _is_fingerprint(name: str, value: str) -> bool:
 
 
 def _without_public(value: str) -> str:
-    """The text without what is public by its nature: certificates, digests, UUIDs, places to be filled in."""
+    """The text without what is public by its nature: certificates, public keys, digests, UUIDs, places to fill in."""
     text = _CERTIFICATE.sub(" ", value)
+    if "kty" in text:
+        text = _JSON_WEB_KEY.sub(lambda found: found[0] if _PRIVATE_PART.search(found[0]) else " ", text)
     text = _DIGEST.sub(" ", text)
     text = _UUID.sub(" ", text)
     for encoded in re.findall(r"[A-Za-z0-9+/\s]{40,}={0,2}", text):
@@ -158,6 +190,12 @@ def _by_form(text: str) -> str | None:
             if "value" in groups and not _could_be_a_secret(groups["value"].strip("\"'"), written=True):
                 continue
             return words
+    for pattern in _ENTRIES:
+        for found in pattern.finditer(text):
+            word = found["value"].lower()
+            told = word not in _DESCRIPTIONS and word != found["name"].lower()
+            if told and names_a_secret(found["name"]) and _could_be_a_secret(found["value"]):
+                return "a password in a file, by its name"
     return None
 
 

@@ -19,7 +19,8 @@ from immich_policy.model import (
     number,
     text,
 )
-from immich_policy.reading.containers import Role, having
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.walk import doors, flags
 from immich_policy.text import duration, human, shown
 from immich_policy.uploads.size import declared, plan_limit
@@ -47,7 +48,7 @@ def _plan(stack: Stack, config: Config) -> Iterable[Judgement]:
             path="proxied" if proxied else "",
             message=f"the only way in is through Cloudflare, which takes {human(limit)} a request ({plan}), while "
             f"uploads may have {human(wanted)}",
-            setting="a second door on the LAN (proxy.expose), a smaller proxy.maxUpload, or, in the configuration of "
+            setting="a second door on the LAN, a smaller limit of uploads, or, in the configuration of "
             "the pack, cloudflarePlan or cloudflareLimitAccepted with a reason",
         )
 

@@ -1,4 +1,4 @@
-"""Ingress and Gateway API in front of Immich: known_annotations, timeouts and policies of their controllers."""
+"""Routes in front of Immich, of the Gateway API, Contour and Istio: timeouts, and policies of their controllers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from immich_policy.model import (
     UNKNOWN,
     Finding,
     Judgement,
+    Plain,
     Registered,
     Rule,
     Severity,
@@ -18,90 +19,71 @@ from immich_policy.model import (
     join,
     mapping,
     mappings,
+    sequence,
     text,
 )
-from immich_policy.reading.clusters import namespace, object_name
+from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.walk import leads_to_immich
 from immich_policy.text import duration, human, nginx_size, shown, size
-from immich_policy.uploads.size import BODY_ANNOTATIONS, SLOWEST, declared, fits, known_annotations
+from immich_policy.uploads.size import SLOWEST, declared, fits
 
-_NGINX = "nginx.ingress.kubernetes.io/"
-_OTHER_NGINX = "nginx.org/"
 _ENVOY = "gateway.envoyproxy.io"
-
-
-def _ingresses(stack: Stack) -> list[tuple[Registered, str]]:
-    """Ingresses to Immich that an nginx serves, with the prefix of its annotations."""
-    found: list[tuple[Registered, str]] = []
-    for one in stack.of_kind("Ingress", group="networking.k8s.io"):
-        if not leads_to_immich(stack, one):
-            continue
-        given = known_annotations(one)
-        name = text(one.props, "spec", "ingressClassName") or given.get("kubernetes.io/ingress.class", "")
-        if any(key.startswith(_OTHER_NGINX) for key in given):
-            found.append((one, _OTHER_NGINX))
-        elif "nginx" in name or any(key.startswith(_NGINX) for key in given):
-            found.append((one, _NGINX))
-    return found
-
-
-def _annotated(stack: Stack, config: Config) -> Iterable[Judgement]:
-    wanted = declared(stack, config)
-    for one, prefix in _ingresses(stack):
-        if dig(one.props, "metadata", "annotations") is UNKNOWN:
-            yield Unjudged(resource=one, path="metadata.annotations")
-            continue
-        yield from _body(one, prefix, wanted)
-        for name, least in (("proxy-read-timeout", config.timeout), ("proxy-send-timeout", config.timeout)):
-            yield from _annotation(one, prefix + name, f"{least:g}s", _at_least(one, prefix + name, least))
-        if prefix == _NGINX:
-            streams = known_annotations(one).get(f"{prefix}proxy-request-buffering") == "off"
-            yield from _annotation(one, f"{prefix}proxy-request-buffering", "off", streams)
-
-
-def _body(one: Registered, prefix: str, wanted: int) -> Iterator[Judgement]:
-    name = next(it for it in BODY_ANNOTATIONS if it.startswith(prefix))
-    amount = nginx_size(known_annotations(one).get(name, "1m"))
-    yield from _annotation(one, name, "0", fits(amount, wanted), f", while uploads may have {human(wanted)}")
-
-
-def _at_least(one: Registered, name: str, least: float) -> bool:
-    seconds = duration(known_annotations(one).get(name, "60"))
-    return seconds is not None and seconds >= least
-
-
-def _annotation(one: Registered, name: str, right: str, good: bool, why: str = "") -> Iterator[Judgement]:
-    path = join("metadata.annotations", name)
-    given = dig(one.props, "metadata", "annotations", name)
-    if given is UNKNOWN:
-        yield Unjudged(resource=one, path=path)
-    elif not good:
-        message = f"{'it is not set' if given is None else f'it is {shown(given)}'}{why}"
-        yield Finding(
-            resource=one, path=path, message=message, setting=f'proxy.expose[].annotations: {name}: "{right}"'
-        )
 
 
 def _timeouts(stack: Stack, config: Config) -> Iterable[Judgement]:
     least = max(config.timeout, declared(stack, config) / SLOWEST)
-    for one in stack.of_kind("HTTPRoute"):
-        if not leads_to_immich(stack, one):
-            continue
-        envoy = _on_envoy(stack, one)
-        for index, rule in mappings(one.props, "spec", "rules"):
-            for key in ("request", "backendRequest"):
-                given = dig(rule, "timeouts", key)
-                path = join("spec", "rules", index, "timeouts", key)
-                seconds = duration(given)
-                if given is UNKNOWN:
-                    yield Unjudged(resource=one, path=path)
-                elif given is None:
-                    if key == "request" and envoy:
-                        yield _timeout(
-                            one, path, "it is not set, and Envoy Gateway ends a request after 15 s", least
-                        )
-                elif seconds is None or 0 < seconds < least:
-                    yield _timeout(one, path, f"it is {shown(given)}", least)
+    for one in stack.of_kind(*_TIMEOUTS):
+        if leads_to_immich(stack, one):
+            yield from _TIMEOUTS[one.kind](stack, one, least)
+
+
+def _gateway(stack: Stack, one: Registered, least: float) -> Iterator[Judgement]:
+    envoy = _on_envoy(stack, one)
+    for index, rule in mappings(one.props, "spec", "rules"):
+        for key in ("request", "backendRequest"):
+            path = join("spec", "rules", index, "timeouts", key)
+            given = dig(rule, "timeouts", key)
+            if given is None and key == "request" and envoy:
+                yield _timeout(one, path, "it is not set, and Envoy Gateway ends a request after 15 s", least)
+            yield from _long_enough(one, path, given, least)
+
+
+def _contour(stack: Stack, one: Registered, least: float) -> Iterator[Judgement]:
+    """`0s` is as if it were not set; `infinity` is no limit (apis/projectcontour/v1/httpproxy.go)."""
+    del stack
+    for index, route in mappings(one.props, "spec", "routes"):
+        path = join("spec", "routes", index, "timeoutPolicy", "response")
+        given = dig(route, "timeoutPolicy", "response")
+        if given is None or duration(given) == 0:
+            yield _timeout(one, path, "it is not set, and Contour's Envoy ends an answer after 15 s", least)
+        elif given not in ("infinity", "infinite"):
+            yield from _long_enough(one, path, given, least)
+
+
+def _istio(stack: Stack, one: Registered, least: float) -> Iterator[Judgement]:
+    """Without one there is no limit."""
+    del stack
+    for index, route in mappings(one.props, "spec", "http"):
+        for keys in (("timeout",), ("retries", "perTryTimeout")):
+            yield from _long_enough(one, join("spec", "http", index, *keys), dig(route, *keys), least)
+
+
+_TIMEOUTS = {"HTTPRoute": _gateway, "HTTPProxy": _contour, "VirtualService": _istio}
+
+
+def _long_enough(one: Registered, path: str, given: Plain, least: float) -> Iterator[Judgement]:
+    seconds = duration(given)
+    if given is UNKNOWN:
+        yield Unjudged(resource=one, path=path)
+    elif given is not None and (seconds is None or 0 < seconds < least):
+        yield _timeout(one, path, f"it is {shown(given)}", least)
+
+
+_GATEWAY_S = "timeouts.request and timeouts.backendRequest: 0s"
+_SETTINGS = {
+    "HTTPProxy": "timeoutPolicy.response: infinity",
+    "VirtualService": "leave timeout and retries.perTryTimeout out",
+}
 
 
 def _timeout(one: Registered, path: str, given: str, least: float) -> Finding:
@@ -109,7 +91,7 @@ def _timeout(one: Registered, path: str, given: str, least: float) -> Finding:
         resource=one,
         path=path,
         message=f"{given}, while the largest upload takes {least:.0f} s on a line of 10 Mbit/s",
-        setting="timeouts.request and timeouts.backendRequest: 0s, as this program's routes have them",
+        setting=_SETTINGS.get(one.kind, _GATEWAY_S),
     )
 
 
@@ -134,6 +116,7 @@ def _policies(stack: Stack, config: Config) -> Iterable[Judgement]:
         *_limits(stack, "ClientSettingsPolicy", "gateway.nginx.org", "spec", "body", "maxSize"),
         *_limits(stack, "BackendTrafficPolicy", _ENVOY, "spec", "requestBuffer", "limit"),
         *_limits(stack, "TrafficPolicy", "gateway.kgateway.dev", "spec", "buffer", "maxRequestSize"),
+        *_filters(stack),
     ]
     for one, path, given in limits:
         amount = (
@@ -152,7 +135,7 @@ def _policies(stack: Stack, config: Config) -> Iterable[Judgement]:
         message = (
             "no ClientSettingsPolicy of this Gateway or route sets body.maxSize, so its nginx takes 1 MiB"
         )
-        setting = "a ClientSettingsPolicy with spec.body.maxSize: 0 (proxy.expose[].implementation: nginx)"
+        setting = "a ClientSettingsPolicy with spec.body.maxSize: 0"
         yield Finding(resource=one, path="spec.parentRefs", message=message, setting=setting)
     least = max(config.timeout, wanted / SLOWEST)
     for kind, keys in (
@@ -160,19 +143,31 @@ def _policies(stack: Stack, config: Config) -> Iterable[Judgement]:
         ("ClientTrafficPolicy", ("spec", "timeout", "http", "requestReceivedTimeout")),
     ):
         for one, path, given in _limits(stack, kind, _ENVOY, *keys):
-            seconds = duration(given)
-            if given is UNKNOWN:
-                yield Unjudged(resource=one, path=path)
-            elif given is not None and (seconds is None or 0 < seconds < least):
-                yield _timeout(one, path, f"it is {shown(given)}", least)
+            yield from _long_enough(one, path, given, least)
 
 
-def _limits(stack: Stack, kind: str, group: str, *keys: str) -> list[tuple[Registered, str, object]]:
+def _limits(stack: Stack, kind: str, group: str, *keys: str) -> list[tuple[Registered, str, Plain]]:
     return [
         (one, ".".join(keys), dig(one.props, *keys))
         for one in stack.of_kind(kind, group=group)
         if _ours(stack, one)
     ]
+
+
+def _filters(stack: Stack) -> Iterator[tuple[Registered, str, Plain]]:
+    """Limits of the buffer filter of Envoy in an EnvoyFilter of Istio, wherever in it they are."""
+    for one in stack.of_kind("EnvoyFilter"):
+        waiting: list[tuple[str, Plain]] = [("spec", dig(one.props, "spec"))]
+        while waiting:
+            path, value = waiting.pop()
+            if isinstance(value, dict):
+                waiting += [(join(path, key), below) for key, below in mapping({"it": value}, "it").items()]
+            elif isinstance(value, list):
+                waiting += [
+                    (join(path, index), below) for index, below in enumerate(sequence({"it": value}, "it"))
+                ]
+            elif path.rsplit(".", 1)[-1] in {"max_request_bytes", "maxRequestBytes"}:
+                yield one, path, value
 
 
 def _ours(stack: Stack, policy: Registered) -> bool:
@@ -216,15 +211,6 @@ def _missing(stack: Stack) -> list[Registered]:
 
 
 RULES = (
-    Rule(
-        name="uploads-ingress",
-        family="uploads",
-        severity=Severity.HIGH,
-        title="An Ingress to Immich has the annotations that let uploads through its nginx.",
-        why="Without them the controller refuses more than 1 MiB with 413, keeps bodies, and gives up after 60 s.",
-        remediation="Set proxy-body-size, proxy-request-buffering, proxy-read-timeout and proxy-send-timeout.",
-        judge=_annotated,
-    ),
     Rule(
         name="uploads-route-timeouts",
         family="uploads",

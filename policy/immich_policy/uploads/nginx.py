@@ -26,6 +26,7 @@ from immich_policy.reading.nginx_files import (
     Server,
     configurations,
     effective,
+    location,
     unreadable,
     uploads_through,
     waits,
@@ -33,6 +34,10 @@ from immich_policy.reading.nginx_files import (
 from immich_policy.text import duration, human, shown, size
 from immich_policy.uploads.size import body_size, declared, fits
 
+RESTORE = "/api/admin/database-backups/upload"
+"""Where Immich takes a dump to restore (controllers/database-backup.controller.ts, since 2.5.0)."""
+_DUMP = 2**30
+"""Bytes of a dump that must come through, unless uploads are smaller."""
 _TIMEOUT = 60.0
 """Seconds of nginx' timeouts where none is given."""
 _TIMEOUTS = ("proxy_read_timeout", "proxy_send_timeout", "send_timeout")
@@ -52,11 +57,11 @@ def _place(server: Server, chain: Chain, found: Directive | None) -> tuple[Direc
 def _sizes(stack: Stack, config: Config) -> Iterable[Judgement]:
     for file, _ in stack.once(waits):
         yield Unjudged(resource=file.resource, path=file.path)
-    for location in stack.once(unreadable):
-        what = f"is a pattern that cannot be judged: {shown(location.value)}"
-        yield Unjudged(resource=location.resource, path=location.path, what=what)
-    for one in stack.once(configurations):
-        for file, problem in one.problems:
+    for one in stack.once(unreadable):
+        what = f"is a pattern that cannot be judged: {shown(one.value)}"
+        yield Unjudged(resource=one.resource, path=one.path, what=what)
+    for read in stack.once(configurations):
+        for file, problem in read.problems:
             message = f"nginx cannot read this file: {problem}"
             yield Finding(
                 resource=file.resource, path=file.path, message=message, setting="mend nginx' configuration"
@@ -73,7 +78,29 @@ def _sizes(stack: Stack, config: Config) -> Iterable[Judgement]:
                 resource=at.resource,
                 path=at.path,
                 message=f"{given} {where}, while uploads may have {human(wanted)}",
-                setting=f"proxy.maxUpload (client_max_body_size {wanted}, or 0 for no limit)",
+                setting=f"client_max_body_size {wanted}, or 0 for no limit",
+            )
+    yield from _restored(stack, wanted)
+
+
+def _restored(stack: Stack, wanted: int) -> Iterator[Finding]:
+    """Servers of nginx through which uploads come, and a dump of the database does not."""
+    for server, uploads in stack.once(_hops):
+        chain = location(server, RESTORE)
+        passes = chain[-1].inner("proxy_pass")
+        refused = chain[-1].inner("return") or any(one.args == ("all",) for one in chain[-1].inner("deny"))
+        found = effective(chain, "client_max_body_size")
+        same = found is effective(uploads, "client_max_body_size")
+        if passes and not refused and not same and not fits(body_size(found), min(wanted, _DUMP)):
+            at = found if found is not None else chain[-1]
+            given = (
+                f"client_max_body_size {shown(found.value)}" if found else "no client_max_body_size (1 MiB)"
+            )
+            yield Finding(
+                resource=at.resource,
+                path=at.path,
+                message=f"{given} for {RESTORE} on {server.listens}, by which a dump of the database comes back",
+                setting=f"client_max_body_size {min(wanted, _DUMP)} or more in the location that {RESTORE} takes",
             )
 
 
@@ -92,7 +119,7 @@ def _streamed(stack: Stack, config: Config) -> Iterable[Judgement]:
                 resource=at.resource,
                 path=at.path,
                 message=f"{given} {where}",
-                setting="proxy_request_buffering off in that location; this program's templates always have it",
+                setting="proxy_request_buffering off in that location",
             )
 
 
@@ -108,8 +135,18 @@ def _patient(stack: Stack, config: Config) -> Iterable[Judgement]:
                     resource=at.resource,
                     path=at.path,
                     message=f"{given} {where}, while {config.timeout:g} s are asked for",
-                    setting="proxy.timeout (proxy_read_timeout, proxy_send_timeout, send_timeout)",
+                    setting=f"{name} {config.timeout:g}s",
                 )
+        # Between two pieces of a body nginx' own 60 s are enough for a phone that changes its network.
+        body = effective(chain, "client_body_timeout")
+        seconds = _TIMEOUT if body is None else duration(body.value)
+        if body is not None and (seconds is None or seconds < min(config.timeout, _TIMEOUT)):
+            at, where = _place(server, chain, body)
+            message = (
+                f"client_body_timeout {shown(body.value)} {where}: a phone that stops for so long begins anew"
+            )
+            setting = f"client_body_timeout {_TIMEOUT:g}s or more"
+            yield Finding(resource=at.resource, path=at.path, message=message, setting=setting)
 
 
 def _room(stack: Stack, config: Config) -> Iterable[Judgement]:
@@ -190,7 +227,7 @@ RULES = (
         severity=Severity.MEDIUM,
         title="nginx waits long enough for a client and for Immich.",
         why="After a large upload Immich works on it before it answers; at 60 s nginx gives up, and it is sent again.",
-        remediation="Set proxy_read_timeout, proxy_send_timeout and send_timeout to 600s.",
+        remediation="Set proxy_read_timeout, proxy_send_timeout and send_timeout to 600s, client_body_timeout to 60s.",
         judge=_patient,
     ),
     Rule(

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from immich_policy.config import Config
 from immich_policy.model import UNKNOWN, Finding, Judgement, Rule, Severity, Stack, Unjudged
-from immich_policy.reading.containers import Role, having
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import Role
 from immich_policy.reading.traefik import configured_elsewhere, entry_points, options
 from immich_policy.text import duration, shown
 
@@ -36,7 +37,7 @@ def _middlewares(stack: Stack, config: Config) -> Iterable[Judgement]:
 
 def _timeouts(stack: Stack, config: Config) -> Iterable[Judgement]:
     for one in having(stack, Role.TRAEFIK):
-        if configured_elsewhere(one):
+        if configured_elsewhere(stack, one):
             yield Unjudged(
                 resource=one.resource, path=one.path, what="has its static configuration in a file"
             )
@@ -46,20 +47,19 @@ def _timeouts(stack: Stack, config: Config) -> Iterable[Judgement]:
         write = next((it for it in listed if it.name.endswith(_WRITE)), None)
         seconds = 60.0 if read is None else duration(read.value)
         if read is not None and read.value is UNKNOWN:
-            yield Unjudged(resource=first.container.resource, path=read.path)
+            yield Unjudged(resource=first.resource, path=read.path)
         elif seconds is None or 0 < seconds < config.timeout:
             given = "is not set, which is 60 s," if read is None else f"is {shown(read.value)}"
             yield Finding(
-                resource=first.container.resource,
-                path=first.path if read is None else read.path,
+                resource=(read or first).resource,
+                path=(read or first).path,
                 message=f"the readTimeout of the entry point {shown(name)} {given} and counts from the first byte of "
                 "an upload",
-                setting=f"--entrypoints.{name}.transport.respondingTimeouts.readTimeout=0s; in this program's settings "
-                "proxy.expose[].entryPointReadTimeout says what it is",
+                setting=f"--entrypoints.{name}.transport.respondingTimeouts.readTimeout=0s",
             )
         if write is not None and write.value is not UNKNOWN and duration(write.value) != 0:
             yield Finding(
-                resource=first.container.resource,
+                resource=first.resource,
                 path=write.path,
                 message=f"the writeTimeout of the entry point {shown(name)}, {shown(write.value)}, ends downloads",
                 setting=f"--entrypoints.{name}.transport.respondingTimeouts.writeTimeout=0s, which is the default",

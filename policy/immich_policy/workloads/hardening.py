@@ -1,7 +1,8 @@
-"""What a container may do and use: limits, health checks, users, privileges, namespaces."""
+"""What a container may do: users, privileges, namespaces."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -18,115 +19,61 @@ from immich_policy.model import (
     family_rule,
     flag,
     mapping,
-    number,
     strings,
+    text,
 )
-from immich_policy.reading.clusters import immich_clusters
-from immich_policy.reading.containers import IMMICH, Container, Role, immich_pods
-from immich_policy.text import shown
+from immich_policy.reading.containers import Container
+from immich_policy.reading.parts import immich_pods, of_immich
 
 _NON_ROOT_IMAGES = frozenset({"nginx-unprivileged", "cloudflared"})
 """Images whose own user is not root."""
-_CHECKED_IMAGES = ("immich-server", "immich-machine-learning", "immich-app/postgres")
-"""Images that bring a health check of their own."""
-_POWERS = frozenset({"ALL", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "NET_ADMIN", "DAC_READ_SEARCH"})
+_DROPPING = re.compile(r"(?:^|/)(?:postgres|redis|valkey)\Z|vchord-postgres\Z|(?:^|/)pgvecto(?:r|-rs)\Z")
+_DROPPED_FOR = frozenset({"postgres", "redis-server", "valkey-server"})
+"""Programs for which their entry points leave root; for a shell they do not."""
+_POWERS = re.compile(
+    r"ALL|SYS_(?!NICE\Z|CHROOT\Z)\w+|SYSLOG|NET_ADMIN|DAC_READ_SEARCH|BPF|PERFMON|MAC_\w+|LINUX_IMMUTABLE"
+)
+"""Capabilities with which a container leaves its bounds, or changes the host (capabilities(7), Linux 6.12)."""
+_UNCONFINED = re.compile(r"(?:seccomp|apparmor|systempaths)[=:]unconfined\Z")
 
 
-def _finding(one: Container, path: str, message: str, setting: str) -> Finding:
+def finding(one: Container, path: str, message: str, setting: str) -> Finding:
+    """A finding about a container, which the message names."""
     return Finding(resource=one.resource, path=path, message=f"{one.says()} {message}", setting=setting)
 
 
-def _lasting(stack: Stack) -> list[Container]:
+def lasting(stack: Stack) -> list[Container]:
+    """Containers of Immich's workloads but those that end before others begin."""
     return [one for one in immich_pods(stack) if not one.init]
-
-
-def _limits(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
-    for one in _lasting(stack):
-        yield from _docker_limits(one) if one.docker else _pod_limits(one)
-    for cluster in stack.once(immich_clusters):
-        limits = dig(cluster.props, "spec", "resources", "limits")
-        for key in ("cpu", "memory"):
-            if dig(limits, key) is UNKNOWN:
-                yield Unjudged(resource=cluster, path=f"spec.resources.limits.{key}")
-            elif dig(limits, key) is None:
-                message, setting = f"the database has no limit of {key}", "database.resources.limits"
-                yield Finding(
-                    resource=cluster, path=f"spec.resources.limits.{key}", message=message, setting=setting
-                )
-
-
-def _pod_limits(one: Container) -> Iterator[Judgement]:
-    for key in ("cpu", "memory"):
-        limit = dig(one.props, "resources", "limits", key)
-        path = one.at("resources", "limits", key)
-        if limit is UNKNOWN:
-            yield Unjudged(resource=one.resource, path=path)
-        elif limit in (None, "", 0, "0"):
-            yield _finding(one, path, f"has no limit of {key}", "the component's resources.limits")
-
-
-def _docker_limits(one: Container) -> Iterator[Judgement]:
-    setting = "the component's resources.limits"
-    memory, swap = dig(one.props, "memory"), dig(one.props, "memorySwap")
-    if memory is UNKNOWN:
-        yield Unjudged(resource=one.resource, path="memory")
-    elif not number(one.props, "memory"):
-        yield _finding(one, "memory", "has no limit of memory", setting)
-    elif swap is UNKNOWN:
-        yield Unjudged(resource=one.resource, path="memorySwap")
-    elif swap != memory:
-        message = f"may use {shown(memory)} MiB of memory and {shown(swap)} of memory with swap; equal means no swap"
-        yield _finding(one, "memorySwap", message, "memorySwap equal to memory")
-    if UNKNOWN in (dig(one.props, "cpus"), dig(one.props, "cpuQuota")):
-        yield Unjudged(resource=one.resource, path="cpus")
-    elif not (number(one.props, "cpus") or number(one.props, "cpuQuota")):
-        yield _finding(one, "cpus", "has no limit of processors", setting)
-
-
-def _probes(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
-    for one in _lasting(stack):
-        if one.roles:
-            yield from _docker_check(one) if one.docker else _pod_probes(one)
-
-
-def _pod_probes(one: Container) -> Iterator[Judgement]:
-    setting = "give every container a readinessProbe and a livenessProbe"
-    for key in ("readinessProbe", "livenessProbe"):
-        probe = dig(one.props, key)
-        if probe is UNKNOWN:
-            yield Unjudged(resource=one.resource, path=one.at(key))
-        elif not probe:
-            yield _finding(one, one.at(key), f"has no {key}", setting)
-    if Role.SERVER not in one.roles:
-        return
-    for key in ("startupProbe", "readinessProbe", "livenessProbe"):
-        path = dig(one.props, key, "httpGet", "path")
-        if isinstance(path, str) and not path.startswith(("/api/", "/metrics")):
-            message = f"is asked at {shown(path)}, where Immich answers 200 whatever its condition"
-            where = one.at(key, "httpGet", "path")
-            yield _finding(one, where, message, "the path /api/server/ping")
-
-
-def _docker_check(one: Container) -> Iterator[Judgement]:
-    check, tests = dig(one.props, "healthcheck"), strings(one.props, "healthcheck", "tests")
-    if UNKNOWN in (check, dig(check, "tests")):
-        yield Unjudged(resource=one.resource, path="healthcheck")
-    elif tests == ["NONE"]:
-        yield _finding(one, "healthcheck", "has its health check turned off", "healthcheck.tests")
-    elif not tests:
-        if one.image is UNKNOWN:
-            yield Unjudged(resource=one.resource, path="healthcheck")
-        elif not any(name in str(one.image) for name in _CHECKED_IMAGES):
-            yield _finding(one, "healthcheck", "has no health check", "healthcheck.tests")
 
 
 def _non_root(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
-    for one in _lasting(stack):
+    for one in lasting(stack):
         own = one.parsed is not None and one.parsed.name in _NON_ROOT_IMAGES
-        yield from _docker_user(one, own=own) if one.docker else _pod_user(one)
+        own = own or _drops_root(one)
+        yield from _docker_user(one, own=own) if one.docker else _pod_user(one, own=own)
+
+
+def _drops_root(one: Container) -> bool:
+    """Whether a container that is given no user leaves root by itself.
+
+    The entry points of the official PostgreSQL, Valkey and Redis images do (docker-entrypoint.sh: gosu or setpriv), as
+    long as they are what is started; images of LinuxServer.io and ImageGenius run as PUID.
+    """
+    image = one.parsed
+    if image is None or one.roles == frozenset():
+        return False
+    if "linuxserver" in image.repository or "imagegenius" in image.repository:
+        puid = one.variable("PUID")
+        return puid is None or str(puid[1]).strip() != "0"
+    entry, arguments = (
+        strings(one.props, key) for key in (("entrypoints", "command") if one.docker else ("command", "args"))
+    )
+    program = arguments[0].rsplit("/", 1)[-1] if arguments else "-"
+    kept = not entry or entry[0].endswith("docker-entrypoint.sh")
+    started = program.startswith("-") or program.endswith(".conf") or program in _DROPPED_FOR
+    return kept and started and _DROPPING.search(image.repository) is not None
 
 
 def _docker_user(one: Container, *, own: bool) -> Iterator[Judgement]:
@@ -134,20 +81,18 @@ def _docker_user(one: Container, *, own: bool) -> Iterator[Judgement]:
     if user is UNKNOWN:
         yield Unjudged(resource=one.resource, path="user")
     elif str(user or "").split(":")[0] in {"", "0", "root"} and not (own and not user):
-        yield _finding(one, "user", "runs as root", "user: 1000:1000")
+        yield finding(one, "user", "runs as root", "user: 1000:1000")
 
 
-def _pod_user(one: Container) -> Iterator[Judgement]:
+def _pod_user(one: Container, *, own: bool) -> Iterator[Judgement]:
     non_root, user = _effective(one, "runAsNonRoot"), _effective(one, "runAsUser")
     path = one.at("securityContext", "runAsNonRoot")
     if user is not False and user == 0:
-        yield _finding(
-            one, one.at("securityContext", "runAsUser"), "runs as root (user 0)", "runAsUser: 1000"
-        )
+        yield finding(one, one.at("securityContext", "runAsUser"), "runs as root (user 0)", "runAsUser: 1000")
     elif UNKNOWN in (non_root, user):
         yield Unjudged(resource=one.resource, path=path)
-    elif not flag({"it": non_root}, "it") and user is None:
-        yield _finding(one, path, "may run as root", "runAsNonRoot: true and runAsUser: 1000")
+    elif not flag({"it": non_root}, "it") and user is None and not own:
+        yield finding(one, path, "may run as root", "runAsNonRoot: true and runAsUser: 1000")
 
 
 def _effective(one: Container, key: str) -> Plain:
@@ -158,7 +103,8 @@ def _effective(one: Container, key: str) -> Plain:
 def _privileged(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
     setting = "leave it out; give devices and single capabilities by name"
-    for one in immich_pods(stack):
+    for one in of_immich(stack):
+        yield from _unconfined(one)
         context = one.props if one.docker else mapping(one.props, "securityContext")
         for key, words in (
             ("privileged", "is privileged"),
@@ -168,18 +114,36 @@ def _privileged(stack: Stack, config: Config) -> Iterable[Judgement]:
             if dig(context, key) is UNKNOWN:
                 yield Unjudged(resource=one.resource, path=path)
             elif flag(context, key):
-                yield _finding(one, path, words, setting)
+                yield finding(one, path, words, setting)
         added = strings(context, "capabilities", "adds" if one.docker else "add")
-        wide = sorted({name.removeprefix("CAP_").upper() for name in added} & _POWERS)
+        wide = sorted(
+            name for one_ in added if _POWERS.fullmatch(name := one_.upper().removeprefix("CAP_")) is not None
+        )
         if wide:
             path = one.at("capabilities") if one.docker else one.at("securityContext", "capabilities")
-            yield _finding(one, path, f"has the capabilities {', '.join(wide)}", setting)
+            yield finding(one, path, f"has the capabilities {', '.join(wide)}", setting)
+
+
+def _unconfined(one: Container) -> Iterator[Finding]:
+    """Filters of the kernel that a container is without."""
+    setting = "leave it out: the engine's own profile (RuntimeDefault) is enough for Immich"
+    if one.docker:
+        for index, option in enumerate(strings(one.props, "securityOpts")):
+            if _UNCONFINED.match(option):
+                yield finding(one, one.at("securityOpts", index), f"has {option}", setting)
+        return
+    for key in ("seccompProfile", "appArmorProfile"):
+        if text(mapping({"it": _effective(one, key)}, "it"), "type") == "Unconfined":
+            yield finding(one, one.at("securityContext", key), f"has {key} Unconfined", setting)
+    if text(one.props, "securityContext", "procMount") == "Unmasked":
+        yield finding(one, one.at("securityContext", "procMount"), "sees all of /proc (Unmasked)", setting)
 
 
 def _host(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
     seen: set[tuple[int, str]] = set()
-    for one in immich_pods(stack):
+    parts = immich_pods(stack)
+    for one in of_immich(stack):
         keys = (
             ("networkMode", "pidMode", "ipcMode", "usernsMode")
             if one.docker
@@ -192,56 +156,17 @@ def _host(stack: Stack, config: Config) -> Iterable[Judgement]:
                 continue
             seen.add((id(one.resource), path))
             if value is UNKNOWN:
-                yield Unjudged(resource=one.resource, path=path)
+                if one in parts:
+                    yield Unjudged(resource=one.resource, path=path)
             elif value == "host" if one.docker else flag({"it": value}, "it"):
                 message = f"{key} shares a namespace of the host with {one.resource.name}"
                 setting = "leave it out; publish single ports instead"
                 yield Finding(resource=one.resource, path=path, message=message, setting=setting)
 
 
-def _service_links(stack: Stack, config: Config) -> Iterable[Judgement]:
-    del config
-    seen: set[int] = set()
-    for one in immich_pods(stack):
-        if one.docker or id(one.resource) in seen or not one.roles & {*IMMICH, Role.MACHINE_LEARNING}:
-            continue
-        seen.add(id(one.resource))
-        path = one.in_pod("enableServiceLinks")
-        if UNKNOWN in (dig(one.pod, "enableServiceLinks"), dig(one.resource.props, "spec")):
-            yield Unjudged(resource=one.resource, path=path)
-        elif dig(one.pod, "enableServiceLinks") is not False:
-            message = "the pod gets a variable for each Service of its namespace"
-            yield Finding(
-                resource=one.resource,
-                path=path,
-                message=message,
-                setting="enableServiceLinks: false on the pod",
-            )
-
-
 _rule = partial(family_rule, "workloads")
 
 RULES = (
-    _rule(
-        "limits",
-        Severity.MEDIUM,
-        "Every container has a limit of memory and of processors.",
-        "A video that is transcoded, or a model that is loaded, takes what there is: without a limit "
-        "the kernel ends the "
-        "database in its place.",
-        "Set `resources.limits`; with Docker `memory`, `memorySwap` equal to it, and `cpus`.",
-        judge=_limits,
-    ),
-    _rule(
-        "probes",
-        Severity.MEDIUM,
-        "Every container is asked whether it is well, at a path that knows.",
-        "Without a probe a dead server gets requests for ever. Every path outside `/api` answers 200 "
-        "with the page of the "
-        "web application, also `/server-info/ping` of old releases.",
-        "Ask the server at `/api/server/ping`, machine learning at `/ping`; give Docker a `healthcheck`.",
-        judge=_probes,
-    ),
     _rule(
         "non-root",
         Severity.HIGH,
@@ -254,8 +179,9 @@ RULES = (
     _rule(
         "privileged",
         Severity.CRITICAL,
-        "No container is privileged, may gain privileges or has a capability that amounts to it.",
-        "A privileged container is root on the host.",
+        "No container is privileged, may gain privileges, has a capability that amounts to it, or goes unfiltered.",
+        "A privileged container is root on the host; without the kernel's filters (seccomp, AppArmor) one flaw makes "
+        "it so.",
         "Give a GPU by device or resource name; that needs no privilege.",
         judge=_privileged,
     ),
@@ -268,15 +194,5 @@ RULES = (
         "the host's address.",
         "Leave `hostNetwork`, `hostPID`, `hostIPC` and Docker's mode `host` out.",
         judge=_host,
-    ),
-    _rule(
-        "service-links",
-        Severity.MEDIUM,
-        "Pods of Immich get no variables from Services.",
-        "A Service named `immich` sets IMMICH_PORT to `tcp://…`, one named `redis` sets REDIS_PORT: "
-        "Immich reads them as "
-        "its own settings and ends at once.",
-        "Set `enableServiceLinks: false`.",
-        judge=_service_links,
     ),
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from immich_policy.config import Config
 from immich_policy.model import (
+    UNKNOWN,
     Finding,
     Judgement,
     Plain,
@@ -16,11 +18,13 @@ from immich_policy.model import (
     Stack,
     Unjudged,
     dig,
+    mapping,
     mappings,
+    strings,
     text,
 )
-from immich_policy.reading.clusters import immich_clusters
-from immich_policy.reading.containers import IMMICH, Container, Role, having, immich_pods
+from immich_policy.reading.clusters import GROUP, immich_clusters
+from immich_policy.reading.containers import Container
 from immich_policy.reading.images import (
     POSTGRES_ACCEPTED,
     Image,
@@ -30,9 +34,17 @@ from immich_policy.reading.images import (
     pgvector_accepted,
     vectorchord_accepted,
 )
+from immich_policy.reading.names import object_name
+from immich_policy.reading.parts import having, immich_pods
+from immich_policy.reading.releases import releases
+from immich_policy.reading.roles import IMMICH, Role
 from immich_policy.text import shown
 
+_DATABASE_SETTING = "an image of PostgreSQL 14 to 18 with VectorChord, such as ghcr.io/immich-app/postgres"
 _DIGEST_LENGTH = 19
+_OPERATOR_S = "ghcr.io/cloudnative-pg/postgresql"
+"""Where a cluster names no image, CloudNativePG takes its own."""
+_IMMICH = re.compile(r"immich-(?:server|machine-learning)\Z")
 _WITH_ONE_VECTORCHORD = (2, 5, 0)
 """The first release of which it was read that it accepts VectorChord 1 (server/src/constants.ts)."""
 
@@ -49,6 +61,9 @@ class Used:
 def _used(stack: Stack) -> Iterator[Used]:
     for one in immich_pods(stack):
         yield Used(one.resource, one.at("image"), one.image)
+    for release in stack.once(releases):
+        for path, image in release.images():
+            yield Used(release.resource, path, image)
     for cluster in stack.once(immich_clusters):
         if dig(cluster.props, "spec", "imageName") is not None:
             yield Used(cluster, "spec.imageName", dig(cluster.props, "spec", "imageName"))
@@ -62,6 +77,8 @@ def _pinned(stack: Stack, config: Config) -> Iterable[Judgement]:
             yield Unjudged(resource=one.resource, path=one.path, what="has an image whose name is not known")
             continue
         image = parse(one.image)
+        if image.digest and not _IMMICH.search(image.repository):
+            continue  # the digest says all; of Immich's own images the release must be readable too
         missing = [
             words
             for words, wrong in (
@@ -99,7 +116,7 @@ def _lockstep(stack: Stack, config: Config) -> Iterable[Judgement]:
                 resource=one.resource,
                 path=one.at("image"),
                 message=f"it runs {_dotted(here)} and {servers[0].resource.name} runs {_dotted(first)}",
-                setting="server.version, from which every image of Immich takes its tag",
+                setting="one tag for every image of Immich",
             )
 
 
@@ -118,11 +135,37 @@ def _supported(stack: Stack, config: Config) -> Iterable[Judgement]:
     for one in having(stack, Role.DATABASE):
         yield from _database(one.resource, one.at("image"), one.image, release)
     for cluster in stack.once(immich_clusters):
-        image = dig(cluster.props, "spec", "imageName")
-        extensions = {
-            text(it, "name") for _, it in mappings(cluster.props, "spec", "postgresql", "extensions")
-        }
-        yield from _database(cluster, "spec.imageName", image, release, extended=bool(extensions))
+        yield from _cluster(stack, cluster, release)
+
+
+def _cluster(stack: Stack, cluster: Registered, release: tuple[int, int, int] | None) -> Iterator[Judgement]:
+    names = [text(it, "name") for _, it in mappings(cluster.props, "spec", "postgresql", "extensions")]
+    extended = any(re.search(r"vchord|vector", name) for name in names)
+    image, path = _named(stack, cluster)
+    yield from _database(cluster, path, image, release, extended=extended)
+    loaded = strings(cluster.props, "spec", "postgresql", "shared_preload_libraries")
+    if isinstance(image, str) and not extended and any(one.startswith("vchord") for one in loaded):
+        parsed = parse(image)
+        has = database_versions(parsed)
+        if has.without_vectorchord and not has.plain:
+            message = (
+                f"{_short(parsed)}: it is to load VectorChord, which it does not have, and so does not start"
+            )
+            yield Finding(resource=cluster, path=path, message=message, setting=_DATABASE_SETTING)
+
+
+def _named(stack: Stack, cluster: Registered) -> tuple[Plain, str]:
+    """Image of a cluster and where that is written: its own, a registered catalog's, or the operator's default."""
+    catalog = mapping(cluster.props, "spec", "imageCatalogRef")
+    if not catalog:
+        given = dig(cluster.props, "spec", "imageName")
+        return _OPERATOR_S if given is None else given, "spec.imageName"
+    for one in stack.of_kind(text(catalog, "kind") or "ImageCatalog", group=GROUP):
+        if object_name(one) == text(catalog, "name"):
+            for _, image in mappings(one.props, "spec", "images"):
+                if dig(image, "major") == dig(catalog, "major"):
+                    return dig(image, "image"), "spec.imageCatalogRef"
+    return UNKNOWN, "spec.imageCatalogRef"
 
 
 def _database(
@@ -133,7 +176,6 @@ def _database(
     *,
     extended: bool = False,
 ) -> Iterator[Judgement]:
-    setting = "database.postgres and database.vectorchord"
     if not isinstance(image, str):
         yield Unjudged(resource=one, path=path, what="has an image whose name is not known")
         return
@@ -155,8 +197,10 @@ def _database(
     if parsed.name == "pgvecto-rs":
         problems.append("pgvecto.rs is refused by Immich 3")
     for problem in problems:
-        yield Finding(resource=one, path=path, message=f"{_short(parsed)}: {problem}", setting=setting)
-    if has.postgres is None and not problems:
+        yield Finding(
+            resource=one, path=path, message=f"{_short(parsed)}: {problem}", setting=_DATABASE_SETTING
+        )
+    if has.postgres is None and not problems and image != _OPERATOR_S:
         yield Unjudged(
             resource=one, path=path, what=f"has a tag that says no version of PostgreSQL: {shown(parsed.tag)}"
         )
@@ -167,7 +211,7 @@ RULES = (
         name="workloads-images-pinned",
         family="workloads",
         severity=Severity.HIGH,
-        title="Every image is named by a full version and by its digest.",
+        title="Every image is named by its digest, and those of Immich by their release as well.",
         why="A tag that moves upgrades Immich on any restart, with migrations that cannot be undone and "
         "without a backup "
         "before; on two nodes it can be two versions at once.",

@@ -28,9 +28,12 @@ from immich_policy.model import (
     strings,
     text,
 )
-from immich_policy.reading.clusters import immich_clusters, namespace, object_name
-from immich_policy.reading.containers import IMMICH, Container, Role, having
-from immich_policy.reading.walk import files
+from immich_policy.reading.clusters import immich_clusters
+from immich_policy.reading.containers import Container
+from immich_policy.reading.files import files
+from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.parts import having
+from immich_policy.reading.roles import IMMICH, Role
 from immich_policy.text import shown
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "enabled"})
@@ -86,7 +89,7 @@ def _stops_first(deployment: Registered) -> bool:
 
 def _one_microservices(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
-    setting = "server.workers: one pod for background work; scale the api instead"
+    setting = "one pod with the worker microservices (replicas: 1); scale those with the api instead"
     groups: dict[str, list[Container]] = defaultdict(list)
     for one in having(stack, Role.MICROSERVICES):
         groups["" if one.docker else namespace(one.resource)].append(one)
@@ -171,7 +174,7 @@ def _gpu(stack: Stack, config: Config) -> Iterable[Judgement]:
                 resource=one.resource,
                 path=path,
                 message=f"{one.says()} serves the api alone and holds {what}; videos are transcoded by microservices",
-                setting="server.gpu goes to the worker of background jobs",
+                setting="the device with the container that includes the worker microservices",
             )
 
 
@@ -228,7 +231,7 @@ def _libraries(stack: Stack, config: Config) -> Iterable[Judgement]:
                     resource=one.resource,
                     path=mount.path,
                     message=f"{one.says()} may write to the external library {shown(mount.target)}",
-                    setting="storage.externalLibraries[].readOnly, or readOnly: true on the mount",
+                    setting="readOnly: true on the mount",
                 )
 
 

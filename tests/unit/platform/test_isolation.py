@@ -196,12 +196,14 @@ def test_a_public_name_opens_no_private_network_and_no_metadata_service() -> Non
         assert not open_between(made, pod("server"), Outside(address), 443)
 
 
-def test_a_name_that_may_be_private_opens_its_port_only() -> None:
+def test_a_name_that_may_be_private_opens_its_port_only_and_no_metadata_service() -> None:
     made = policies(
         network_policies, [workload("server", egress=(Egress.to_host("sign-in", "id.lan", 8443),))]
     )
     assert open_between(made, pod("server"), LAN, 8443)
+    assert open_between(made, pod("server"), PUBLIC, 8443)
     assert not open_between(made, pod("server"), LAN, 443)
+    assert not open_between(made, pod("server"), Outside("169.254.169.254"), 8443)
 
 
 def test_an_address_outside_opens_that_address_only() -> None:

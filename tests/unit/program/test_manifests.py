@@ -246,8 +246,11 @@ def test_only_those_who_need_the_internet_reach_it_and_by_https_only(stack: str)
         assert open_between(made, end(one), DNS, 53, "UDP") == (
             wanted or name in {"immich-proxy", *TASKS, *WATCHING}
         )
+        assert not open_between(made, end(one), Outside("169.254.169.254"), 443), f"{name} reaches metadata"
         # A plain NetworkPolicy knows no names: a sign-in server that may be on the LAN opens its port to all of it.
-        for network in PRIVATE_IPV4 if stack not in {"operated", "external"} else ():
+        for network in (
+            set(PRIVATE_IPV4) - {"169.254.0.0/16"} if stack not in {"operated", "external"} else ()
+        ):
             address = network.partition("/")[0]
             reached = open_between(made, end(one), Outside(address), 443)
             assert reached == asks_doors, f"{name} reaches {address}"
