@@ -228,7 +228,7 @@ def replace_version(target: Target, version: str) -> Target:
 
 
 def test_a_sign_up_page_that_is_open(verified: Verified) -> None:
-    psql = ["psql", "-U", "immich", "-d", "immich", "-c", "DELETE FROM standin_account"]
+    psql = ["psql", "-U", "immich", "-d", "immich", "-c", 'DELETE FROM "user"']
     assert "DELETE 1" in host.execute(verified.container("database"), *psql)
     try:
         assert verified.failures("setup-closed") == [(DOOR, "setup-closed")]
