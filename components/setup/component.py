@@ -114,7 +114,7 @@ def task(args: SetupArgs, server: str) -> Task:
         exclusive=True,
         revision={NAME: hashlib.sha256("".join(files.values()).encode()).hexdigest()[:16]},
     )
-    return Task(name=NAME, steps=(step,), deadline=wait + _AFTER_START, follows_secrets=True)
+    return Task(name=NAME, steps=(step,), deadline=wait + _AFTER_START, follows_secrets=True, tells=True)
 
 
 def _secret_outputs(setup: SetupSettings, secrets: Secrets) -> dict[str, object]:
