@@ -20,7 +20,7 @@ export KUBECONFIG
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview refresh destroy render backup drill restore runbook rollback-plan status verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
+.PHONY: help setup setup-dev up preview refresh destroy render backup drill restore runbook rollback-plan status adopt-people verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ rollback-plan: setup ## what going back to the release before needs (ARGS=--json
 
 status: setup ## components, queues, backups, volumes, certificates (ARGS="--watch --json")
 	@$(RUN) toolchain.status $(STACK) $(ARGS)
+
+adopt-people: setup ## people and external libraries that are in Immich and not in the stack's file, as settings
+	@$(RUN) toolchain.people $(STACK) $(ARGS)
 
 verify: setup ## does it really work: doors, uploads, addresses, GPU, backups (ARGS="--json --size 1G")
 	@$(RUN) toolchain.verify $(STACK) $(ARGS)
