@@ -103,7 +103,7 @@ def plan(setup: Setup, *, server: str, wait: int) -> str:
                 "name": key.name,
                 "owner": key.owner or administrator.email,
                 "scopes": key.scopes,
-                "secret": _key_file(key),
+                "file": _key_file(key),
             }
             for key in keys(setup)
         ],
@@ -116,7 +116,7 @@ def _account(setup: Setup, one: Administrator) -> Iterator[tuple[str, object]]:
     yield "email", one.email
     yield "name", one.name
     if password(setup, one) is not None:
-        yield "password", _password_file(one)
+        yield "passwordFile", _password_file(one)
     for name, given in (
         ("quota", None if one.quota is None else int(one.quota.amount)),
         ("label", one.storage_label),

@@ -51,8 +51,8 @@ REPLACEABLE_NAMES = frozenset(
 those who watch is set anew. Immich keeps what the other two are for, and a setting sets them anew."""
 
 _FILES_OF_A_HOST = re.compile(
-    r"-(server|microservices|database|cache|machine-learning|proxy|cloudflared|certificates|(?:backup|drill|restore)-[a-z]+"
-    r")-(secret|config)-[a-z-]+"
+    r"-(server|microservices|database|cache|machine-learning|proxy|cloudflared|certificates|setup"
+    r"|(?:backup|drill|restore)-[a-z]+)-(secret|config)-[a-z-]+"
 )
 """Volumes of a host with files that are put there anew at every change."""
 

@@ -40,7 +40,7 @@ from immich_policy.model import (
     text,
 )
 from immich_policy.reading.clusters import namespace, object_name
-from immich_policy.reading.containers import Container, Role, having
+from immich_policy.reading.containers import DOCKER, Container, Role, having
 from immich_policy.reading.targets import docker_names
 from immich_policy.reading.walk import host_network, namespace_services
 
@@ -50,6 +50,8 @@ _FALSE = frozenset({"false", "0", "no", "off", "n", "disabled"})
 _ROUTES = {"HTTPRoute": http_route, "IngressRoute": ingress_route, "Ingress": ingress}
 _FRONT = (Role.SERVER, Role.NGINX)
 _LAN = "lan"
+_TASK = "setup"
+"""The task that does what `immich:setup` says."""
 _INSIDE = re.compile(
     r"internal|intranet|private|local|vpn|tail(?:scale|net)|(?:^|-)lan(?:-|$)", re.IGNORECASE
 )
@@ -201,9 +203,21 @@ def _is_lan(one: Container) -> bool:
     )
 
 
+def _made_by_a_task(stack: Stack) -> bool:
+    """Whether a task of the stack makes the first administrator, which this program's ways in wait for."""
+    jobs = stack.of_kind("Job", group="batch")
+    return any(
+        text(one.props, "metadata", "labels", "app.kubernetes.io/component") == _TASK for one in jobs
+    ) or any(
+        (text(label, "label"), text(label, "value")) == ("immich.task", _TASK)
+        for one in stack.of_type(DOCKER)
+        for _, label in mappings(one.props, "labels")
+    )
+
+
 def _setup(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
-    servers = having(stack, Role.SERVER)
+    servers = [] if _made_by_a_task(stack) else having(stack, Role.SERVER)
     found = [(way, way.hands_on(SIGN_UP)) for way in stack.once(ways)] if servers else []
     open_ways = [way.words for way, handed_on in found if handed_on]
     for one in servers:
@@ -219,8 +233,9 @@ def _setup(stack: Stack, config: Config) -> Iterable[Judgement]:
                 path=path,
                 message=f"{', '.join(dict.fromkeys(open_ways))}: anybody may come in, and the first visitor may make "
                 "themselves the administrator",
-                setting="proxy.maintenance: lan with nginx (refuse POST to /api/auth/admin-sign-up), or "
-                "server.allowSetup: false (IMMICH_ALLOW_SETUP) after making the first one on the LAN",
+                setting="setup.administrator, who is made before any way in opens; or proxy.maintenance: lan with "
+                "nginx (refuse POST to /api/auth/admin-sign-up); or server.allowSetup: false (IMMICH_ALLOW_SETUP) "
+                "after making the first one on the LAN",
             )
         for way, handed_on in found:
             if handed_on is None:
@@ -250,8 +265,9 @@ RULES = (
         severity=Severity.HIGH,
         title="Where anybody may come in, nobody makes themselves the first administrator.",
         why="Until there is one whoever comes first makes an administrator of themselves.",
-        remediation="Refuse `POST /api/auth/admin-sign-up` at doors of the internet, in every spelling, or set "
-        "IMMICH_ALLOW_SETUP to false. A door of the internet is a tunnel, a public record, a port at every address of "
+        remediation="Name the administrator in `immich:setup`: a task makes them before any way in opens. Or refuse "
+        "`POST /api/auth/admin-sign-up` at doors of the internet, in every spelling, or set IMMICH_ALLOW_SETUP to "
+        "false. A door of the internet is a tunnel, a public record, a port at every address of "
         "a host, a load balancer that is open to most addresses, and every route without the annotation "
         "`immich/door: lan` (for Docker the label `immich.door`): who reaches a gateway a program cannot see.",
         judge=_setup,
