@@ -188,7 +188,8 @@ def test_one_wrong_property_breaks_one_rule(row: dict[str, Any]) -> None:
 
 
 def test_every_rule_is_in_the_table() -> None:
-    assert {row["rule"] for row in TABLE} == set(RULES)
+    # No one property breaks the other: where a door opens, the task has made the administrator; it is shown below.
+    assert {row["rule"] for row in TABLE} | {SETUP} == set(RULES)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_a_router_that_refuses_restores_alone_needs_a_task_that_makes_the_admini
     )
     found: list[Registered] = []
     for one in recorded(_RUNS["homelab"]):
-        if one.name == "immich-homelab-server":
+        if one.name == "immich-homelab-server" and one.type.endswith(":Container"):
             row = {"at": ["labels", rule, "value"], "value": restores}
             found.append(_changed(one, row))
         elif task or not one.name.startswith("immich-homelab-setup"):
