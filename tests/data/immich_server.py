@@ -38,7 +38,7 @@ _STATE: Final = """SELECT json_build_object(
     l."deletedAt" IS NOT NULL, "refreshedAt" IS NOT NULL) ORDER BY l.name, u.email)
     FROM library l JOIN "user" u ON u.id = "ownerId"),
   'keys', (SELECT json_agg(json_build_array(k.id::text LIKE '696d6d69%', k.name, u.email, k.permissions,
-    encode(key, 'hex')) ORDER BY k.name, u.email) FROM api_key k JOIN "user" u ON u.id = "userId"),
+    key::text) ORDER BY k.name, u.email) FROM api_key k JOIN "user" u ON u.id = "userId"),
   'resets', (SELECT value FROM system_metadata WHERE key = 'immich-setup'))"""
 _PASSWORDS: Final = """SELECT json_object_agg(email, password) FROM "user" """
 

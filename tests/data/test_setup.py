@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +150,18 @@ def test_a_renewed_key_and_one_that_left_the_file_end(immich: ImmichServer, phot
     assert immich.ask("GET", "/admin/users", key=immich.key("homepage", renew="2"))[0] == 200
 
 
+def test_a_release_before_2_6_has_the_hashes_of_keys_as_texts(immich: ImmichServer, photos: Path) -> None:
+    immich.psql.rows("ALTER TABLE api_key ALTER key TYPE varchar USING encode(key, 'base64')")
+    try:
+        _done(immich, _full(photos))
+        assert immich.ask("GET", "/admin/users", key=immich.key("checks"))[0] == 200
+        ((text,),) = immich.psql.rows("SELECT key FROM api_key WHERE name = 'homepage'")
+        assert text == base64.b64encode(hashlib.sha256(immich.key("homepage").encode()).digest()).decode()
+        assert _done(immich, _full(photos)) == "nothing to change\n"
+    finally:
+        immich.psql.rows("ALTER TABLE api_key ALTER key TYPE bytea USING decode(key, 'base64')")
+
+
 def test_keys_that_somebody_made_by_hand_stay(immich: ImmichServer) -> None:
     key = _by_hand(immich)
     _done(immich, ALONE)
@@ -197,6 +211,16 @@ def test_an_immich_with_its_own_administrator_is_taken_over_and_what_is_there_st
     assert "library Holidays: name changed" in told
     assert immich.passwords() == before
     assert [one[0] for one in immich.state()["libraries"]] == ["Holidays"]
+    assert immich.ask("GET", "/admin/users", key=key)[0] == 200
+
+
+def test_a_given_key_ends_the_tasks_own_one_and_the_other_way_round(immich: ImmichServer) -> None:
+    key = _by_hand(immich)
+    _done(immich, ALONE)
+    assert immich.ask("GET", "/admin/users", key=VALUES["setupApiKey"])[0] == 200
+    assert "key setup: ended" in _done(immich, ALONE, {**VALUES, "setupApiKey": key})
+    assert immich.ask("GET", "/admin/users", key=VALUES["setupApiKey"])[0] == 401
+    assert "key setup: written" in _done(immich, ALONE)
     assert immich.ask("GET", "/admin/users", key=key)[0] == 200
 
 

@@ -117,8 +117,9 @@ class Accounts:
         row = self._database.rows(
             'SELECT u.id::text, u."isAdmin"::text, to_json(k.permissions)::text, k.id::text '
             'FROM api_key k JOIN "user" u ON u.id = k."userId" '
-            "WHERE encode(k.key, 'hex') = %s AND u.\"deletedAt\" IS NULL",
-            (_sha256(key),),
+            # Bytes, or as releases before 2.6 have it.
+            "WHERE k.key::text IN ('\\x' || %s, encode(decode(%s, 'hex'), 'base64')) AND u.\"deletedAt\" IS NULL",
+            (_sha256(key), _sha256(key)),
         )
         if not row:
             raise Refused(401, "Invalid API key")
