@@ -57,9 +57,13 @@ def api_key(stack: str, settings: Settings, variable: str, environ: Mapping[str,
     if settings.setup is None or settings.setup.administrator is None:
         return None
     answer = subprocess.run(
-        ["pulumi", "stack", "output", "apiKeys", "--show-secrets", "--json", "--stack", stack],
+        [
+            *("pulumi", "stack", "output", "apiKeys", "--show-secrets", "--json"),
+            *("--stack", stack, "--non-interactive"),
+        ],
         cwd=ROOT,
         env=environment.full(environ),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,

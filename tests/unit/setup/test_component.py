@@ -15,6 +15,8 @@ from components.setup.plan import changes, plan, told
 from components.setup.scopes import SCOPES
 from components.setup.settings import Setup
 from components.stack.next_steps import steps
+from components.upgrade import gate
+from components.upgrade.deployed import Last, last_of
 from tests.harness.mocks import Recorded, Run
 from tests.harness.program import CONTAINER, Stack, host_stack, needs, run_stack, texts, unwrapped
 
@@ -146,23 +148,38 @@ def test_left_to_a_person_nothing_is_made_and_no_door_lets_anybody_be_first() ->
     run = _host(setup={"administrator": "none"})
     assert not [one for one in run.of_type(CONTAINER) if one.name.endswith("-setup")]
     assert "apiKeys" not in run.outputs
-    assert _sign_up(run) == ["deny all;"]
+    assert _lets(run, "admin-sign-up") == _lets(run, "start-restore") == ["deny all;"]
+    way = {
+        "kind": "traefikLabels",
+        "door": "lan",
+        "network": "traefik",
+        "trustedSources": ["10.9.0.0/24"],
+        "entryPointReadTimeout": "0s",
+    }
+    behind = _host(
+        setup={"administrator": "none"},
+        proxy={"kind": "none", "expose": [way]},
+        host={"name": "a.example.com"},
+    )
+    labels = [one["label"] for one in unwrapped(_container(behind, "server").props)["labels"]]
+    assert "traefik.http.routers.immich-home-server-closed.rule" in labels
 
 
 def test_where_the_program_makes_the_administrator_no_door_lets_a_visitor() -> None:
-    assert _sign_up(host()) == ["deny all;"]
-    assert len(_sign_up(_host(setup=None))) > 1
+    assert _lets(host(), "admin-sign-up") == ["deny all;"]
+    assert len(_lets(host(), "start-restore")) > 1
+    assert len(_lets(_host(setup=None), "admin-sign-up")) > 1
 
 
-def _sign_up(run: Run) -> list[str]:
-    """Whom nginx lets make the first administrator."""
+def _lets(run: Run, path: str) -> list[str]:
+    """Whom nginx lets through to what begins with another method than GET."""
     (text,) = {
         one["content"]
         for container in run.of_type(CONTAINER)
         for one in unwrapped(container.props).get("uploads", [])
         if one["file"].endswith("/nginx.conf")
     }
-    block = text.partition("admin-sign-up")[2].partition("include")[0]
+    block = text.partition(path)[2].partition("include")[0]
     return [line.strip() for line in block.splitlines() if line.strip().startswith(("allow", "deny"))]
 
 
@@ -195,6 +212,20 @@ def test_an_update_says_what_will_change_since_the_last_one() -> None:
         "library NAS: will be removed if it is there (setup.remove.libraries)",
         "key homepage: ends",
     ]
+
+
+def test_an_update_tells_it_before_anything_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", said.append)
+    settings = read_settings("home", {"setup": json.dumps({"administrator": SECTION["administrator"]})})
+    for last, told_of in (
+        (Last(), []),
+        (Last(setup=told(_setup(SECTION))), ["person bob@example.com", "library NAS"]),
+    ):
+        monkeypatch.setattr(gate, "read_last", lambda last=last: last)
+        gate.judged_update(settings, "home")
+        assert [one.partition(":")[0] for one in said if "stays in Immich" in one] == told_of
+    assert last_of({"setup": told(_setup(SECTION))}, {}).setup == told(_setup(SECTION))
 
 
 def test_no_plan_is_made_without_an_administrator() -> None:
