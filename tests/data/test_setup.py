@@ -262,6 +262,30 @@ def test_what_immich_refuses_of_a_library_is_told_in_its_words(
     assert immich.state() == before
 
 
+def test_two_libraries_of_the_file_are_never_one_in_immich(immich: ImmichServer, photos: Path) -> None:
+    key = _by_hand(immich)
+    ada = immich.ask("GET", "/admin/users", key=key)[1][0]["id"]
+    immich.ask(
+        "POST", "/libraries", {"ownerId": ada, "name": "A", "importPaths": [str(photos / "b")]}, key=key
+    )
+    made = [{"name": name, "owner": ADA, "importPaths": [str(photos / name.lower())]} for name in ("A", "B")]
+    _done(immich, {**ALONE, "libraries": made})
+    assert [(one[0], one[2]) for one in immich.state()["libraries"]] == [
+        ("A", [str(photos / "a")]),
+        ("B", [str(photos / "b")]),
+    ]
+
+
+def test_a_library_is_made_by_the_next_run_where_its_folder_was_not_there(
+    immich: ImmichServer, photos: Path
+) -> None:
+    section = _full(photos)
+    section["libraries"][0]["importPaths"] = [str(photos / "none")]
+    assert "400 Invalid import path" in _refused(immich, section)
+    _done(immich, _full(photos))
+    assert [(one[0], one[2]) for one in immich.state()["libraries"]] == [("NAS", [str(photos / "a")])]
+
+
 def test_without_permission_to_set_up_the_refusal_is_immichs(postgres: Postgres, tmp_path: Path) -> None:
     need(node="nodejs")
     with postgres.database() as database:

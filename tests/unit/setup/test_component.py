@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -136,6 +137,14 @@ def test_passwords_and_keys_are_in_files_alone_and_outputs_are_secret(run: Any) 
 def test_on_a_cluster_the_keys_are_a_secret_of_their_own() -> None:
     data = unwrapped(_object(cluster(), "Secret", "immich-api-keys").props["stringData"])
     assert data == unwrapped(cluster().outputs["apiKeys"])
+
+
+def test_what_follows_from_one_secret_tells_nothing_of_another() -> None:
+    made = {
+        derived(secret, label) for secret in ("a", "b") for label in ("key/one/", "key/one/2", "person/one/")
+    }
+    assert len(made) == 6
+    assert all(re.fullmatch("[0-9a-f]{40}", one) for one in made)
 
 
 def test_an_external_store_gives_the_same_values() -> None:

@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS "user" (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email varchar NOT NULL UNIQUE, password varchar NOT NULL DEFAULT '',
     name varchar NOT NULL DEFAULT '', "isAdmin" boolean NOT NULL DEFAULT false,
     "shouldChangePassword" boolean NOT NULL DEFAULT true, "storageLabel" varchar UNIQUE, "quotaSizeInBytes" bigint,
+    "quotaUsageInBytes" bigint NOT NULL DEFAULT 0, "profileImagePath" varchar NOT NULL DEFAULT '',
     "deletedAt" timestamptz, "createdAt" timestamptz NOT NULL DEFAULT now());
 CREATE TABLE IF NOT EXISTS session (
     token varchar PRIMARY KEY, "userId" uuid NOT NULL REFERENCES "user" ON DELETE CASCADE);
