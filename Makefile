@@ -20,7 +20,7 @@ export KUBECONFIG
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview refresh destroy render adopt backup drill restore runbook rollback-plan status restart shell verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
+.PHONY: help setup setup-dev up preview refresh destroy render adopt backup drill restore runbook rollback-plan status adopt-people restart shell verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -85,6 +85,9 @@ restart: setup ## end Immich and start it again (PART=cache for another part)
 
 shell: setup ## a shell in a part (PART=server), or a command (PART=database ARGS="psql -U immich immich")
 	@$(RUN) toolchain.shell $(STACK) $(PART) $(ARGS)
+
+adopt-people: setup ## people and external libraries that are in Immich and not in the stack's file, as settings
+	@$(RUN) toolchain.people $(STACK) $(ARGS)
 
 verify: setup ## does it really work: doors, uploads, addresses, GPU, backups (ARGS="--json --size 1G")
 	@$(RUN) toolchain.verify $(STACK) $(ARGS)

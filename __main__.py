@@ -126,6 +126,26 @@ server = immich.Server(
 if backup is not None:
     backup.schedule(after=(server.ready,))
 
+# Before any way in is opened: nobody but this makes the first administrator.
+opens_after = server.ready
+exports: dict[str, object] = {}
+if settings.setup is not None and settings.setup.administrator is not None:
+    setup = immich.Setup(
+        "setup",
+        immich.SetupArgs(
+            platform=platform,
+            settings=settings.setup,
+            server=server.link,
+            server_settings=settings.server,
+            database=database.connection,
+            secrets=secrets,
+            after=(server.ready,),
+        ),
+        child,
+    )
+    opens_after = setup.ready
+    exports |= setup.outputs
+
 proxy = immich.Proxy(
     "proxy",
     immich.ProxyArgs(
@@ -138,13 +158,14 @@ proxy = immich.Proxy(
         tunnel=settings.cloudflare is not None and settings.cloudflare.tunnel is not None,
         cloudflare_in_front=in_front,
         secrets=secrets,
-        after=(server.ready,),
+        sign_up=settings.setup is None,
+        after=(opens_after,),
         monitoring_namespace=readers,
         seen=reading.seen,
     ),
     child,
 )
-exports: dict[str, object] = {
+exports |= {
     **outputs(settings, stack, render_directory(settings, stack)),
     "deployed": upgrade.output(server.ready),
 }

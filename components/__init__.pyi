@@ -55,6 +55,8 @@ from components.secrets.component import SecretsArgs as SecretsArgs
 from components.server.component import Server as Server
 from components.server.component import ServerArgs as ServerArgs
 from components.server.settings import Server as _ServerSettings
+from components.setup.component import Setup as Setup
+from components.setup.component import SetupArgs as SetupArgs
 from components.storage.component import Storage as Storage
 from components.storage.component import StorageArgs as StorageArgs
 from components.storage.settings import ExistingClaim as ExistingClaim

@@ -27,6 +27,8 @@ Models = tuple[type[BaseModel], ...]
 SECRETS_WANTED: Final = {
     "databasePassword": "`database.kind` is `external`; otherwise made at random where it is not given",
     "cachePassword": "`cache.kind` is `external` with `password`; otherwise made at random where it is not given",
+    "administratorPassword": "`setup.administrator`; made at random where it is not given",
+    "setupApiKey": "`setup.administrator`; made at random where it is not given (docs/setup.md)",
     "oauthClientSecret": "`app.oauth.enabled`",
     "smtpPassword": "`app.notifications.smtp.enabled` with a `transport.username`",
     "backupAccessKeyId": "there is a `backup.archive`, or a target of the kind `s3`",

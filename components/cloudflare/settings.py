@@ -9,9 +9,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from components.cloudflare.record_settings import DnsRecord, conflicts
 from components.cloudflare.tunnel_settings import Tunnel
-from components.cloudflare.values import EmailAddress, HexId, Moment, Validity, within
+from components.cloudflare.values import HexId, Moment, Validity, within
 from components.fields.base import Deferred, Section, WholeNumber
-from components.model.values import Bytes, Duration, Hostname
+from components.model.values import Bytes, Duration, EmailAddress, Hostname
 
 Plan = Literal["free", "pro", "business", "enterprise"]
 

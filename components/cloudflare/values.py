@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import ClassVar
 
-from components.model.values import Hostname, ParsedStr
+from components.model.values import ParsedStr
 
 
 class HexId(ParsedStr):
@@ -65,24 +65,6 @@ class Validity(ParsedStr):
     def check(cls, text: str) -> str:
         if text != "forever" and re.fullmatch(r"[1-9][0-9]{0,5}h", text, re.ASCII) is None:
             raise ValueError(f"expected {cls.accepted}")
-        return text
-
-
-class EmailAddress(ParsedStr):
-    """An address of one person."""
-
-    __slots__ = ()
-    accepted: ClassVar[str] = "an email address such as ada@example.com"
-
-    @classmethod
-    def check(cls, text: str) -> str:
-        name, at, domain = text.rpartition("@")
-        if not at or re.fullmatch(r"[^\s@\x00-\x1f\x7f\"<>,;]{1,64}", name) is None or not name.isprintable():
-            raise ValueError(f"expected {cls.accepted}")
-        try:
-            Hostname(domain)
-        except ValueError:
-            raise ValueError(f"expected {cls.accepted}, its domain in lower case") from None
         return text
 
 

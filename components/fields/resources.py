@@ -72,6 +72,7 @@ DEFAULTS: dict[str, Resources] = {
     "cache": _resources("50m", "64Mi", "500m", "512Mi"),
     "proxy": _resources("50m", "64Mi", "2", "256Mi"),
     "backup": _resources("100m", "256Mi", "2", "2Gi"),
+    "setup": _resources("50m", "128Mi", "1", "512Mi"),
     "backupRclone": _resources("50m", "64Mi", "1", "512Mi"),
     "exporter": _resources("20m", "32Mi", "500m", "128Mi"),
     "prometheus": _resources("100m", "256Mi", "2", "1Gi"),

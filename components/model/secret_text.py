@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ class SecretPart:
     """Config key of the secret, such as `databasePassword`."""
     quoted: bool = False
     """Write it as a JSON string, quotes included."""
+    derived: str | None = None
+    """Write another secret that follows from this one and from this label; see `derived`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +69,11 @@ class SecretText:
         return f"{self.base64_prefix}{{{{ print {' '.join(pieces)} | b64enc }}}}"
 
 
+def derived(secret: str, label: str) -> str:
+    """A secret of 40 hexadecimal digits, which neither tells the one that it is made of nor those of other labels."""
+    return hashlib.sha256(f"{secret}:{label}".encode()).hexdigest()[:40]
+
+
 def _as_text_of_template(text: str) -> str:
     """`text` so that a Go template prints it; a brace at its end would join those of the place that follows."""
     escaped = text.replace("{{", '{{ "{{" }}')
@@ -73,11 +81,17 @@ def _as_text_of_template(text: str) -> str:
 
 
 def _written(part: SecretPart, value: str) -> str:
+    if part.derived is not None:
+        value = derived(value, part.derived)
     return json.dumps(value, ensure_ascii=False) if part.quoted else value
 
 
 def _piped(part: SecretPart) -> str:
-    return f".{part.key} | toRawJson" if part.quoted else f".{part.key}"
+    value = f".{part.key}"
+    if part.derived is not None:
+        label = json.dumps(f":{part.derived}", ensure_ascii=False)
+        value = f"print {value} {label} | sha256sum | trunc 40"
+    return f"{value} | toRawJson" if part.quoted else value
 
 
 def json_with_secrets(

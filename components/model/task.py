@@ -34,6 +34,10 @@ class Task:
     follows_secrets: bool = False
     """Of a task that runs once: whether it runs again when a secret changed that it was registered with."""
 
+    tells: bool = False
+    """Of a task that runs once: whether what it says belongs to the failure of an update. That is short, no secret is
+    in it, and the state keeps it."""
+
     def __post_init__(self) -> None:
         if not self.steps:
             raise ValueError(f"{self.name}: give a step")

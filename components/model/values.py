@@ -342,6 +342,24 @@ class Hostname(ParsedStr):
         return _is_address(self)
 
 
+class EmailAddress(ParsedStr):
+    """An address of one person."""
+
+    __slots__ = ()
+    accepted: ClassVar[str] = "an email address such as ada@example.com"
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        name, at, domain = text.rpartition("@")
+        if not at or re.fullmatch(r"[^\s@\x00-\x1f\x7f\"<>,;]{1,64}", name) is None or not name.isprintable():
+            raise ValueError(f"expected {cls.accepted}")
+        try:
+            Hostname(domain)
+        except ValueError:
+            raise ValueError(f"expected {cls.accepted}, its domain in lower case") from None
+        return text
+
+
 class ServerAddress(ParsedStr):
     """A host name or an IP address of another machine."""
 

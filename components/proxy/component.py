@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pulumi
 
@@ -47,8 +47,10 @@ class ProxyArgs:
     """Secrets of a deployment, with `acmeDnsToken` for a certificate by DNS; not needed otherwise."""
     allow: tuple[Ingress, ...] = ()
     """Who may connect beside what `settings.expose` says."""
+    sign_up: bool = True
+    """Whether a visitor of the local network may make the first administrator; false where a `Setup` does."""
     after: tuple[pulumi.Resource, ...] = ()
-    """What nginx waits for, such as `Server.ready`."""
+    """What nginx waits for, such as `Server.ready` or `Setup.ready`."""
     monitoring_namespace: str | None = None
     """Where whoever reads the metrics runs."""
     seen: Seen = UNSEEN
@@ -76,6 +78,7 @@ class Proxy(pulumi.ComponentResource):
             host=platform.host_addresses(name),
             hides_clients=platform.hides_clients,
         )
+        found = tuple(replace(one, sign_up=args.sign_up) for one in found)
         ways = exposure.specs(
             settings,
             found,

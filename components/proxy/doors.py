@@ -127,7 +127,7 @@ def beginning(
         if (
             listener in open_at
             if proxy.kind == "nginx"
-            else begins_at(way) or proxy.maintenance == "everywhere"
+            else (begins_at(way) and not proxy.closes(way)) or proxy.maintenance == "everywhere"
         ):
             for door in _ways(way, host, proxy, cloudflare, ()):
                 return door

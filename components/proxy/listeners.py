@@ -96,6 +96,8 @@ class Listener:
     begins: tuple[str, ...] = ()
     """Networks of clients that may make the first administrator and begin a restore or maintenance: nobody's where a
     door of the internet leads to it, or `EVERYBODY`."""
+    sign_up: bool = True
+    """Whether those may make the first administrator; not where this program does."""
     behind_cloudflare: bool = False
     """The address that the peer tells may be one of Cloudflare's edge, which is then asked in turn."""
 
@@ -146,7 +148,7 @@ def _begins(settings: Proxy, way: Exposure, listener: Listener, *, hides_clients
     """Clients that may begin what only an administrator shall, on a way in."""
     if settings.maintenance == "everywhere":
         return EVERYBODY
-    if not begins_at(way, hides_clients=hides_clients):
+    if settings.maintenance == "nowhere" or not begins_at(way, hides_clients=hides_clients):
         return ()
     ranges: tuple[str, ...] = way.source_ranges if isinstance(way, LoadBalancer) else ()
     return tuple(dict.fromkeys((*LOCAL_NETWORKS, *ranges, *listener.trust)))

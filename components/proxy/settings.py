@@ -293,10 +293,10 @@ class Proxy(Section):
     """Promise browsers that this name is https for a year."""
     login_rate: WholeNumber = Field(default=10, ge=1, le=600)
     """Attempts to sign in that one address has in a minute; the next gets 429."""
-    maintenance: Literal["lan", "everywhere"] = "lan"
+    maintenance: Literal["lan", "everywhere", "nowhere"] = "lan"
     """Where the first administrator can be made, and a restore or maintenance begun, by Immich's API and page: `lan`,
-    for clients of the local network at doors that are not of the internet, or `everywhere`. A server without an
-    administrator lets anybody do so."""
+    for clients of the local network at doors that are not of the internet, `everywhere`, or `nowhere`. A server without
+    an administrator lets anybody do so."""
     content_security_policy: bool = False
     """Tell browsers what Immich's pages may load. It fits Immich's own map, workers and casting; a map style or custom
     CSS that loads from other hosts is blocked by it."""
@@ -331,7 +331,7 @@ class Proxy(Section):
                 raise ValueError(
                     f"expose: a {way.kind} needs kind nginx; Immich itself must not face a network directly"
                 )
-            if self.closes(way) and not _refuses(way):
+            if self.closes(way) and not refuses(way):
                 raise ValueError(
                     f"expose: no {way.kind} can refuse what makes the first administrator and begins a restore, which "
                     "Immich lets anybody do until there is an administrator. Put nginx behind it (pulumi config set "
@@ -341,12 +341,15 @@ class Proxy(Section):
         return self
 
     def closes(self, way: Exposure | TraefikWay) -> bool:
-        """Whether a way in must itself refuse what begins maintenance: one of the internet without nginx behind it."""
-        internet = not isinstance(way, ClusterIp) and way.door == "internet"
-        return self.kind == "none" and self.maintenance == "lan" and internet
+        """Whether a way in must itself refuse what begins maintenance: without nginx behind it one of the internet, or
+        any where nobody may begin it.
+        """
+        if self.kind != "none" or self.maintenance == "everywhere" or isinstance(way, ClusterIp):
+            return False
+        return self.maintenance == "nowhere" or way.door == "internet"
 
 
-def _refuses(way: Exposure) -> bool:
+def refuses(way: Exposure) -> bool:
     """Whether objects of ours can have it refuse a path in every spelling.
 
     Traefik's rules do. Of gateways Envoy Gateway does: it puts expressions before prefixes (envoyproxy/gateway,

@@ -11,7 +11,7 @@ import pulumi
 
 from components.secrets.values import secret_problem
 
-REPLACEABLE = frozenset({"metricsPassword", "grafanaPassword"})
+REPLACEABLE = frozenset({"metricsPassword", "grafanaPassword", "administratorPassword", "setupApiKey"})
 """Random secrets whose loss costs nothing but another one: they may leave the program with what they are for."""
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from components.settings.docker import Docker
     from components.settings.kubernetes import Kubernetes
     from components.settings.secret_source import SecretSource
+    from components.setup.settings import Setup
     from components.storage.settings import Storage
     from components.upgrade.settings import Upgrade
 
@@ -63,6 +64,8 @@ class Settings:
     """Tunnel, DNS and Access at Cloudflare; none uses nothing of it."""
     app: AppConfig | None = None
     """Immich's own configuration file; none leaves Immich's settings to its web page."""
+    setup: Setup | None = None
+    """Administrator, people, external libraries and API keys; none leaves all of them to Immich's web page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,15 @@ SECTIONS: Mapping[str, SectionSpec] = {
     "capacity": SectionSpec("recovery.capacity_settings", "Capacity", optional=True),
     "cloudflare": SectionSpec("cloudflare.settings", "Cloudflare", optional=True),
     "app": SectionSpec("server.app.settings", "AppConfig", optional=True),
+    "setup": SectionSpec("setup.settings", "Setup", optional=True),
 }
 """Config keys of sections, in the order of the reference."""
 
 SECRET_KEYS: Mapping[str, str] = {
     "databasePassword": "password of Immich's database role",
     "cachePassword": "password of the cache",
+    "administratorPassword": "first password of Immich's administrator",
+    "setupApiKey": "key of Immich's API that people, libraries and other keys are made with",
     "oauthClientSecret": "client secret at the OpenID Connect provider",
     "smtpPassword": "password at the mail server",
     "backupAccessKeyId": "access key of the backup store",

@@ -15,6 +15,7 @@ from components.settings.problems import Problem, closest, key_text, problems_of
 from components.settings.required_secrets import wanted_secrets
 from components.settings.rules import RULES
 from components.settings.secret_source import PulumiSecrets
+from components.settings.setup_rules import closed
 
 __all__ = ["PROJECT", "Problem", "SettingsError", "read_settings", "unread_key"]
 
@@ -89,6 +90,8 @@ def read_settings(stack: str, config: Mapping[str, str], secret_keys: Collection
             sections[_attribute(name)] = _adapter(spec).validate_python(given, by_alias=True, by_name=False)
         except ValidationError as error:
             problems += problems_of(name, spec.annotation(), error.errors(include_url=False))
+    if "proxy" in sections and sections.get("setup") is not None:
+        sections["proxy"] = closed(sections["proxy"], sections["setup"])
     known = {**sections, "stack": stack}
     for rule in RULES:
         if all(_attribute(name) in known for name in rule.sections):
@@ -113,7 +116,7 @@ def _adapter(spec: SectionSpec) -> TypeAdapter[Any]:
 
 
 def _missing_secrets(config: Mapping[str, str], sections: Mapping[str, Any]) -> list[Problem]:
-    needed = ("secrets", "database", "cache", "backup", "app", "cloudflare", "proxy", "monitoring")
+    needed = ("secrets", "database", "cache", "backup", "app", "cloudflare", "proxy", "monitoring", "setup")
     if any(name not in sections for name in needed) or not isinstance(sections["secrets"], PulumiSecrets):
         return []
     wanted = wanted_secrets(*(sections[name] for name in needed[1:]))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from components.proxy.settings import Proxy
     from components.server.app.settings import AppConfig
     from components.settings.model import Settings
+    from components.setup.settings import Setup
 
 
 def required_secrets(settings: Settings) -> dict[str, bool]:
@@ -30,6 +31,7 @@ def required_secrets(settings: Settings) -> dict[str, bool]:
         settings.cloudflare,
         settings.proxy,
         settings.monitoring,
+        settings.setup,
     )
 
 
@@ -41,6 +43,7 @@ def wanted_secrets(  # noqa: PLR0917 - one for each section
     cloudflare: Cloudflare | None = None,
     proxy: Proxy | None = None,
     monitoring: Monitoring | None = None,
+    setup: Setup | None = None,
 ) -> dict[str, bool]:
     """Config key of each secret that is needed, and whether it may be made at random where it is not given.
 
@@ -66,4 +69,6 @@ def wanted_secrets(  # noqa: PLR0917 - one for each section
         if isinstance(monitoring, BundledMonitoring):
             wanted |= {"grafanaPassword": True} if monitoring.grafana is not None else {}
             wanted |= {"alertWebhookUrl": False} if monitoring.notify is not None else {}
+    if setup is not None and setup.administrator is not None:
+        wanted |= {"administratorPassword": True, "setupApiKey": True}
     return wanted

@@ -25,6 +25,7 @@ from components.settings.names import NAME_RULES
 from components.settings.required_secrets import wanted_secrets
 from components.settings.secret_source import ExternalSecrets
 from components.settings.sense_rules import SENSE_RULES
+from components.settings.setup_rules import SETUP_RULES
 from components.storage.settings import HostPath, Nfs, Smb, shared_by_nodes
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from components.settings.docker import Docker
     from components.settings.kubernetes import Kubernetes
     from components.settings.secret_source import SecretSource
+    from components.setup.settings import Setup
     from components.storage.settings import Storage
 
 
@@ -52,6 +54,7 @@ RULES: list[Rule] = [
     *NAME_RULES,
     *WHEREABOUTS_RULES,
     *SENSE_RULES,
+    *SETUP_RULES,
 ]
 
 
@@ -244,7 +247,7 @@ def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
             )
 
 
-@_rule("secrets", "database", "cache", "backup", "app", "cloudflare", "proxy", "monitoring")
+@_rule("secrets", "database", "cache", "backup", "app", "cloudflare", "proxy", "monitoring", "setup")
 def external_secrets_are_named(  # noqa: PLR0917 - one for each section
     secrets: SecretSource,
     database: Database,
@@ -254,11 +257,12 @@ def external_secrets_are_named(  # noqa: PLR0917 - one for each section
     cloudflare: Cloudflare | None,
     proxy: Proxy,
     monitoring: Monitoring,
+    setup: Setup | None,
 ) -> Iterator[Finding]:
     """With an external store nothing is made at random, so each secret needs its item."""
     if not isinstance(secrets, ExternalSecrets):
         return
-    wanted = wanted_secrets(database, cache, backup, app, cloudflare, proxy, monitoring)
+    wanted = wanted_secrets(database, cache, backup, app, cloudflare, proxy, monitoring, setup)
     for key in wanted:
         if key not in secrets.values:
             yield Finding(

@@ -10,7 +10,16 @@ from components.fields.base import Section, default_kind
 from components.model.values import Duration, ObjectName
 
 PublishedName = Literal[
-    "database", "database-owner", "cache", "backup", "backup-files", "backup-rclone", "app", "cloudflared"
+    "database",
+    "database-owner",
+    "cache",
+    "backup",
+    "backup-files",
+    "backup-rclone",
+    "app",
+    "cloudflared",
+    "setup",
+    "api-keys",
 ]
 """The Secrets that this program publishes; `database-owner` and `backup` only with CloudNativePG, `backup-files` and
 `backup-rclone` only with targets of backups."""

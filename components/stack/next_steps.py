@@ -8,6 +8,7 @@ from components.server.component import PORT
 from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
 from components.settings.secret_source import ExternalSecrets
+from components.setup.settings import Administrator
 
 SIGN_UP = f"curl -sS --json @- http://localhost:{PORT}/api/auth/admin-sign-up"
 """Makes the first administrator from within the server's container, which has curl; it reads what from the input."""
@@ -16,12 +17,22 @@ SIGN_UP = f"curl -sS --json @- http://localhost:{PORT}/api/auth/admin-sign-up"
 def steps(settings: Settings, stack: str) -> list[str]:
     """The next steps in Immich itself."""
     found: list[str] = []
-    if settings.server.allow_setup:
+    setup = settings.setup
+    if setup is not None and setup.administrator is not None:
+        found.append(_sign_in(settings, setup.administrator, stack))
+    elif settings.server.allow_setup:
         found += [
             _administrator(settings, stack),
             f"then close the setup page: pulumi config set --path immich:server.allowSetup false -s {stack}",
         ]
+    known = [
+        f"{path}/"
+        for library in (setup.libraries if setup is not None else ())
+        for path in library.import_paths
+    ]
     for library in settings.storage.external_libraries:
+        if any(path.startswith(f"{library.mount_path}/") for path in known):
+            continue
         found.append(
             f"Administration > External Libraries: add the import path {library.mount_path} and a scan schedule"
         )
@@ -35,6 +46,15 @@ def steps(settings: Settings, stack: str) -> list[str]:
             "Administration > Settings > Backup: switch the database dump off; this stack has its own, which is checked"
         )
     return found
+
+
+def _sign_in(settings: Settings, administrator: Administrator, stack: str) -> str:
+    where = (
+        f"the item {settings.secrets.values['administratorPassword'].key} of your secret store"
+        if isinstance(settings.secrets, ExternalSecrets)
+        else f"pulumi stack output administratorPassword --show-secrets -s {stack}"
+    )
+    return f"sign in as {administrator.email}; a new account has this password: {where}"
 
 
 def _administrator(settings: Settings, stack: str) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 OUTPUT = "deployed"
 """Name of the stack's output: what the last update that ended well left."""
+SETUP = "setup"
+"""Name of the output with what Immich was given by `immich:setup`."""
 MARK = "reached"
 """Name of the resource that is written before a newer release touches anything."""
 MARK_TYPE = "pulumi:index:Stash"
@@ -94,6 +96,8 @@ class Last:
     """What the last update had begun to start, whether or not it ended well."""
     token_ends: int | None = None
     """When the service token of Cloudflare Access ends, in seconds since 1970; None without one that ends."""
+    setup: Mapping[str, object] | None = None
+    """Who and what was in Immich by the section `immich:setup` (components/setup/plan.py, `told`); None without it."""
 
     @property
     def now(self) -> Deployed | None:
@@ -171,7 +175,13 @@ def last_of(outputs: Mapping[str, object], state: Mapping[str, object]) -> Last:
     older = outputs.get(_OLDER_OUTPUT)
     if finished is None and isinstance(older, str):
         finished = Deployed(immich=older)
-    return Last(finished=finished, reached=_mark(state), token_ends=_seconds(outputs.get(TOKEN_ENDS)))
+    setup = outputs.get(SETUP)
+    return Last(
+        finished=finished,
+        reached=_mark(state),
+        token_ends=_seconds(outputs.get(TOKEN_ENDS)),
+        setup=_mapping(setup) if setup is not None else None,
+    )
 
 
 def _seconds(moment: object) -> int | None:

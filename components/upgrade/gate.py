@@ -9,6 +9,7 @@ from components.recovery.outputs import capacity_warnings
 from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
 from components.settings.reader import SettingsError
+from components.setup.plan import changes
 from components.upgrade.assessment import Judged, judge
 from components.upgrade.deployed import read_last, wanted
 
@@ -21,11 +22,15 @@ def judged_update(settings: Settings, stack: str) -> Judged:
     database = settings.database
     generation = database.lineage.generation if isinstance(database, CloudNativePg) else None
     after = wanted(settings, settings.upgrade, lineage=generation)
-    judged = judge(read_last(), after, settings.upgrade, backed_up=backed_up(settings))
+    last = read_last()
+    judged = judge(last, after, settings.upgrade, backed_up=backed_up(settings))
     if judged.problems:
         raise pulumi.RunError(str(SettingsError(stack, judged.problems)))
     for note in (*judged.notes, *capacity_warnings(settings, stack, settings.capacity)):
         pulumi.log.warn(note)
+    if settings.setup is not None and settings.setup.administrator is not None and last.setup is not None:
+        for change in changes(last.setup, settings.setup):
+            pulumi.log.info(change)
     return judged
 
 

@@ -60,16 +60,19 @@ def reindex_step(
 
     Without a backup volume its status ends with it, and only its log and its exit code tell.
     """
-    root = BACKUP_FOLDER if has_backup_volume else "/tmp/backup"
     plan = Plan(
         stack=stack,
         immich_version=version,
         database=client.access,
         postgres=client.postgres,
-        root=root,
+        root=BACKUP_FOLDER,
         password_file=client.access.password_file,
     )
-    volume = (Storage(volume=BACKUP_VOLUME, path=BACKUP_FOLDER),) if has_backup_volume else ()
+    folder = (
+        Storage(volume=BACKUP_VOLUME, path=BACKUP_FOLDER)
+        if has_backup_volume
+        else Scratch(path=BACKUP_FOLDER, size=Quantity("64Mi"))
+    )
     return Workload(
         name=NAME,
         image=client.image,
@@ -80,7 +83,7 @@ def reindex_step(
         command=("bash", f"{_FOLDER}/run.sh"),
         mounts=(
             *client.mounts,
-            *volume,
+            folder,
             ConfigFiles(name=NAME, path=_FOLDER, files={"run.sh": reindex_script(plan)}),
             Scratch(path="/tmp", size=Quantity("64Mi")),
         ),

@@ -52,13 +52,13 @@ SET ROLE {role};
 CREATE TYPE assets_status_enum AS ENUM ('active', 'trashed', 'deleted');
 CREATE TYPE asset_visibility_enum AS ENUM ('archive', 'timeline', 'hidden', 'locked');
 CREATE TYPE asset_checksum_algorithm_enum AS ENUM ('sha1', 'sha1-path');
-CREATE TABLE "user" (
+CREATE TABLE IF NOT EXISTS "user" (
     id uuid PRIMARY KEY DEFAULT uuid_generate_v4(), email varchar NOT NULL UNIQUE, password varchar,
     "createdAt" timestamptz NOT NULL DEFAULT now(), "profileImagePath" varchar NOT NULL DEFAULT '',
     "isAdmin" boolean NOT NULL DEFAULT false, "deletedAt" timestamptz, "storageLabel" varchar UNIQUE,
     name varchar NOT NULL DEFAULT '', "quotaUsageInBytes" bigint NOT NULL DEFAULT 0
 );
-CREATE TABLE library (
+CREATE TABLE IF NOT EXISTS library (
     id uuid PRIMARY KEY DEFAULT uuid_generate_v4(), name varchar NOT NULL,
     "ownerId" uuid NOT NULL REFERENCES "user" ON DELETE CASCADE, "importPaths" text[] NOT NULL DEFAULT '{{}}',
     "createdAt" timestamptz NOT NULL DEFAULT now()
@@ -100,7 +100,8 @@ CREATE TABLE version_history (
     version varchar NOT NULL
 );
 """
-"""As Immich 3 names them, without those columns that no backup looks at, and without VectorChord's: Debian has none."""
+"""As Immich 3 names them, without those columns that no backup looks at, and without VectorChord's: Debian has none.
+The stand-in of the server has people and libraries of its own, with more columns."""
 
 
 @dataclass(frozen=True, kw_only=True)

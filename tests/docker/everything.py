@@ -63,7 +63,6 @@ class Everything:
     def _furnish(self) -> None:
         self.watched.evaluate_each_second()
         self.kept.fill(PHOTOS, size=20_000)
-        self.watched.sql('ALTER TABLE library ADD "deletedAt" timestamptz')
         # The exporter keeps its answer from before there were tables.
         self.watched.container("postgres-exporter").restart(timeout=1)
         self.kept.must_run("backup")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
-from tests.data.immich_library import Asset, add_unknown_files, fill, make_tables
+from tests.data.immich_library import OWNER, Asset, add_unknown_files, fill, make_tables
 from tests.data.postgres_process import Database
 from tests.docker.host import inspect_text, passes_its_check, until
 from tests.docker.stacks import HostStack, Place
@@ -197,6 +197,8 @@ class Kept:
         database = cast("Database", self.database)  # the part of it that is asked for here
         database.psql("DROP TABLE system_metadata")  # the stand-in's, of another shape
         make_tables(database)
+        # Whoever signs up is the administrator.
+        database.psql(f"""UPDATE "user" SET "isAdmin" = false WHERE id = '{OWNER}'""")  # noqa: S608 - a constant
         self.assets = fill(database, self.media, count, size=size)
         add_unknown_files(self.media)
         inner = self.media / "library" / "a folder" / "empty"

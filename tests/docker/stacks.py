@@ -18,8 +18,8 @@ images (stand-ins, unless IMMICH_REAL_IMAGES=1); folders of the host, which are 
 published ports other than 127.0.0.1 and 0.0.0.0, which become the test network's; GPUs, and locked memory where this
 machine does not permit it, which are left out; the seconds between health checks (`_ASKED_OFTEN`), except those of
 `home` under its own name; the remote of hwc's rclone, which keeps nothing; the certificate of `heartbeat` from files
-instead of Let's Encrypt; who watches, which is left out; Docker without SELinux instead of Podman with it for
-`homelab`. Folders of the host belong to the server's user from the start, as the stack files tell.
+instead of Let's Encrypt; who watches, and who is in Immich, which are left out; Docker without SELinux instead of
+Podman with it for `homelab`. Folders of the host belong to the server's user from the start, as the stack files tell.
 """
 
 from __future__ import annotations
@@ -133,6 +133,7 @@ def settings_for(place: Place, system: str, folder: Path, shift: int = 0) -> dic
     for name, choice in (("server", "acceleration"), ("machineLearning", "backend")):
         for left_out in (choice, "gpu"):
             sections[name].pop(left_out, None)
+    sections.pop("setup", None)  # test_stack_setup.py shows it; these tests make the administrator themselves
     sections.pop("monitoring", None)  # everything.py brings it up; here it would be a dozen containers more
     if not _can_lock_memory():
         sections["machineLearning"].pop("lockMemory", None)

@@ -44,13 +44,15 @@ DATA_TYPES = frozenset(
 )
 """Types whose loss is a loss of data, or of the only key to it."""
 
-REPLACEABLE_NAMES = frozenset({"fingerprint-key", "metrics-password", "grafana-password"})
+REPLACEABLE_NAMES = frozenset(
+    {"fingerprint-key", "metrics-password", "grafana-password", "administrator-password", "setup-api-key"}
+)
 """Resources of these types that can be made again: a new key of fingerprints restarts pods, no more, and a password of
-those who watch is set anew."""
+those who watch is set anew. Immich keeps what the other two are for, and a setting sets them anew."""
 
 _FILES_OF_A_HOST = re.compile(
-    r"-(server|microservices|database|cache|machine-learning|proxy|cloudflared|certificates|(?:backup|drill|restore)-[a-z]+"
-    r")-(secret|config)-[a-z-]+"
+    r"-(server|microservices|database|cache|machine-learning|proxy|cloudflared|certificates|setup"
+    r"|(?:backup|drill|restore)-[a-z]+)-(secret|config)-[a-z-]+"
 )
 """Volumes of a host with files that are put there anew at every change."""
 

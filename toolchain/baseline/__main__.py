@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 import time
@@ -18,7 +17,7 @@ from toolchain.failure import ToolchainError, exit_with
 from toolchain.verify.__main__ import connections
 from toolchain.verify.checks.doors import site
 from toolchain.verify.opening import open_target
-from toolchain.verify.target import Options, Target
+from toolchain.verify.target import VARIABLE, Options, Target
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
@@ -34,7 +33,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         "--door", choices=("internet", "lan", "cluster"), help="the door to come by; else the widest"
     )
     parser.add_argument("--pictures", type=int, default=PICTURES, help=f"how many (default {PICTURES})")
-    parser.add_argument("--api-key-env", default="IMMICH_API_KEY", help="variable with a key of Immich's API")
+    parser.add_argument("--api-key-env", default=VARIABLE, help="variable with a key of Immich's API")
     parser.add_argument(
         "--connect", action="append", default=[], metavar="HOST:PORT=HOST:PORT",
         help="connect elsewhere than the door's address says; may be repeated",
@@ -50,8 +49,9 @@ def run(target: Target, *, pictures: int, as_json: bool) -> str:
     key = target.options.api_key
     if key is None:
         raise ToolchainError(
-            f"{target.options.api_key_variable} is not set: give a key of Immich's API (Account Settings > API Keys) "
-            "with asset.upload, asset.view, asset.read and asset.delete, and job.read for the time of machine learning"
+            f"{target.options.api_key_variable} is not set: name the administrator in immich:setup, which makes a key "
+            "for this; or give one of Immich's API (Account Settings > API Keys) with asset.upload, asset.view, "
+            "asset.read and asset.delete, and job.read for the time of machine learning"
         )
     with session(target.wire, site(target, door), key) as opened:
         found = measure(opened, pictures=pictures, gpu=_has_gpu(target))
@@ -77,9 +77,7 @@ def main() -> int:
     given = arguments(sys.argv[1:])
     if not 1 <= given.pictures <= 1000:
         raise ToolchainError(f"--pictures {given.pictures}: expected 1 to 1000")
-    options = Options(
-        door=given.door, api_key=os.environ.get(given.api_key_env) or None, api_key_variable=given.api_key_env
-    )
+    options = Options(door=given.door, api_key_variable=given.api_key_env)
     target = open_target(given.stack, options, connections(given.connect))
     print(run(target, pictures=given.pictures, as_json=given.json))
     return 0

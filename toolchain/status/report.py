@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from toolchain.people import drift, there
 from toolchain.status.fragments import Fragments, fragments
 from toolchain.status.queues import backlog
 from toolchain.status.volumes import Fill, fills
@@ -40,6 +41,8 @@ class Report:
     fragments: Fragments | None
     """None where nobody was asked, or the server does not tell."""
     certificates: Sequence[Check]
+    drift: Sequence[str] | None
+    """How people and libraries differ from `immich:setup`; None without that section, or where Immich does not tell."""
     problems: Sequence[str] = field(default=())
     """What could not be asked, and why."""
 
@@ -68,6 +71,7 @@ class Report:
             "certificates": [
                 {"door": one.subject, "outcome": one.outcome, "found": one.found} for one in self.certificates
             ],
+            "drift": None if self.drift is None else list(self.drift),
             "problems": list(self.problems),
         }
 
@@ -104,12 +108,19 @@ def gather(target: Target, before: Report | None = None) -> Report:
     def of_statuses() -> Mapping[str, Mapping[str, object]]:
         return target.running.statuses() if runs else {}
 
+    def of_people() -> Sequence[str] | None:
+        setup = target.settings.setup
+        if before is not None:
+            return before.drift
+        return None if setup is None or setup.administrator is None else list(drift(setup, there(target)))
+
     with ThreadPoolExecutor(8) as pool:
         queues = pool.submit(attempt, of_queues, None)
         nothing: Mapping[str, Mapping[str, object]] = {}
         statuses = pool.submit(attempt, of_statuses, nothing)
         volumes = pool.submit(fills, target.running, target.settings, units)
         cut_off = pool.submit(attempt, of_uploads, None)
+        people = pool.submit(attempt, of_people, None)
         certificates = [pool.submit(_certificate, target, door) for door in target.doors]
         found, unread = volumes.result()
         return Report(
@@ -122,6 +133,7 @@ def gather(target: Target, before: Report | None = None) -> Report:
             volumes=found,
             fragments=cut_off.result(),
             certificates=[one for each in certificates for one in each.result()],
+            drift=people.result(),
             problems=[*problems, *unread],
         )
 

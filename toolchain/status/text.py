@@ -45,6 +45,8 @@ def text(report: Report) -> str:
             for one in report.certificates
         ]
         parts.append(columns(rows))
+    if report.drift:
+        parts.append("\n".join(["differs from immich:setup  !", *(f"  {one}" for one in report.drift)]))
     if report.problems:
         parts.append("\n".join(["could not be asked", *(f"  {one}" for one in report.problems)]))
     return "\n\n".join(parts)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Final
 
 from components.model.values import Quantity
 from toolchain.failure import ToolchainError, exit_with
@@ -17,9 +15,7 @@ from toolchain.verify.model import data, exit_code
 from toolchain.verify.opening import open_target
 from toolchain.verify.runner import GROUPS, verify
 from toolchain.verify.table import table
-from toolchain.verify.target import Options
-
-_VARIABLE: Final = "IMMICH_API_KEY"
+from toolchain.verify.target import VARIABLE, Options
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
@@ -35,7 +31,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--door", choices=("internet", "lan", "cluster"), help="only doors of this name")
     parser.add_argument("--only", default="", help=f"only these, with commas: {', '.join(GROUPS)}")
     parser.add_argument(
-        "--api-key-env", default=_VARIABLE, help=f"variable with a key of Immich's API (default {_VARIABLE})"
+        "--api-key-env", default=VARIABLE, help=f"variable with a key of Immich's API (default {VARIABLE})"
     )
     parser.add_argument(
         "--connect", action="append", default=[], metavar="HOST:PORT=HOST:PORT",
@@ -79,7 +75,6 @@ def main() -> int:
     options = Options(
         size=size(given.size),
         door=given.door,
-        api_key=os.environ.get(given.api_key_env) or None,
         api_key_variable=given.api_key_env,
     )
     checks = verify(open_target(given.stack, options, connections(given.connect)), only)

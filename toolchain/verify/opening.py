@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from components.setup.settings import CHECKS
+from toolchain import environment
+from toolchain.deployment import mapping
 from toolchain.failure import ToolchainError
-from toolchain.paths import settings_file
+from toolchain.paths import ROOT, settings_file
 from toolchain.stack_settings import settings_without_secrets, stack_texts
 from toolchain.verify.running import Running, RunningError
 from toolchain.verify.target import Options, Target, chosen_doors
@@ -39,9 +45,31 @@ def open_target(
         settings=settings,
         running=open_running(stack, settings, environ),
         wire=Wire(connect=connect),
-        options=options,
+        options=replace(options, api_key=api_key(stack, settings, options.api_key_variable, environ)),
         doors=found,
     )
+
+
+def api_key(stack: str, settings: Settings, variable: str, environ: Mapping[str, str]) -> str | None:
+    """The key of the environment, else the one that the deployment made for checks; None where there is neither."""
+    if given := environ.get(variable):
+        return given
+    if settings.setup is None or settings.setup.administrator is None:
+        return None
+    answer = subprocess.run(
+        [
+            *("pulumi", "stack", "output", "apiKeys", "--show-secrets", "--json"),
+            *("--stack", stack, "--non-interactive"),
+        ],
+        cwd=ROOT,
+        env=environment.full(environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    key = mapping(json.loads(answer.stdout)).get(CHECKS) if answer.returncode == 0 else None
+    return key if isinstance(key, str) else None
 
 
 def open_running(stack: str, settings: Settings, environ: Mapping[str, str] = os.environ) -> Running:

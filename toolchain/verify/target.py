@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from components.cache.settings import BundledCache
 from components.database.settings import BundledDatabase
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from components.settings.model import Settings
 
 
+VARIABLE: Final = "IMMICH_API_KEY"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What the user chose."""
@@ -30,8 +33,8 @@ class Options:
     door: str | None = None
     """Only doors of this name."""
     api_key: str | None = field(default=None, repr=False)
-    """Key of Immich's API; None skips what needs one."""
-    api_key_variable: str = "IMMICH_API_KEY"
+    """Key of Immich's API: that of the variable, else the one that the stack made; None skips what needs one."""
+    api_key_variable: str = VARIABLE
     """Where the key is looked for."""
 
 

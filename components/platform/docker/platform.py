@@ -189,7 +189,11 @@ class DockerPlatform(pulumi.ComponentResource):
             )
             made.append(one)
             if task.schedule is None:
-                succeeded.append(pulumi.Output.all(one.id, one.exit_code).apply(tasks.judge(task, name)))
+                succeeded.append(
+                    pulumi.Output.all(one.id, one.exit_code, one.container_logs).apply(
+                        tasks.judge(task, name)
+                    )
+                )
         if task.schedule is not None:
             return made[0]
         return pulumi.Stash(

@@ -31,6 +31,8 @@ _WAY_OUT = "tasks-outside"
 _TIME_TO_END = 5
 """Seconds of a container's grace that are left to write down how the run ended."""
 
+_TOLD_LINES = 3
+
 TASK_LABEL = "immich.task"
 STEP_LABEL = "immich.step"
 ONCE_LABEL = "immich.once"
@@ -131,34 +133,43 @@ def inputs(task: Task, made: Inputs) -> Inputs:
         changed.pop(name, None)
     if task.schedule is None:
         changed |= {"restart": "no", "mustRun": False, "attach": True}
+        if task.tells:
+            changed["logs"] = True
     return changed
 
 
 def judge(task: Task, container: str) -> Callable[[Sequence[Any]], str]:
-    """Gives a function of the id and the exit code of a step's container that ran once.
+    """Gives a function of the id, the exit code and the log of a step's container that ran once.
 
     That gives the id, or raises `pulumi.RunError` for another code than 0: then nothing that is given the id is made.
     """
 
     def judged(known: Sequence[Any]) -> str:
-        identifier, code = known
+        identifier, code, log = known
         if code != 0:
-            raise pulumi.RunError(failure(task, container, None if code is None else int(code)))
+            told = str(log or "") if task.tells else ""
+            raise pulumi.RunError(failure(task, container, None if code is None else int(code), told))
         return str(identifier)
 
     return judged
 
 
-def failure(task: Task, container: str, code: int | None) -> str:
-    """What to say of a step that runs once and has not succeeded."""
+def failure(task: Task, container: str, code: int | None, log: str = "") -> str:
+    """What to say of a step that runs once and has not succeeded; `log` is what it said, where that is known."""
     if code is None:
         return (
             f"the task {task.name} goes on: its step {container} has not ended. Wait for it "
             f"(`docker wait {container}`), then `make up` again"
         )
+    why = _last_lines(log) or f"`docker logs {container}` says why."
     return (
         f"the task {task.name} failed: its step {container} ended with exit code {code}. "
-        f"`docker logs {container}` says why. What waits for the task was not touched. Put right what the log says, "
+        f"{why} What waits for the task was not touched. Put right what the log says, "
         f"then `make up` again: that runs this step anew (without make: `docker rm {container}` before "
         "`pulumi up --refresh`)"
     )
+
+
+def _last_lines(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return f"It said: {' / '.join(lines[-_TOLD_LINES:])}." if lines else ""

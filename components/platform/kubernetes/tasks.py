@@ -192,7 +192,7 @@ def _job_spec(
 def _pod(task: Task, context: PodContext, beside: Sequence[str], secrets: Mapping[str, Any]) -> Manifest:
     first = task.steps[0]
     volumes: dict[str, Manifest] = {}
-    containers = [_step(step, volumes, context) for step in task.steps]
+    containers = [_step(step, volumes, context, tells=task.tells) for step in task.steps]
     groups = sorted({group for step in task.steps for group in step.supplemental_groups})
     grace = max(step.termination_grace for step in task.steps)
     revision = {name: value for step in task.steps for name, value in step.revision.items()}
@@ -231,10 +231,13 @@ def _application(context: PodContext) -> Manifest:
     return {name: context.labels[name] for name in wanted if name in context.labels}
 
 
-def _step(step: Workload, volumes: dict[str, Manifest], context: PodContext) -> Manifest:
+def _step(step: Workload, volumes: dict[str, Manifest], context: PodContext, *, tells: bool) -> Manifest:
     """The container of a step; what it mounts is added to `volumes`."""
     mounts = [_mount(step, mount, index, volumes, context) for index, mount in enumerate(step.mounts)]
     body = container(step, mounts)
+    if tells:
+        # The pod's status then has the end of its log, which `kubectl describe` shows.
+        body["terminationMessagePolicy"] = "FallbackToLogsOnError"
     body["env"] = [
         {"name": RUN_ID, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}},
         *body.get("env", []),

@@ -39,7 +39,7 @@ from immich_policy.model import (
 )
 from immich_policy.reading.addresses import open_to_all
 from immich_policy.reading.connections import docker_names
-from immich_policy.reading.containers import Container
+from immich_policy.reading.containers import DOCKER, Container
 from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.parts import having
 from immich_policy.reading.roles import Role
@@ -58,6 +58,8 @@ _ROUTES = {
 _FRONT = (Role.SERVER, Role.NGINX)
 _LAN = "lan"
 _OPEN = {"LoadBalancer": "load balancer", "NodePort": "node port"}
+_TASK = "setup"
+"""The task that does what `immich:setup` says."""
 _INSIDE = re.compile(
     r"internal|intranet|private|local|vpn|tail(?:scale|net)|(?:^|-)lan(?:-|$)", re.IGNORECASE
 )
@@ -227,9 +229,21 @@ def _is_lan(one: Registered) -> bool:
     )
 
 
+def _made_by_a_task(stack: Stack) -> bool:
+    """Whether a task of the stack makes the first administrator, which this program's ways in wait for."""
+    jobs = stack.of_kind("Job", group="batch")
+    return any(
+        text(one.props, "metadata", "labels", "app.kubernetes.io/component") == _TASK for one in jobs
+    ) or any(
+        (text(label, "label"), text(label, "value")) == ("immich.task", _TASK)
+        for one in stack.of_type(DOCKER)
+        for _, label in mappings(one.props, "labels")
+    )
+
+
 def _setup(stack: Stack, config: Config) -> Iterable[Judgement]:
     del config
-    servers = having(stack, Role.SERVER)
+    servers = [] if _made_by_a_task(stack) else having(stack, Role.SERVER)
     found = [(way, way.hands_on(SIGN_UP)) for way in stack.once(ways)] if servers else []
     open_ways = [way.words for way, handed_on in found if handed_on]
     for one in servers:
@@ -276,10 +290,11 @@ RULES = (
         severity=Severity.HIGH,
         title="Where anybody may come in, nobody makes themselves the first administrator.",
         why="Until there is one whoever comes first makes an administrator of themselves.",
-        remediation="Refuse `POST /api/auth/admin-sign-up` at doors of the internet, in every spelling, or set "
-        "IMMICH_ALLOW_SETUP to false. A door of the internet is a tunnel, a public record, a port at every address of "
-        "a host, a load balancer that is open to most addresses, a node port, and every route; none is one with the "
-        "annotation `immich/door: lan` (for Docker the label `immich.door`): who reaches a gateway no program sees.",
+        remediation="Have the administrator made before any way in opens (`immich:setup` does). Or refuse "
+        "`POST /api/auth/admin-sign-up` at doors of the internet, in every spelling, or set IMMICH_ALLOW_SETUP to "
+        "false. A door of the internet is a tunnel, a public record, a port at every address of a host, a load balancer that is "
+        "open to most addresses, a node port, and every route; none is one with the annotation `immich/door: lan` (for "
+        "Docker the label `immich.door`): who reaches a gateway no program sees.",
         judge=_setup,
     ),
     Rule(

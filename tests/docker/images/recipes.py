@@ -63,8 +63,9 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         str(versions.current("nginx")),
     ),
     "server": Recipe(
-        # As the real one: curl makes the first administrator where no door lets anybody, psql looks for fragments.
-        Base((*_PYTHON.packages, "curl", "postgresql-client-15")),
+        # As the real one: curl makes the first administrator where no door lets anybody, psql looks for fragments, and
+        # Node.js with psql does what a section `immich:setup` says.
+        Base((*_PYTHON.packages, "curl", "postgresql-client-15", "nodejs")),
         f"immich-standin/server:v{versions.NEWEST}",
         str(versions.server_image(versions.NEWEST)),
         {"proxy_addr.py": HERE.parents[1] / "edge" / "proxy_addr.py"},

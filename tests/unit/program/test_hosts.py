@@ -47,6 +47,8 @@ LINKS = {
     ("drill-fetch", "backup-rclone"),
     ("drill-originals", "backup-rclone"),
     ("metrics-role", "database"),
+    ("setup", "database"),
+    ("setup", "server"),
     ("postgres-exporter", "database"),
     ("valkey-exporter", "cache"),
     ("door-exporter", "machine-learning"),
@@ -63,10 +65,12 @@ STEPS = {"backup-dump", "backup-copy", "drill-fetch", "drill-database", "drill-o
 """Steps of tasks: they listen on nothing."""
 WRITTEN = {
     "home": {"backup-dump", "backup-dump-files"},
-    "homelab": {"backup-dump", "backup-dump-files", "backup-copy", "backup-copy-files"},
+    "homelab": {"backup-dump", "backup-dump-files", "backup-copy", "backup-copy-files", "setup"},
 }
 """Steps whose scripts write the release into what they make."""
-SIDE_BY_SIDE = {"microservices", "server", "metrics-role", *EXPORTERS, *STEPS}
+ONCE = {"metrics-role", "setup"}
+"""Steps that run once and end."""
+SIDE_BY_SIDE = {"microservices", "server", "proxy", *ONCE, *EXPORTERS, *STEPS}
 """They talk to the same others, so they meet where those are."""
 
 OUTSIDE = {"server", "microservices", "machine-learning", "cloudflared", "backup-rclone"}
@@ -286,7 +290,7 @@ def test_every_container_is_hardened(stack: str) -> None:
         assert group > 0, workload
         assert props["memory"] == props["memorySwap"] > 0, workload
         assert props["cpuQuota"] > 0, workload
-        assert props["mustRun"] is (workload != "metrics-role"), workload
+        assert props["mustRun"] is (workload not in ONCE), workload
         assert props["logOpts"] or props["logDriver"] == "journald", workload
     for workload, one in loaders(stack).items():
         assert one.props["networkMode"] == "none", workload
@@ -296,7 +300,7 @@ def test_every_container_is_hardened(stack: str) -> None:
 @pytest.mark.parametrize("stack", HOSTS)
 def test_every_container_that_runs_is_asked_whether_it_is_well_and_waited_for(stack: str) -> None:
     for workload, props in containers(stack).items():
-        if workload in SILENT | {"metrics-role"}:
+        if workload in SILENT | ONCE:
             assert "healthcheck" not in props
             continue
         # Podman splits the words of a command at spaces, so it gets one line for a shell where a word has any.
@@ -397,8 +401,8 @@ def test_a_changed_password_reaches_the_database_and_who_uses_it() -> None:
     after = {one.name: unwrapped(one.props) for one in plain.of_type(CONTAINER)}
     found = {name.removeprefix("immich-skylab-") for name in before if before[name] != after[name]}
     # Steps of a task restart together.
-    assert found == {"database", "database-files", "server", "server-files", "backup-dump-files",
-                     "backup-copy-files", "drill-database-files", *STEPS}  # fmt: skip
+    assert found == {"database", "database-files", "server", "server-files", "setup", "setup-files",
+                     "backup-dump-files", "backup-copy-files", "drill-database-files", *STEPS}  # fmt: skip
 
 
 def test_another_proxy_setting_makes_the_proxy_and_its_files_anew() -> None:
@@ -411,10 +415,10 @@ def test_another_proxy_setting_makes_the_proxy_and_its_files_anew() -> None:
 EXPECTED = {
     "home": {"RemoteImage": 6, "Network": 7, "Volume": 14, "Container": 12, "RandomPassword": 3, "Stash": 1},
     "hwc": {"RemoteImage": 14, "Network": 10, "Volume": 37, "Container": 33, "RandomPassword": 5, "Stash": 2},
-    "heartbeat": {"RemoteImage": 9, "Network": 10, "Volume": 32, "Container": 24, "RandomPassword": 4, "Stash": 1},
+    "heartbeat": {"RemoteImage": 9, "Network": 10, "Volume": 36, "Container": 26, "RandomPassword": 6, "Stash": 2},
     "heartbeat-dev": {"RemoteImage": 7, "Network": 7, "Volume": 16, "Container": 14, "RandomPassword": 3, "Stash": 1},
-    "homelab": {"RemoteImage": 10, "Network": 8, "Volume": 36, "Container": 29, "RandomPassword": 5, "Stash": 2},
-    "skylab": {"RemoteImage": 8, "Network": 8, "Volume": 27, "Container": 23, "RandomPassword": 4, "Stash": 1,
+    "homelab": {"RemoteImage": 10, "Network": 9, "Volume": 40, "Container": 31, "RandomPassword": 7, "Stash": 3},
+    "skylab": {"RemoteImage": 8, "Network": 8, "Volume": 31, "Container": 25, "RandomPassword": 6, "Stash": 2,
                "DnsRecord": 1, "ZoneSetting": 4},
 }  # fmt: skip
 
@@ -439,6 +443,7 @@ RUNNING = {
         "proxy",
         "certificates",
         "backup-rclone",
+        "setup",
         *STEPS,
     },
     "heartbeat-dev": {
@@ -451,9 +456,9 @@ RUNNING = {
         "backup-dump",
     },
     "homelab": {
-        "server", "microservices", "database", "cache", "machine-learning", "metrics-role", *EXPORTERS, *STEPS,
+        "server", "microservices", "database", "cache", "machine-learning", *ONCE, *EXPORTERS, *STEPS,
     },
-    "skylab": {"server", "database", "cache", "machine-learning", "proxy", "cloudflared", *STEPS},
+    "skylab": {"server", "database", "cache", "machine-learning", "proxy", "cloudflared", "setup", *STEPS},
 }  # fmt: skip
 
 

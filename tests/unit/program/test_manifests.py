@@ -175,6 +175,8 @@ LINKS = {
     ("immich-backup", "immich-database", 5432),
     ("immich-drill", "immich-database", 5432),
     ("immich-metrics-role", "immich-database", 5432),
+    ("immich-setup", "immich-database", 5432),
+    ("immich-setup", "immich-server", 2283),
     ("immich-valkey-exporter", "immich-cache", 6379),
     ("immich-door-exporter", "immich-machine-learning", 3003),
 }
@@ -182,7 +184,7 @@ LINKS = {
 
 WATCHING = {"immich-metrics-role", "immich-valkey-exporter", "immich-door-exporter"}
 """They look up names, of ours or of the ways in."""
-TASKS = {"immich-backup", "immich-drill"}
+TASKS = {"immich-backup", "immich-drill", "immich-setup"}
 
 MEMBERS = {("immich-database", "immich-database", port) for port in (5432, 8000)}
 """Members of a database cluster talk to each other."""

@@ -60,6 +60,8 @@ REMADE_NAMES = {
     "fingerprint-key",
     "metrics-password",
     "grafana-password",
+    "administrator-password",
+    "setup-api-key",
 }
 """Of the kinds with data: models are downloaded again; without the key of the fingerprints, pods restart once; the
 passwords of those who watch are set anew."""

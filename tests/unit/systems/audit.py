@@ -165,6 +165,7 @@ def _status_parts() -> set[str]:
         volumes=(),
         fragments=None,
         certificates=(),
+        drift=None,
     )
     return set(nothing.data())
 

@@ -34,8 +34,8 @@ NETWORK = "docker:index/network:Network"
 VOLUME = "docker:index/volume:Volume"
 REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage"
 RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"
-TASKS = {"backup-dump", "backup-copy", "drill-fetch", "drill-database", "drill-originals"}
-"""Steps of backups and drills."""
+TASKS = {"backup-dump", "backup-copy", "drill-fetch", "drill-database", "drill-originals", "setup"}
+"""Steps of tasks."""
 _FILES = "-files"
 WATCHING = frozenset(
     {
@@ -169,7 +169,7 @@ class Host:
         return {
             one
             for one in self.workloads()
-            if self.recorded(CONTAINER, one).urn in before and self.container(one)["wait"] is True
+            if self.recorded(CONTAINER, one).urn in before and self.container(one).get("wait") is True
         }
 
     @property

@@ -54,7 +54,7 @@ def test_no_port_of_the_host_is_open() -> None:
 
 
 def test_nginx_alone_leads_to_the_server() -> None:
-    assert _host().members("server") == {"server", "proxy"}
+    assert _host().members("server") - TASKS == {"server", "proxy"}
     upstream = find(_host().nginx, "http", "upstream", "server")
     assert [one["args"][0] for one in upstream] == ["immich-server:2283"]
     assert _host().container("proxy")["memory"] == 256
@@ -106,8 +106,11 @@ def test_managed_data_stays_on_the_system_drive() -> None:
     assert _host().mounts("database")["/var/lib/postgresql/data"] == ("immich-skylab-database", False)
 
 
-def test_the_next_steps_name_the_import_path() -> None:
-    assert any("/media/immich" in str(step) for step in _host().run.outputs["nextSteps"])
+def test_the_pictures_are_an_external_library_of_immichs_without_a_click() -> None:
+    (library,) = json.loads(_host().files("setup")["/etc/immich-setup/plan.json"])["libraries"]
+    assert library["importPaths"] == ["/media/immich"]
+    assert "/media/immich" in _host().mounts("server")
+    assert not any("/media/immich" in str(step) for step in _host().run.outputs["nextSteps"])
 
 
 def test_postgres_has_vectorchord_and_nobody_but_immich() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from typing import Any
 
@@ -192,8 +193,10 @@ def test_photos_are_mounted_read_only_in_server_and_machine_learning(name: str) 
     assert _mounted(name)["nfs-photos"] == ("/mnt/photos", True)
 
 
-def test_the_next_steps_name_the_import_path() -> None:
-    assert any("/mnt/photos" in str(step) for step in _run().outputs["nextSteps"])
+def test_the_photos_are_an_external_library_of_immichs_without_a_click() -> None:
+    (library,) = json.loads(_one("ConfigMap", "immich-setup")["data"]["plan.json"])["libraries"]
+    assert library["importPaths"] == ["/mnt/photos"]
+    assert not any("/mnt/photos" in str(step) for step in _run().outputs["nextSteps"])
 
 
 def test_the_route_is_on_the_internal_gateway() -> None:

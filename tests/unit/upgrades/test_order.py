@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from components import versions
 from components.database.client import DatabaseAccess, DatabaseClient
 from components.model.naming import object_name
-from components.model.task import BACKUP_VOLUME, Task
+from components.model.task import BACKUP_FOLDER, BACKUP_VOLUME, Task
 from components.model.values import ImageRef, Quantity
 from components.model.workload import ConfigFiles, Resources, SecretFiles, Storage, Workload
 from components.upgrade.assessment import Judged, judge
@@ -124,6 +124,8 @@ def test_a_renewal_without_a_backup_volume_keeps_nothing_in_it() -> None:
         )
         volumes = {mount.volume for mount in made.mounts if isinstance(mount, Storage)}
         assert volumes == ({BACKUP_VOLUME} if has_volume else set())
+        # The root is read-only: on a host no step begins without a folder to note its run in.
+        assert BACKUP_FOLDER in {mount.path for mount in made.mounts}
         task = reindex_task(judged(deployed("3.3.1", vectorchord="0.5.3"), deployed("3.3.1")), made)
         assert task is not None
         assert [one.name for one in task.steps] == ["reindex-0-5-3-to-1-1-1"]

@@ -160,6 +160,13 @@ def test_where_immich_answers_setup_is_closed_by_an_admin_alone(
     assert ("there is an admin;" in check.found) == (initialized and allowed)
 
 
+def test_where_the_program_makes_the_administrator_the_local_network_is_closed_as_well() -> None:
+    base = at("lan", setup={"administrator": {"email": "ada@example.com", "name": "Ada"}})
+    with answering(immich(refused=403), base) as (there, _):
+        check = one(doors.setup(there, there.doors[0]), "setup-closed")
+    assert (check.outcome, check.found) == ("pass", "what makes the first admin is refused before Immich")
+
+
 def test_a_door_of_the_local_network_without_an_administrator_says_who_may_become_it() -> None:
     with answering(immich(refused=403), at("lan")) as (there, seen):
         check = one(doors.setup(there, there.doors[0]), "setup-closed")

@@ -213,7 +213,8 @@ def setup(target: Target, door: Door) -> list[Check]:
     name, about = "setup-closed", subject(door)
     try:
         # Without a body it is no sign-up: Immich answers 400.
-        if door.name == "internet" and _refused(target, door, "/api/auth/admin-sign-up"):
+        closed = door.name == "internet" or target.settings.setup is not None
+        if closed and _refused(target, door, "/api/auth/admin-sign-up"):
             return [passed(name, about, "what makes the first admin is refused before Immich")]
         answer = target.wire.request(site(target, door), "/api/server/config")
     except WireError as error:

@@ -81,7 +81,8 @@ def upload(target: Target, door: Door) -> list[Check]:
         return [
             unchecked(
                 name, about, f"{options.api_key_variable} is not set",
-                "Immich makes a key (Account Settings > API Keys, permissions asset.upload and asset.delete)",
+                "Name the administrator in immich:setup, which makes a key for this; or make one in Immich (Account "
+                "Settings > API Keys, permissions asset.upload and asset.delete)",
             )
         ]  # fmt: skip
     size, note = wanted(door, options.size)

@@ -17,10 +17,11 @@ from typing import Any
 
 import echo_socket
 import media
-from accounts import Accounts, read_json
+from accounts import Accounts, Caller, Refused, read_json
 from bodies import Body, BodyError, body, requested_range
 from environment import Environment
 from forms import FileOfForm
+from libraries import Libraries
 from proxy_addr import client_address, compile_trust
 from stores import Cache, Database
 
@@ -39,7 +40,14 @@ class Application:
         self.environment, self.database, self.cache, self.log = environment, database, cache, log
         # A list replaces the defaults; loopback is always in front of it (app.common.ts).
         self.trusted = compile_trust(["loopback", *(environment.trusted_proxies or _DEFAULT_PROXIES)])
-        self.accounts = Accounts(database, allow_setup=environment.flags["IMMICH_ALLOW_SETUP"], log=log)
+        self.accounts = Accounts(
+            database,
+            allow_setup=environment.flags["IMMICH_ALLOW_SETUP"],
+            oauth=bool(environment.configuration.get("oauth", {}).get("enabled")),
+            log=log,
+        )
+        self.libraries = Libraries(database, environment.media)
+        self.maintenance = database.maintenance()
         self.version = os.environ.get("STANDIN_TAG", "").removeprefix("v")
 
 
@@ -86,6 +94,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self._body: Body = body(self.rfile, self.headers)
             self._route(self.command, path)
+        except Refused as refused:
+            self._json(refused.status, {"message": refused.message})
         except BodyError as error:
             self.close_connection = True
             application.log(f"{self.command} {path}: {error}", level="warn")
@@ -111,13 +121,23 @@ class Handler(BaseHTTPRequestHandler):
             numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", application.version)
             major, minor, patch = (int(part) for part in numbers.groups()) if numbers else (0, 0, 0)
             self._json(200, {"major": major, "minor": minor, "patch": patch})
+        elif application.maintenance:
+            self._in_maintenance(method, path)
         elif method == "GET" and path == "/api/server/config":
             # It asks the database: 500 while that is away.
             self._json(200, {"isInitialized": application.accounts.told(), "maintenanceMode": False})
-        elif method == "POST" and path in {"/api/auth/admin-sign-up", "/api/auth/login", "/api/api-keys"}:
-            self._account(path)
+        elif method == "POST" and path in {"/api/auth/admin-sign-up", "/api/auth/login"}:
+            given = self._object()
+            accounts = application.accounts
+            self._json(
+                201, accounts.sign_up(given) if "sign-up" in path else accounts.login(given, self._client())
+            )
         elif method == "DELETE" and path == "/api/assets":
             self._delete()
+        elif found := re.fullmatch(
+            r"/api/(api-keys|admin/users|libraries)(?:/([0-9a-f-]{36}))?(/scan)?", path
+        ):
+            self._administer(method, found[1], found[2], scan=found[3] is not None)
         elif method == "GET" and path == "/.well-known/immich":
             self._json(200, {"api": {"endpoint": "/api"}})
         elif method == "GET" and path == "/api/standin/client":
@@ -157,26 +177,69 @@ class Handler(BaseHTTPRequestHandler):
         else:  # the web page, whatever the path
             self._send(200, b"<!doctype html><title>Immich (stand-in)</title>", "text/html; charset=utf-8")
 
-    def _account(self, path: str) -> None:
-        accounts = self._application.accounts
-        try:
-            given = read_json(self._small_body())
-        except ValueError:
-            self._json(400, {"message": "Bad request", "statusCode": 400})
-            return
-        if path == "/api/auth/admin-sign-up":
-            self._json(*accounts.sign_up(given))
-        elif path == "/api/auth/login":
-            self._json(*accounts.login(given, self._client()))
+    def _administer(self, method: str, what: str, identifier: str | None, *, scan: bool) -> None:
+        """Keys, people and libraries. Permissions are those of the controllers."""
+        accounts, libraries = self._application.accounts, self._application.libraries
+        caller = self._caller()
+        match what, method, identifier, scan:
+            case "api-keys", "POST", None, False:
+                self._json(201, accounts.make_key(caller, self._object()))
+            case "admin/users", "GET", None, False:
+                caller.require("adminUser.read", admin=True)
+                self._json(200, accounts.people(deleted="withDeleted=true" in self.path))
+            case "admin/users", "POST", None, False:
+                caller.require("adminUser.create", admin=True)
+                self._json(201, accounts.add(self._object()))
+            case "admin/users", "PUT", str(), False:
+                caller.require("adminUser.update", admin=True)
+                self._json(200, accounts.change(caller, identifier, self._object()))
+            case "admin/users", "DELETE", str(), False:
+                caller.require("adminUser.delete", admin=True)
+                self._json(200, accounts.trash(caller, identifier))
+            case "libraries", "GET", None, False:
+                caller.require("library.read", admin=True)
+                self._json(200, libraries.all())
+            case "libraries", "POST", None, False:
+                caller.require("library.create", admin=True)
+                self._json(201, libraries.add(self._object()))
+            case "libraries", "PUT", str(), False:
+                caller.require("library.update", admin=True)
+                self._json(200, libraries.change(identifier, self._object()))
+            case "libraries", "POST", str(), True:
+                caller.require("library.update", admin=True)
+                libraries.scan(identifier)
+                self._head(204, {})
+            case "libraries", "DELETE", str(), False:
+                caller.require("library.delete", admin=True)
+                libraries.remove(identifier)
+                self._head(204, {})
+            case _:
+                self._json(404, {"message": f"Cannot {method} {self.path}", "statusCode": 404})
+
+    def _in_maintenance(self, method: str, path: str) -> None:
+        """What is left of the API then (seen: 3.0.3, maintenance-worker.controller.ts)."""
+        if method == "GET" and path == "/api/server/config":
+            self._json(200, {"maintenanceMode": True})
+        elif path.startswith("/api/"):
+            self._json(404, {"message": f"Cannot {method} {path}", "statusCode": 404})
         else:
-            self._json(*accounts.make_key(self.headers.get("Authorization", "").removeprefix("Bearer ")))
+            self._head(302, {"Location": "/maintenance", "Content-Length": "0"})
+
+    def _caller(self) -> Caller:
+        return self._application.accounts.caller(
+            self.headers.get("Authorization", ""), self.headers.get("x-api-key", "")
+        )
+
+    def _object(self) -> dict[str, Any]:
+        try:
+            return read_json(self._small_body())
+        except ValueError:
+            raise Refused(400, "Bad request") from None
 
     def _delete(self) -> None:
         """Of uploads for ever, as with `force`; there is no trash."""
         application = self._application
-        if not application.accounts.knows(self.headers.get("x-api-key")):
-            self._json(401, {"message": "Invalid API key", "statusCode": 401})
-            return
+        self._caller().require("asset.delete")
         for asset in read_json(self._small_body()).get("ids", []):
             if not application.database.forget(str(asset)):
                 self._json(400, {"message": "Not found or no asset.delete access", "statusCode": 400})
@@ -198,10 +261,12 @@ class Handler(BaseHTTPRequestHandler):
         read = self._body.read_into
         kind = self.headers.get("Content-Type", "")
         if kind.startswith("multipart/form-data"):
-            if not application.accounts.knows(self.headers.get("x-api-key")):
+            try:
+                self._caller().require("asset.upload")
+            except Refused as refused:
                 # Before the body is read, as Immich's guard does.
                 self.close_connection = True
-                self._head(401, {"Content-Length": "0"})
+                self._head(refused.status, {"Content-Length": "0"})
                 return
             read = FileOfForm(self._body, kind).read_into
         try:

@@ -17,8 +17,23 @@ CREATE TABLE IF NOT EXISTS system_metadata (key text PRIMARY KEY, value jsonb NO
 CREATE TABLE IF NOT EXISTS standin_asset (
     id uuid PRIMARY KEY, name text NOT NULL, size bigint NOT NULL, checksum text NOT NULL,
     created timestamptz NOT NULL DEFAULT now());
-CREATE TABLE IF NOT EXISTS standin_account (email text PRIMARY KEY, salt text NOT NULL, password text NOT NULL);
-CREATE TABLE IF NOT EXISTS standin_key (sha256 text PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS "user" (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email varchar NOT NULL UNIQUE, password varchar NOT NULL DEFAULT '',
+    name varchar NOT NULL DEFAULT '', "isAdmin" boolean NOT NULL DEFAULT false,
+    "shouldChangePassword" boolean NOT NULL DEFAULT true, "storageLabel" varchar UNIQUE, "quotaSizeInBytes" bigint,
+    "quotaUsageInBytes" bigint NOT NULL DEFAULT 0, "profileImagePath" varchar NOT NULL DEFAULT '',
+    "deletedAt" timestamptz, "createdAt" timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS session (
+    token varchar PRIMARY KEY, "userId" uuid NOT NULL REFERENCES "user" ON DELETE CASCADE);
+CREATE TABLE IF NOT EXISTS api_key (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name varchar NOT NULL, key bytea NOT NULL,
+    "userId" uuid NOT NULL REFERENCES "user" ON DELETE CASCADE, permissions varchar[] NOT NULL,
+    "createdAt" timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS library (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name varchar NOT NULL,
+    "ownerId" uuid NOT NULL REFERENCES "user" ON DELETE CASCADE, "importPaths" text[] NOT NULL,
+    "exclusionPatterns" text[] NOT NULL, "refreshedAt" timestamptz, "deletedAt" timestamptz,
+    "createdAt" timestamptz NOT NULL DEFAULT now());
 """
 _MARKERS_MADE = """
 INSERT INTO system_metadata VALUES ('system-flags', '{"mountChecks": true}') ON CONFLICT (key) DO NOTHING
@@ -93,31 +108,20 @@ class Database:
             cursor.execute("DELETE FROM standin_asset WHERE id = %s", (asset,))
             return bool(cursor.rowcount)
 
-    def account(self, email: str | None) -> tuple[str, str] | None:
-        """Salt and hash of an account's password, or of any one's for None; None where there is none."""
+    def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """What one statement gives; none for one that gives nothing."""
         with self._cursor() as cursor:
-            cursor.execute(
-                "SELECT salt, password FROM standin_account WHERE %s::text IS NULL OR email = %s LIMIT 1",
-                (email, email),
+            cursor.execute(statement, values)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def maintenance(self) -> bool:
+        """Whether Immich is in maintenance mode, which it looks for when it starts (maintenance.service.ts)."""
+        return bool(
+            self.rows(
+                "SELECT 1 FROM system_metadata WHERE key = 'maintenance-mode' "
+                "AND (value ->> 'isMaintenanceMode')::boolean"
             )
-            row = cursor.fetchone()
-            return None if row is None else (str(row[0]), str(row[1]))
-
-    def add_account(self, email: str, salt: str, password: str) -> None:
-        """Keep an account."""
-        with self._cursor() as cursor:
-            cursor.execute("INSERT INTO standin_account VALUES (%s, %s, %s)", (email, salt, password))
-
-    def add_key(self, sha256: str) -> None:
-        """Keep the hash of a key."""
-        with self._cursor() as cursor:
-            cursor.execute("INSERT INTO standin_key VALUES (%s)", (sha256,))
-
-    def knows_key(self, sha256: str) -> bool:
-        """Whether there is a key with this hash."""
-        with self._cursor() as cursor:
-            cursor.execute("SELECT 1 FROM standin_key WHERE sha256 = %s", (sha256,))
-            return cursor.fetchone() is not None
+        )
 
     def assets(self) -> list[dict[str, Any]]:
         """Every accepted upload, oldest first."""

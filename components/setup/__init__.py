@@ -1,0 +1,1 @@
+"""Immich itself as code: its administrator, people, external libraries and API keys."""

@@ -1,0 +1,1 @@
+"""Immich itself as code."""
