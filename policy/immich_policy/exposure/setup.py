@@ -292,9 +292,9 @@ RULES = (
         why="Until there is one whoever comes first makes an administrator of themselves.",
         remediation="Have the administrator made before any way in opens (`immich:setup` does). Or refuse "
         "`POST /api/auth/admin-sign-up` at doors of the internet, in every spelling, or set IMMICH_ALLOW_SETUP to "
-        "false. A door of the internet is a tunnel, a public record, a port at every address of a host, a load balancer that is "
-        "open to most addresses, a node port, and every route; none is one with the annotation `immich/door: lan` (for "
-        "Docker the label `immich.door`): who reaches a gateway no program sees.",
+        "false. A door of the internet is a tunnel, a public record, a port at every address of a host, a load "
+        "balancer that is open to most addresses, a node port, and every route; none is one with the annotation "
+        "`immich/door: lan` (for Docker the label `immich.door`): who reaches a gateway no program sees.",
         judge=_setup,
     ),
     Rule(
