@@ -28,6 +28,7 @@ from immich_policy.model import (
     plain,
     text,
 )
+from immich_policy.reading.targets import of_another_program
 from immich_policy.text import shown
 
 RECORDS = ("cloudflare:index/dnsRecord:DnsRecord", "cloudflare:index/record:Record")
@@ -59,16 +60,29 @@ class TunnelRule:
 
 
 def tunnel_rules(stack: Stack) -> list[TunnelRule]:
-    """Ingress rules of every registered tunnel: of Cloudflare's own configuration (providers 5 and 6) and of files."""
-    found: list[TunnelRule] = []
+    """Ingress rules of every registered tunnel but those that lead to other programs alone.
+
+    They are of Cloudflare's own configuration (providers 5 and 6) and of files.
+    """
+    tunnels: list[list[TunnelRule]] = []
     for one in stack.of_type(*TUNNEL_CONFIGURATIONS):
-        for key in ("ingresses", "ingressRules", "ingress"):
-            for index, rule in mappings(one.props, "config", key):
-                found.append(TunnelRule(one, join("config", key, index), rule))
+        tunnels.append(
+            [
+                TunnelRule(one, join("config", key, index), rule)
+                for key in ("ingresses", "ingressRules", "ingress")
+                for index, rule in mappings(one.props, "config", key)
+            ]
+        )
     for one, path, written in _files(stack):
-        for index, rule in mappings(_parsed(written), "ingress"):
-            found.append(TunnelRule(one, f"{path} ingress[{index}]", rule))
-    return found
+        rules = mappings(_parsed(written), "ingress")
+        tunnels.append([TunnelRule(one, f"{path} ingress[{index}]", rule) for index, rule in rules])
+    return [rule for rules in tunnels if not _of_others(stack, rules) for rule in rules]
+
+
+def _of_others(stack: Stack, rules: list[TunnelRule]) -> bool:
+    leads = [of_another_program(stack, rule.service) for rule in rules if rule.service.startswith("http")]
+    leads = leads[:-1] if rules and rules[-1].service.startswith("http_status:") else leads
+    return bool(leads) and all(leads)
 
 
 def _files(stack: Stack) -> Iterator[tuple[Registered, str, str]]:

@@ -167,3 +167,16 @@ def behind_url(stack: Stack, url: str, space: str | None = None) -> str | None:
         if labels[0] in cluster_services(cluster):
             return "PostgreSQL" if cluster in stack.once(immich_clusters) else None
     return _by_number(port) if may_be_ours(stack, wanted or "", labels[0] if wanted else host_) else None
+
+
+def of_another_program(stack: Stack, url: str) -> bool:
+    """Whether an address leads to what is registered and is no part of an Immich that is registered as well."""
+    try:
+        labels = (urlsplit(url).hostname or "").split(".")
+    except ValueError:
+        return False
+    found = [one for one in stack.once(containers) if one.docker and ".".join(labels) in docker_names(one)]
+    for service in stack.of_kind("Service", group="core"):
+        if object_name(service) == labels[0] and (len(labels) == 1 or namespace(service) == labels[1]):
+            found += _pods(stack, service)
+    return bool(found and having(stack, *IMMICH)) and not any(one.roles for one in found)
