@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from toolchain.deployment import Json, items, mapping
 from toolchain.paths import ROOT
 
+_CLI: Final = re.compile(r"\bpulumi (stack|config) ")
 _MOST: Final = 5
 """Lines of a part; how many more there are is said."""
 _ANYWHERE: Final = "192.0.2.1"
@@ -43,7 +45,10 @@ def screen(stack: str, outputs: Json, address: str | None) -> str:
     No line is broken: commands in it are there to be copied.
     """
     parts = [_head(stack, outputs, address)]
-    parts += _part("Next", _texts(outputs, "nextSteps"), stack, "nextSteps", numbered=True)
+    steps = _texts(outputs, "nextSteps")
+    by_cli = any(_CLI.search(step) for step in steps)
+    title = 'Next (for pulumi in this shell first: eval "$(make -s env)")' if by_cli else "Next"
+    parts += _part(title, steps, stack, "nextSteps", numbered=True)
     unmet = [text for text in _texts(outputs, "rule321") if "is not met" in text]
     parts += _part(
         "Before you rely on it", [*unmet, *_texts(outputs, "preconditions")], stack, "preconditions"
@@ -82,7 +87,8 @@ def _head(stack: str, outputs: Json, address: str | None) -> str:
     for entry in items(outputs.get("doors")):
         door = mapping(entry)
         url, name = str(door.get("url")), str(door.get("door"))
-        told = f"{name}, uploads of up to {door.get('largestUpload')}"
+        largest = str(door.get("largestUpload"))
+        told = f"{name}, uploads of {'any size' if largest == 'no limit' else f'up to {largest}'}"
         rows.append((url, told))
         if address is not None and urlsplit(url).hostname == "localhost" and _is_open(outputs):
             port = urlsplit(url).port

@@ -75,3 +75,15 @@ def test_the_screen_of_a_stack_is_short_and_has_no_secret(name: str) -> None:
 def test_this_machine_has_an_address_or_none() -> None:
     address = summary.own_address()
     assert address is None or address.count(".") == 3
+
+
+def test_a_step_by_the_cli_comes_with_what_makes_it_known() -> None:
+    step = "close it: pulumi config set --path immich:server.allowSetup false -s home"
+    assert 'Next (for pulumi in this shell first: eval "$(make -s env)")' in lines(
+        {**OUTPUTS, "nextSteps": [step]}
+    )
+
+
+def test_a_door_without_a_limit_takes_any_size() -> None:
+    doors = [{"door": "lan", "url": "https://photos.lan", "largestUpload": "no limit"}]
+    assert lines({**OUTPUTS, "doors": doors})[2] == "  https://photos.lan  lan, uploads of any size"
