@@ -19,6 +19,9 @@ ifdef KUBECONFIG
 export KUBECONFIG
 endif
 
+# Names of photos may have any character in them: neither make nor the shell looks into these.
+export FILE FROM TARGET SECRETS
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev up preview refresh destroy render adopt backup drill restore runbook rollback-plan status adopt-people restart shell verify baseline doors pr-report env cluster cluster-stop test test-all lint format lock crds bench bench-backup bench-monitoring monitoring-files bench-edge clean
 
@@ -47,10 +50,11 @@ destroy: setup ## remove everything but what holds data, and say what stays
 	@$(RUN) toolchain.destroy $(STACK) $(ARGS)
 
 render: setup ## write all manifests anew (OUTPUT=folder: for Argo CD or Flux, without Secrets)
-	@$(RUN) toolchain.render $(STACK) $(OUTPUT)
+	@$(RUN) toolchain.render $(STACK) $(if $(OUTPUT),"$(OUTPUT)")
 
+adopt: override FROM := $(value FROM)
 adopt: setup ## a stack from Immich's own compose file, and how to move (FROM=docker-compose.yml STACK=mine)
-	@$(RUN) toolchain.adopt "$(FROM)" "$(STACK)"
+	@$(RUN) toolchain.adopt "$${FROM:-}" "$(STACK)"
 
 ##@ Keep and bring back
 
@@ -60,8 +64,6 @@ backup: setup ## a backup now, followed to its verdict
 drill: setup ## restore the newest backup into a throw-away place and compare it, now
 	@$(RUN) toolchain.tasks run $(STACK) drill
 
-# Names of photos may have any character in them: neither make nor the shell looks into these.
-export FILE FROM TARGET SECRETS
 restore: override FILE := $(value FILE)
 restore: override FROM := $(value FROM)
 restore: override TARGET := $(value TARGET)
@@ -70,7 +72,7 @@ restore: setup ## one photo or folder from the copies (FILE=..., FROM=latest, TA
 
 runbook: ## what to do when something is lost, with this stack's names (OUTPUT=folder)
 	@$(NEED_PYTHON) test -x $(VENV_PYTHON) || $(PYTHON) -c 'from toolchain import venv; venv.ensure("runtime")' >&2
-	@$(RUN) toolchain.runbook $(STACK) $(OUTPUT)
+	@$(RUN) toolchain.runbook $(STACK) $(if $(OUTPUT),"$(OUTPUT)")
 
 rollback-plan: setup ## what going back to the last release needs (ARGS=--json)
 	@$(RUN) toolchain.rollback_plan $(STACK) $(ARGS)
@@ -84,7 +86,7 @@ restart: setup ## end Immich and start it again (PART=cache for another part)
 	@$(RUN) toolchain.restart $(STACK) $(PART)
 
 shell: setup ## a shell in a part (PART=server), or a command (PART=database ARGS="psql -U immich immich")
-	@$(RUN) toolchain.shell $(STACK) $(PART) $(ARGS)
+	@$(RUN) toolchain.shell $(STACK) $(PART) $(value ARGS)
 
 adopt-people: setup ## people and external libraries that are in Immich and not in the stack's file, as settings
 	@$(RUN) toolchain.people $(STACK) $(ARGS)
@@ -100,7 +102,7 @@ doors: ## every way in, the largest upload that comes through, and what limits i
 	@$(RUN) toolchain.doors $(STACK) $(ARGS)
 
 monitoring-files: setup ## rules and dashboards of a stack, for a Prometheus and a Grafana elsewhere (OUTPUT=folder)
-	@$(RUN) toolchain.monitoring_files $(STACK) $(OUTPUT)
+	@$(RUN) toolchain.monitoring_files $(STACK) $(if $(OUTPUT),"$(OUTPUT)")
 
 ##@ Work in a team
 

@@ -22,6 +22,14 @@ from toolchain.paths import ROOT
 
 _MARK: Final = "<!-- Written by `make render ... OUTPUT=`: what is changed here is lost. -->"
 _WAVE: Final = "argocd.argoproj.io/sync-wave"
+_HOLD_DATA: Final = frozenset(
+    {"PersistentVolumeClaim", "PersistentVolume", "Namespace", "Cluster", "ObjectStore"}
+)
+_KEPT: Final = {
+    "argocd.argoproj.io/sync-options": "Prune=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
+"""Whoever applies the folder never deletes what has these."""
 _RUN_AT_ONCE: Final = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
 _NEW: Final = """\
 apiVersion: kustomize.toolkit.fluxcd.io/v1
@@ -31,7 +39,7 @@ spec:
   interval: 1h
   path: ./PATH/wave-{wave}    # PATH: this folder in your repository
   sourceRef: {{kind: GitRepository, name: flux-system}}
-  prune: true
+  prune: false    # a wave's number may change; what holds data is for a person's hand alone
   timeout: 30m{more}
 """
 
@@ -104,6 +112,8 @@ def _name(manifest: Mapping[str, object]) -> tuple[str, str, str]:
 
 def publish(stack: str, state: Json | None, directory: Path, output: Path, *, secrets: bool) -> Published:
     """Write the tree of `directory` into `output`. ToolchainError, and nothing written, for a folder of others."""
+    if output.exists() and not output.is_dir():
+        raise ToolchainError(f"{output} is a file: name a folder with OUTPUT=...")
     if output.exists() and any(output.iterdir()) and not _is_ours(output):
         raise ToolchainError(
             f"{output} holds files that `make render` did not write: name an empty folder, or one of an earlier run, "
@@ -123,6 +133,8 @@ def publish(stack: str, state: Json | None, directory: Path, output: Path, *, se
         wave = order.get((kind, namespace, name), 0)
         annotations = manifest["metadata"].setdefault("annotations", {})
         annotations[_WAVE] = str(wave)
+        if kind in _HOLD_DATA:
+            annotations |= _KEPT
         target = output / f"wave-{wave}" / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(
@@ -153,7 +165,8 @@ def _is_ours(output: Path) -> bool:
 def clear(output: Path) -> None:
     """Remove what an earlier run wrote; other files stay."""
     for folder in output.glob("wave-*"):
-        shutil.rmtree(folder)
+        if folder.is_dir() and folder.name.removeprefix("wave-").isdecimal():
+            shutil.rmtree(folder)
     for name in ("kustomization.yaml", "flux.yaml", "README.md"):
         (output / name).unlink(missing_ok=True)
 

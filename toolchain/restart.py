@@ -46,7 +46,8 @@ def restart(
 
     ToolchainError for a part that is not there, and where one is not healthy within `patience` seconds.
     """
-    wanted = list(parts) or [part for part in _IMMICH if any(one.workload == part for one in running.units())]
+    here = {one.workload for one in running.units()}
+    wanted = list(parts) or [part for part in _IMMICH if part in here] or ["server"]
     for unit in [unit for part in wanted for unit in of_part(running, stack, part)]:
         tell(f"{unit.name}: ends, and starts again")
         running.restart(unit)

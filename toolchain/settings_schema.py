@@ -58,10 +58,7 @@ def schema() -> Json:
         described = {"description": about[_attribute(name)], **found}
         config[f"{PROJECT}:{name}"] = _tidy(described)
     for key, meaning in SECRET_KEYS.items():
-        config[f"{PROJECT}:{key}"] = {
-            "description": f"Secret: {meaning}.",
-            "anyOf": [{"type": "string"}, _ENCRYPTED],
-        }
+        config[f"{PROJECT}:{key}"] = {"description": f"Secret: {meaning}.", **_ENCRYPTED}
     own: Json = {
         "type": "object",
         "properties": config,

@@ -236,7 +236,7 @@ class _Steps:
         self._media = tuple(
             replace(mount, read_only=True)
             for mount in server_mounts(args.storage)
-            if mount.path.startswith(MEDIA) or mount.path in self._plan.folders
+            if f"{mount.path}/".startswith(f"{MEDIA}/") or mount.path in self._plan.folders
         )
 
     def backup(self) -> tuple[Workload, ...]:

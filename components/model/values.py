@@ -465,6 +465,22 @@ class ObjectName(ParsedStr):
         return text
 
 
+class ClaimName(ParsedStr):
+    """A PersistentVolumeClaim of a cluster, or a volume of a Docker Engine or of Podman, which may have `_` as well."""
+
+    __slots__ = ()
+    accepted: ClassVar[str] = (
+        "the name of a claim or a volume: letters, digits, `_`, `.` and `-`, at most 253, such as immich_photos"
+    )
+    shape: ClassVar[str] = r"^\s*[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}\s*$"
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}", text) is None:
+            raise ValueError(f"expected {cls.accepted}")
+        return text
+
+
 _TIME_OF_GO = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?) ([+-][0-9]{2})([0-9]{2}) \S+\Z"
 )

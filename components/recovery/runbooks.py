@@ -55,10 +55,12 @@ _LOSS_OF_PAGE: Final[Mapping[str, Loss]] = {
 _LOADED: Final = (
     "1,60s/^SELECT pg_catalog.set_config('search_path', '', false);$/"
     "SELECT pg_catalog.set_config('search_path', 'public, pg_catalog', true);/; "
-    "1,/^COPY /{/^DROP EXTENSION IF EXISTS /d; /^COMMENT ON EXTENSION /d}"
+    "1,/^COPY /{/^DROP EXTENSION IF EXISTS /d; /^COMMENT ON EXTENSION /d}; "
+    "s/^-- PostgreSQL database dump complete$/COMMIT;/"
 )
 """Immich's extensions find their functions only with `public` on the path, which pg_dump empties (immich's docs); and
-Immich's role owns no extension.
+Immich's role owns no extension. The commit stands where pg_dump says that the dump is whole, so that nothing of half
+a dump stays.
 """
 _FOLDERS: Final = ("upload", "library", "profile", "thumbs", "encoded-video", "backups")
 """Folders of the media root, each with a marker `.immich` (system-integrity.md)."""
@@ -149,6 +151,9 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
         "backup_place": there.get("backup"),
         "own_folders": [there[name] for name in settings.storage.folders()],
         "libraries": list(settings.storage.external_libraries),
+        "library_paths": {
+            f"library-{one.name}": one.mount_path for one in settings.storage.external_libraries
+        },
         "compose": _OFFICIAL,
         "drills": backup is not None and backup.drill is not None and bool(backup.targets),
         "backup": backup,
@@ -210,7 +215,7 @@ def _disks(settings: Settings, there: Mapping[str, Place]) -> list[dict[str, obj
     disks: list[dict[str, object]] = []
     for (storage, _), lost in found.items():
         held = {place.name for place in lost}
-        files, database = bool(held & {"media", *libraries}), bool(held & {"database", "wal"})
+        files, database = "media" in held, bool(held & {"database", "wal"})
         # What is on the same disk does not count, whatever it is called here.
         gone = {place.name for place in there.values() if place.medium == lost[0].medium}
         copied = any(target not in gone for target in targets)
@@ -223,6 +228,9 @@ def _disks(settings: Settings, there: Mapping[str, Place]) -> list[dict[str, obj
                 "files": files,
                 "database": database,
                 "files_back": files and copied,
+                # The restore fills all that is empty once the photos' folder is empty too; alone they come by hand.
+                "libraries": [place for place in lost if place.name in libraries and not files],
+                "libraries_back": copied,
                 "database_back": database and (archived or dumped),
             }
         )
@@ -293,6 +301,7 @@ def _platform(settings: Settings, stack: str) -> dict[str, object]:
             "start_server": [f"{engine} start {' '.join(containers)}"],
             "server_logs": f"{engine} logs --tail 50 {containers[0]}",
             "server_exec": f"{engine} exec -it {containers[0]}",
+            "keep_ended": engine.startswith("docker"),
             "refresh": [],
             "apply": [],
             "namespace": "",
@@ -383,7 +392,7 @@ def _database(settings: Settings, stack: str, there: Mapping[str, Place]) -> dic
                 "database_object": f"cluster.postgresql.cnpg.io/{database.cluster_name}",
                 "database_kubectl": kubectl,
                 "cluster_name": str(database.cluster_name),
-                "load_options": f'-c "SET SESSION AUTHORIZATION {database.user}" -f - ',
+                "load_options": f'-c "SET SESSION AUTHORIZATION {database.user}" ',
             }
         case ExternalDatabase():
             psql = f"psql -h {database.host} -p {database.port}"

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from components.fields.base import Deferred, Section, default_kind
 from components.fields.grammar import HostFolder, MountOption, MountPath, StorageClassName
-from components.model.values import AbsolutePath, Bytes, ObjectName, ServerAddress, VolumeSize
+from components.model.values import AbsolutePath, Bytes, ClaimName, ObjectName, ServerAddress, VolumeSize
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod", "ReadOnlyMany"]
 
@@ -91,7 +91,7 @@ class ExistingClaim(Section):
 
     kind: Literal["existingClaim"]
     """`existingClaim`."""
-    claim_name: ObjectName
+    claim_name: ClaimName
     """Its name, in the namespace of Immich."""
     access_mode: AccessMode = "ReadWriteOnce"
     """What the claim permits; several pods need `ReadWriteMany`."""

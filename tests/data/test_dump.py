@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Generator
@@ -14,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from components.backup.scripts import dump_script
+from components.recovery.runbooks import pages
 from tests.data.conftest import need
 from tests.data.immich_library import fill, make_tables
 from tests.data.place import Place, wait_for
 from tests.data.postgres_process import Database, Postgres, programs
+from tests.unit.capacity.stacks import AWAY, host
 
 ROWS = "SELECT md5(string_agg(asset::text, chr(10) ORDER BY id)) FROM asset"
 
@@ -109,6 +112,41 @@ def test_a_dump_has_every_row_and_says_so(place: Place, database: Database) -> N
         "immich_backup_bytes": status["bytes"],
     }
     place.assert_no_secret(ran.output + json.dumps(status))
+
+
+def loaded_by_hand(sql: str, into: Database) -> None:
+    """As the runbooks say it: through their filter, in a transaction that psql begins and the dump's end commits."""
+    page = pages(host({"targets": [AWAY]}), "some")["host-lost.md"]
+    (given,) = set(re.findall(r"\| sed \"([^\"]+)\"", page))
+    (options,) = set(re.findall(r"psql -U immich -d immich (--set .*) > /dev/null", page))
+    tools = programs()
+    assert tools is not None
+    filtered = subprocess.run(["sed", given], input=sql, capture_output=True, text=True, check=True).stdout
+    server = into.server
+    where = ["-h", str(server.directory), "-p", str(server.port), "-U", "postgres", "-d", into.name]
+    subprocess.run(
+        [str(tools / "psql"), "-X", *where, *options.split()],
+        input=filtered,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_dump_that_a_person_loads_is_there_whole_or_not_at_all(place: Place, database: Database) -> None:
+    make_tables(database)
+    fill(database, place.media, 120)
+    place.dump(place.plan(database))
+    dump = place.root / "database" / "immich.sql.zst"
+    sql = subprocess.run(["zstdcat", str(dump)], capture_output=True, check=True).stdout.decode()
+    rows = sql.index("\n", sql.index("COPY public.asset_exif ")) + 1
+    with database.server.database() as fresh:
+        # The first is cut where a table has none of its rows yet, which psql takes for the end of the table.
+        for part in (sql[: rows + 100], sql[: sql.index("-- PostgreSQL database dump complete")]):
+            loaded_by_hand(part, fresh)
+            assert fresh.psql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == "0"
+        loaded_by_hand(sql, fresh)
+        assert fresh.psql(ROWS) == database.psql(ROWS)
 
 
 def test_a_dump_has_no_owner_and_no_privileges(place: Place, database: Database) -> None:

@@ -40,7 +40,7 @@ services:
 """
 ENVIRONMENT = {"DB_PASSWORD": "old", "DB_USERNAME": "postgres", "DB_DATABASE_NAME": "immich"}
 DOCKER_COMPOSE = """#!/bin/sh
-# Of the stand-in for Docker Compose: `docker compose -f FILE stop|start|exec|up`; everything else is Docker's own.
+# Of the stand-in for Docker Compose: `docker compose -f FILE stop|ps|exec|up`; everything else is Docker's own.
 [ "$1" = compose ] || exec /usr/bin/env -u STANDIN PATH="$REAL_PATH" docker "$@"
 shift 3
 what=$1
@@ -49,6 +49,7 @@ docker() { /usr/bin/env PATH="$REAL_PATH" docker "$@"; }
 case $what in
     stop) for one; do docker stop "old-$one" || exit; done ;;
     exec) [ "$1" = -T ] || exit 2; shift; name=$1; shift; docker exec -i "old-$name" "$@" ;;
+    ps) shift; for one; do echo "old-$one"; done ;;
     up) docker start old-database old-redis old-immich-server ;;
     *) exit 2 ;;
 esac
@@ -130,7 +131,7 @@ def carry_out(line: str, host: OneHost, env: dict[str, str], folder: Path) -> No
     """A line of the page."""
     if line.startswith("make up"):
         host.up()
-    elif not line.startswith(("make ", "eval ")) and " down" not in line:
+    elif not line.startswith(("make ", "eval ")) and " down" not in line and "FROM asset" not in line:
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", line],
             env=env,

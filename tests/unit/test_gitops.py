@@ -103,6 +103,9 @@ def test_each_manifest_is_in_its_waves_folder_with_its_annotation(tree: Path, tm
     assert {"wave-0/namespace-immich.yaml", "wave-2/statefulset-database.yaml"} <= found
     server = yaml.safe_load((output / "wave-3" / "deployment-server.yaml").read_text())
     assert server["metadata"]["annotations"] == {"argocd.argoproj.io/sync-wave": "3"}
+    claim = yaml.safe_load((output / "wave-2" / "persistentvolumeclaim-data.yaml").read_text())
+    kept = {"argocd.argoproj.io/sync-options": "Prune=false", "kustomize.toolkit.fluxcd.io/prune": "disabled"}
+    assert claim["metadata"]["annotations"] == {"argocd.argoproj.io/sync-wave": "2", **kept}
     assert "`immich/database`" in (output / "README.md").read_text()
     assert not any("secret" in name for name in found)
 
@@ -155,3 +158,23 @@ def test_a_folder_of_others_is_left_alone(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match="holds files that `make render` did not write"):
         gitops.publish("dev", STATE, tree, output, secrets=False)
     assert [path.name for path in output.iterdir()] == ["README.md"]
+
+
+def test_flux_deletes_nothing_when_waves_move(tree: Path, tmp_path: Path) -> None:
+    gitops.publish("dev", STATE, tree, tmp_path / "out", secrets=False)
+    found = list(yaml.safe_load_all((tmp_path / "out" / "flux.yaml").read_text()))
+    assert {one["spec"]["prune"] for one in found} == {False}
+
+
+def test_a_file_is_no_output(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(ToolchainError, match="is a file"):
+        gitops.publish("dev", STATE, tree, tmp_path / "out", secrets=False)
+
+
+def test_folders_that_only_look_like_waves_stay(tree: Path, tmp_path: Path) -> None:
+    gitops.publish("dev", STATE, tree, tmp_path / "out", secrets=False)
+    mine = tmp_path / "out" / "wave-of-mine"
+    mine.mkdir()
+    gitops.clear(tmp_path / "out")
+    assert [one.name for one in (tmp_path / "out").iterdir()] == ["wave-of-mine"]

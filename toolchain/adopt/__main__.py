@@ -6,6 +6,7 @@ Nothing of the old deployment is asked or changed. An existing file of the stack
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -55,14 +56,18 @@ def _written(found: Adopted, path: tuple[str, ...], key: str, value: object, dep
 
 def names_of(found: Adopted, path: Path) -> dict[str, object]:
     """What the page of the move calls things."""
+    media = found.media
+    external = found.sections.get("database", {})
     return {
-        "file": str(path),
-        "server": found.server,
-        "learning": found.learning,
-        "database": found.database,
-        "role": found.role,
-        "name": found.name,
-        "upload": found.media.source if found.media is not None and found.media.is_folder else None,
+        "file": shlex.quote(str(path)),
+        "server": " ".join(shlex.quote(name) for name in found.servers),
+        "learning": shlex.quote(found.learning) if found.learning else None,
+        "database": shlex.quote(found.database) if found.database else None,
+        "host": shlex.quote(f"{external.get('host', '')}"),
+        "port": external.get("port", 5432),
+        "role": shlex.quote(found.role),
+        "name": shlex.quote(found.name),
+        "upload": shlex.quote(media.source) if media is not None and media.is_folder else None,
         "old_root": found.media is not None and found.media.target != "/data",
     }
 

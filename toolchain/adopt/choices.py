@@ -55,6 +55,8 @@ class Adopted:
     """What was not carried over, and what to do about it."""
     server: str = ""
     """Services of the file."""
+    servers: tuple[str, ...] = ()
+    """Every one with the server's image: a second may do its jobs."""
     learning: str | None = None
     database: str | None = None
     """None where the database is somewhere else."""
@@ -80,10 +82,17 @@ def adopt(compose: Compose) -> Adopted:
             f"{compose.path} has no service with the image ghcr.io/immich-app/immich-server: give Immich's own file "
             "with FROM=path/docker-compose.yml"
         )
-    found = Adopted(sections={"docker": {}}, server=server.name)
+    servers = compose.all_with(*_SERVER)
+    roots = {mount.source for one in servers for mount in one.mounts if mount.target in MEDIA}
+    if len(roots) > 1:
+        raise ToolchainError(
+            f"{compose.path} has servers with photos in {' and '.join(sorted(roots))}: two deployments in one file. "
+            "Give a file with one of them"
+        )
+    found = Adopted(sections={"docker": {}}, server=server.name, servers=tuple(one.name for one in servers))
     _version(found, server)
     _way_in(found, server)
-    _storage(found, server)
+    _storage(found, compose, server)
     _learning(found, compose, server)
     _database(found, compose, server)
     _cache(found, compose, server)
@@ -111,6 +120,12 @@ def _version(found: Adopted, server: Service) -> None:
         found.say(tag, "The release that runs: go to another one once the move is done.", "server", "version")
         return
     major = re.match(r"\d+", tag)
+    newest = versions.NEWEST.partition(".")[0]
+    if major and major[0] != newest and int(major[0]) not in LAST_OF_MAJOR:
+        raise ToolchainError(
+            f"{server.name} runs Immich {server.tag}, and this program deploys {versions.SUPPORTED_TEXT}: go to one of "
+            f"them with compose first, from before 1.132 by way of {STEPPING_STONE}, then run this again"
+        )
     known = LAST_OF_MAJOR.get(int(major[0]), versions.NEWEST) if major else versions.NEWEST
     found.say(
         known,
@@ -142,7 +157,10 @@ def _way_in(found: Adopted, server: Service) -> None:
     if networks:
         way["trustedSources"] = [str(ipaddress.ip_network(text, strict=False)) for text in networks]
     reason = "The port that the compose file publishes."
-    if not ports:
+    if server.on_host_network:
+        way |= {"address": "0.0.0.0", "port": 2283}  # noqa: S104 - what network_mode: host opens
+        reason = "The port that network_mode: host opened."
+    elif not ports:
         reason = "The compose file publishes no port: whatever proxy led to the container must lead here."
     found.say([way], reason, "proxy", "expose")
     if any(label.startswith("traefik.") for label in server.labels):
@@ -159,7 +177,7 @@ def _is_network(text: str) -> bool:
     return True
 
 
-def _storage(found: Adopted, server: Service) -> None:
+def _storage(found: Adopted, compose: Compose, server: Service) -> None:
     roots = [mount for mount in server.mounts if mount.target in MEDIA]
     if not roots:
         raise ToolchainError(
@@ -167,9 +185,11 @@ def _storage(found: Adopted, server: Service) -> None:
         )
     found.media = roots[-1]
     found.say(_source(roots[-1]), "UPLOAD_LOCATION: the photos stay where they are.", "storage", "media")
+    _below_the_photos(found, compose)
     libraries: list[Sections] = []
+    config = server.environment.get("IMMICH_CONFIG_FILE")
     for mount in server.mounts:
-        if mount in roots or mount.target in _OF_THE_SYSTEM:
+        if mount in roots or mount.target in {*_OF_THE_SYSTEM, config}:
             continue
         root = next((root for root in MEDIA if mount.target.startswith(f"{root}/")), None)
         folder = mount.target.removeprefix(f"{root}/") if root else ""
@@ -180,7 +200,7 @@ def _storage(found: Adopted, server: Service) -> None:
                 f"{mount.source} at {mount.target}: put it below the media folder, on the same file system"
             )
         else:
-            name = re.sub(r"[^a-z0-9]+", "-", mount.target.lower()).strip("-")[:40] or "library"
+            name = re.sub(r"[^a-z0-9]+", "-", mount.target.lower()).strip("-")[:40].strip("-") or "library"
             library: Sections = {"name": name, "mountPath": mount.target, "source": _source(mount)}
             libraries.append(library if mount.read_only else {**library, "readOnly": False})
     if libraries:
@@ -190,6 +210,28 @@ def _storage(found: Adopted, server: Service) -> None:
         found.left.append(
             f"the media root {roots[-1].target}: Immich has /data today; step 6 changes the paths in the database"
         )
+
+
+def _below_the_photos(found: Adopted, compose: Compose) -> None:
+    """Step 3 gives the folder of the photos to one user: nothing of others may be in it."""
+    media = found.media
+    if media is None or not media.is_folder:
+        return
+    for service in compose.services.values():
+        if service.name in found.servers:
+            continue
+        for mount in service.mounts:
+            if not f"{mount.source}/".startswith(f"{media.source}/"):
+                continue
+            if mount.target.startswith("/var/lib/postgresql"):
+                raise ToolchainError(
+                    f"{service.name} has PostgreSQL's files in {mount.source}, inside the folder of the photos "
+                    f"{media.source}, which will belong to another user: with everything stopped move it out, write "
+                    "the new path into DB_DATA_LOCATION, docker compose up -d, then run this again"
+                )
+            found.left.append(
+                f"{service.name} has {mount.source} too: step 3 gives it to the user of this stack"
+            )
 
 
 def _source(mount: Mount) -> Sections:
@@ -231,9 +273,16 @@ def _database(found: Adopted, compose: Compose, server: Service) -> None:
     host = environment.get("DB_HOSTNAME") or "database"
     found.role = environment.get("DB_USERNAME") or "postgres"
     found.name = environment.get("DB_DATABASE_NAME") or "immich"
-    service = compose.services.get(host) or compose.running(
-        "immich-app/postgres", "pgvecto-rs", "pgvector", "vectorchord"
-    )
+    likely = compose.running("immich-app/postgres", "pgvecto-rs", "pgvector", "vectorchord")
+    service = compose.named(host) or (likely if "DB_HOSTNAME" not in environment else None)
+    if service is None and likely is not None:
+        raise ToolchainError(
+            f"DB_HOSTNAME is {host}, which is no service of {compose.path}, and {likely.name} looks like the database "
+            f"({likely.image}): write DB_HOSTNAME={likely.name}, or take {likely.name} out of a copy of the file"
+        )
+    port = environment.get("DB_PORT") or "5432"
+    if not port.isdecimal():
+        raise ToolchainError(f"DB_PORT is {port!r}, and must be a number such as 5432")
     if environment.get("DB_URL"):
         found.left.append(
             "DB_URL: write host, name and user of that database into immich:database, kind external"
@@ -242,7 +291,7 @@ def _database(found: Adopted, compose: Compose, server: Service) -> None:
         found.sections["database"] = {
             "kind": "external",
             "host": host,
-            "port": int(environment.get("DB_PORT") or 5432),
+            "port": int(port),
             "name": found.name,
             "user": found.role,
         }
@@ -273,7 +322,7 @@ def _cache(found: Adopted, compose: Compose, server: Service) -> None:
     environment = {**compose.environment, **server.environment}
     host = environment.get("REDIS_HOSTNAME") or "redis"
     if (
-        host not in compose.services
+        compose.named(host) is None
         and compose.running("redis", "valkey") is None
         and "REDIS_HOSTNAME" in environment
     ):
@@ -293,7 +342,12 @@ def _environment(found: Adopted, compose: Compose, server: Service) -> None:
     if environment.get("IMMICH_TELEMETRY_INCLUDE"):
         found.say(True, "IMMICH_TELEMETRY_INCLUDE.", "server", "metrics", "enabled")
     found.left += _unknown(environment)
-    known = {found.server, found.learning, found.database, environment.get("REDIS_HOSTNAME") or "redis"}
+    if server.user:
+        found.left.append(
+            f"user: {server.user} of {server.name}: immich:server.user and group are 1000, and step 3 gives the photos "
+            "to them"
+        )
+    known = {*found.servers, found.learning, found.database, environment.get("REDIS_HOSTNAME") or "redis"}
     for name, service in compose.services.items():
         if name in known or "redis" in service.image or "valkey" in service.image:
             continue
@@ -306,6 +360,8 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(environment):
         if name == "IMMICH_CONFIG_FILE":
             yield "IMMICH_CONFIG_FILE: its settings are those of immich:app (docs/settings.md#immichapp)"
+        elif name == "REDIS_URL":
+            yield "REDIS_URL: a cache of this stack's own is made; for one elsewhere immich:cache, kind external"
         elif name.startswith(("IMMICH_", "MACHINE_LEARNING_", "DB_", "REDIS_")) and not _CARRIED.fullmatch(
             name
         ):

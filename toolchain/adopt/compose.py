@@ -6,6 +6,7 @@ and by `DB_HOSTNAME` and `REDIS_HOSTNAME` of the server. Nothing of the deployme
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Service:
 
     name: str
     image: str
+    names: frozenset[str]
+    """What other services may call it: its own name, the container's, its host name and aliases."""
     environment: Mapping[str, str]
     mounts: tuple[Mount, ...]
     ports: tuple[tuple[str, int, int], ...]
@@ -57,6 +60,8 @@ class Service:
     extends: str = ""
     """The service of a `hwaccel` file that it extends."""
     labels: Mapping[str, str]
+    on_host_network: bool = False
+    user: str = ""
 
     @property
     def tag(self) -> str:
@@ -73,14 +78,24 @@ class Compose:
     environment: Mapping[str, str]
     """Of `.env`."""
 
+    def all_with(self, *images: str) -> list[Service]:
+        """The services whose image has one of these in its name."""
+        return [one for one in self.services.values() if any(image in one.image for image in images)]
+
     def running(self, *images: str) -> Service | None:
-        """The first service whose image has one of these in its name."""
-        found = (one for one in self.services.values() if any(image in one.image for image in images))
-        return next(found, None)
+        """The first of them."""
+        return next(iter(self.all_with(*images)), None)
+
+    def named(self, host: str) -> Service | None:
+        """The service that answers to this name."""
+        return next((one for one in self.services.values() if host in one.names), None)
 
 
 def read(path: Path) -> Compose:
-    """The file and the `.env` beside it. ToolchainError for what is not there or no compose file."""
+    """The file and the `.env` beside it, and the process's environment, which comes first as for Docker Compose.
+
+    ToolchainError for what is not there, for no compose file, and for one that is put together from several.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         beside = path.parent / ".env"
@@ -91,15 +106,59 @@ def read(path: Path) -> Compose:
         document = mapping(yaml.load(text, _Loader))  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise ToolchainError(f"{path} is not YAML: {error}") from None
-    services = mapping(document.get("services"))
+    services = {
+        name: mapping(one)
+        for name, one in mapping(document.get("services")).items()
+        if not mapping(one).get("profiles")
+    }
     if not services:
         raise ToolchainError(f"{path} has no services: give Immich's docker-compose.yml with FROM=...")
+    _refuse_parts(path, document, services)
     folder = path.resolve().parent
+    known = {**environment, **os.environ}
     return Compose(
         path=path.resolve(),
-        services={name: _service(name, mapping(one), environment, folder) for name, one in services.items()},
+        services={
+            name: _service(name, one, known, folder, _volumes(document, known, folder))
+            for name, one in services.items()
+        },
         environment=environment,
     )
+
+
+def _refuse_parts(path: Path, document: Json, services: Mapping[str, Json]) -> None:
+    """What Docker Compose would put together from several files."""
+    beside = [
+        one for one in path.parent.glob("*compose.override.y*ml") if path.name.startswith(("docker-", "com"))
+    ]
+    others = [f"{one.name} beside it" for one in beside]
+    others += ["include"] if document.get("include") else []
+    for name, one in services.items():
+        file = mapping(one.get("extends")).get("file")
+        if file is not None and not Path(str(file)).name.startswith("hwaccel."):
+            others.append(f"extends of {name} from {file}")
+    if others:
+        raise ToolchainError(
+            f"{path} is not all of it ({', '.join(others)}): put it together first. In its folder\n"
+            "  docker compose config > full.yml\n"
+            "and then run this again with FROM=that folder/full.yml"
+        )
+
+
+def _volumes(document: Json, environment: Mapping[str, str], folder: Path) -> Callable[[str], str]:
+    """From the name of a volume in the file to the engine's."""
+    project = environment.get("COMPOSE_PROJECT_NAME") or filled(str(document.get("name") or ""), environment)
+    project = project or re.sub(r"^[^a-z0-9]+|[^a-z0-9_-]", "", folder.name.lower())
+
+    def real(name: str) -> str:
+        given = mapping(mapping(document.get("volumes")).get(name))
+        external = given.get("external")
+        told = given.get("name") or mapping(external).get("name")
+        if told:
+            return filled(str(told), environment)
+        return name if external else f"{project}_{name}"
+
+    return real
 
 
 class _Loader(yaml.SafeLoader):
@@ -125,16 +184,20 @@ def variables(text: str) -> dict[str, str]:
         if match is None:
             continue
         value = match["value"]
+        literal = value.startswith("'")
         if value[:1] in {"'", '"'} and (end := value.find(value[0], 1)) > 0:
             value = value[1:end]
         else:
             value = re.split(r"\s#", value, maxsplit=1)[0].strip()
-        found[match["name"]] = value
+        found[match["name"]] = value if literal else filled(value, {**found, **os.environ})
     return found
 
 
-def filled(text: str, environment: Mapping[str, str]) -> str:
-    """`text` with the values of `$NAME`, `${NAME}`, `${NAME:-default}` and the like; unknown names are empty."""
+def filled(text: str, environment: Mapping[str, str], *, needed: bool = False) -> str:
+    """`text` with the values of `$NAME`, `${NAME}`, `${NAME:-default}` and the like; unknown names are empty.
+
+    ToolchainError for an unknown name with `?`, and for every one without a default where the value is `needed`.
+    """
 
     def value(match: re.Match[str]) -> str:
         if match["escaped"]:
@@ -143,13 +206,22 @@ def filled(text: str, environment: Mapping[str, str]) -> str:
         known = environment.get(name)
         is_set = bool(known) if how.startswith(":") else known is not None
         if how.endswith("+"):
-            return filled(other, environment) if is_set else ""
-        return known or "" if is_set or not how.endswith("-") else filled(other, environment)
+            return filled(other, environment, needed=needed) if is_set else ""
+        if not is_set and how.endswith("-"):
+            return filled(other, environment, needed=needed)
+        if not known and (needed or (how.endswith("?") and not is_set)):
+            raise ToolchainError(
+                f"the variable {name} of {text} has no value: set it in the .env beside the compose file, where Docker "
+                "Compose reads it too"
+            )
+        return known or ""
 
     return _VARIABLE.sub(value, text)
 
 
-def _service(name: str, given: Json, environment: Mapping[str, str], folder: Path) -> Service:
+def _service(
+    name: str, given: Json, environment: Mapping[str, str], folder: Path, volume: Callable[[str], str]
+) -> Service:
     def text(value: object) -> str:
         if isinstance(value, bool):
             return "true" if value else "false"
@@ -158,14 +230,20 @@ def _service(name: str, given: Json, environment: Mapping[str, str], folder: Pat
     of_files = mapping(_from_files(given.get("env_file"), folder))
     own = _pairs(given.get("environment"), text)
     extends = given.get("extends")
+    names = {name, text(given.get("container_name")), text(given.get("hostname"))}
+    for network in mapping(given.get("networks")).values():
+        names |= {text(alias) for alias in items(mapping(network).get("aliases"))}
     return Service(
         name=name,
+        names=frozenset(names - {""}),
         image=text(given.get("image")),
         environment={**{key: str(value) for key, value in of_files.items()}, **own},
-        mounts=tuple(_mounts(given.get("volumes"), text, folder)),
+        mounts=tuple(_mounts(given.get("volumes"), environment, folder, volume)),
         ports=tuple(_ports(given.get("ports"), text)),
         extends=text(mapping(extends).get("service")),
         labels=_pairs(given.get("labels"), text),
+        on_host_network=given.get("network_mode") == "host",
+        user=text(given.get("user")),
     )
 
 
@@ -186,7 +264,12 @@ def _pairs(given: object, text: Callable[[object], str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _mounts(given: object, text: Callable[[object], str], folder: Path) -> Iterator[Mount]:
+def _mounts(
+    given: object, environment: Mapping[str, str], folder: Path, volume: Callable[[str], str]
+) -> Iterator[Mount]:
+    def text(value: object) -> str:
+        return filled(str(value), environment, needed=True) if value is not None else ""
+
     for one in items(given):
         if isinstance(one, str):
             source, _, rest = text(one).partition(":")
@@ -194,12 +277,16 @@ def _mounts(given: object, text: Callable[[object], str], folder: Path) -> Itera
             read_only = "ro" in options.split(",")
         else:
             long = mapping(one)
+            if long.get("type") == "tmpfs":
+                continue
             source, target = text(long.get("source")), text(long.get("target"))
             read_only = long.get("read_only") is True
         if not target:
             continue
         if source.startswith(("./", "../", "~")) or source == ".":
             source = str((folder / Path(source).expanduser()).resolve())
+        elif not source.startswith("/"):
+            source = volume(source)
         yield Mount(source=source, target=target.rstrip("/") or "/", read_only=read_only)
 
 
@@ -207,7 +294,7 @@ def _ports(given: object, text: Callable[[object], str]) -> Iterator[tuple[str, 
     for one in items(given):
         if isinstance(one, dict):
             long = mapping(cast("object", one))
-            line = f"{long.get('published')}:{long.get('target')}"
+            line = f"{text(long.get('published'))}:{text(long.get('target'))}"
             address = text(long.get("host_ip"))
             line = f"{address}:{line}" if address else line
         else:

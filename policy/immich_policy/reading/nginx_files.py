@@ -22,6 +22,7 @@ from immich_policy.reading.walk import names_of
 UPLOAD = "/api/assets"
 """Where Immich takes photos and videos."""
 _MAIN = "/etc/nginx/nginx.conf"
+_COMMAND = re.compile(r"-[a-z]*c")
 _GIVEN = re.compile(r"\s-c\s+[\"']?(/[^\s\"']+)")
 _DROP_INS = ("/etc/nginx/conf.d/", "/etc/nginx/sites-enabled/", "/etc/nginx/templates/")
 _DEPTH = 8
@@ -105,11 +106,12 @@ def _read(one: Container, given: Mapping[str, File]) -> Configuration | None:
 
 def _main_of(one: Container, given: Mapping[str, File]) -> str | None:
     words = one.arguments()
-    after = [following for word, following in itertools.pairwise(words) if word == "-c"]
+    after = [following for word, following in itertools.pairwise(words) if _COMMAND.fullmatch(word)]
+    after += [word.removeprefix("-c") for word in words if word.startswith("-c/")]
     # A shell that starts nginx is given its script by `-c`, and the file by that or by a word after it.
     scripts = [found for text in after for found in _GIVEN.findall(text)]
     for path in (*after, *scripts, *words):
-        if path in given:
+        if path in given and (path in after or path.endswith(".conf")):
             return path
     if any(text.startswith("/") for text in (*after, *scripts)):
         return None

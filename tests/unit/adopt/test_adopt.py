@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_folders_and_libraries_are_carried_over(tmp_path: Path) -> None:
     assert storage["thumbs"] == {"kind": "hostPath", "path": "/mnt/ssd/thumbs"}
     assert storage["encodedVideo"] == {
         "kind": "existingClaim",
-        "claimName": "encoded",
+        "claimName": "immich_encoded",
         "accessMode": "ReadWriteOnce",
     }
     assert storage["externalLibraries"] == [
@@ -144,7 +145,7 @@ def test_folders_and_libraries_are_carried_over(tmp_path: Path) -> None:
 
 def test_photos_in_a_volume_of_the_engine_stay_in_it(tmp_path: Path) -> None:
     found = adopt(read(deployment(tmp_path, upload="photos")))
-    assert sections(found)["storage"]["media"]["claimName"] == "photos"
+    assert sections(found)["storage"]["media"]["claimName"] == "immich_photos"
 
 
 @pytest.mark.parametrize(
@@ -186,6 +187,13 @@ def test_a_layout_of_before_2_0_is_read_with_its_paths(tmp_path: Path) -> None:
             r"pgvecto\.rs .*IMMICH_VERSION=v2\.7\.5",
         ),
         ({"root": "/photos"}, "which folder has the photos cannot be told"),
+        ({"version": "v1"}, r"runs Immich v1, and this program deploys"),
+        ({"env": "DB_HOSTNAME=db.lan\n"}, r"DB_HOSTNAME is db\.lan, .*write DB_HOSTNAME=database"),
+        ({"env": "DB_PORT=five\n"}, "DB_PORT is 'five', and must be a number"),
+        (
+            {"env": "DB_DATA_LOCATION=/srv/photos/postgres\n"},
+            "PostgreSQL's files in /srv/photos/postgres",
+        ),
     ],
 )
 def test_what_cannot_be_moved_yet_is_told_with_what_comes_first(
@@ -243,6 +251,21 @@ def test_a_database_and_a_cache_elsewhere_stay_there(tmp_path: Path) -> None:
     assert found.database is None
 
 
+def test_a_service_is_found_by_any_of_its_names(tmp_path: Path) -> None:
+    found = adopt(read(deployment(tmp_path, env="DB_HOSTNAME=immich_postgres\n")))
+    assert found.database == "database"
+
+
+def test_every_service_of_the_server_is_stopped(tmp_path: Path) -> None:
+    path = deployment(tmp_path)
+    jobs = "  jobs: {image: 'ghcr.io/immich-app/immich-server:v3.0.3', volumes: ['/srv/photos:/data']}\n"
+    path.write_text(path.read_text().replace("  redis:\n", f"{jobs}  redis:\n"))
+    assert adopt(read(path)).servers == ("immich-server", "jobs")
+    path.write_text(path.read_text().replace("['/srv/photos:/data']", "['/srv/others:/data']"))
+    with pytest.raises(ToolchainError, match="photos in /srv/others and /srv/photos: two deployments"):
+        adopt(read(path))
+
+
 # The command
 
 
@@ -278,16 +301,19 @@ def test_the_command_writes_the_file_and_the_way_there_and_changes_nothing_else(
         told.index(step)
         for step in (
             'eval "$(make -s env)"',
+            f"docker update --restart=no $({compose} ps -aq immich-server immich-machine-learning)",
             f"{compose} stop immich-server immich-machine-learning",
-            f"{compose} exec -T database pg_dump --no-owner",
+            f"{compose} exec -T database pg_dump --clean",
             "sudo chown -R 1000:1000 /srv/photos",
             "make up STACK=mine",
             "docker stop immich-mine-server",
-            f"{compose} exec -T database pg_dump --clean",
+            "gzip -dc immich-before-the-move.sql.gz \\",
             "docker start immich-mine-server",
             "immich-admin change-media-location",
             "make verify STACK=mine",
+            "docker update --restart=no $(docker ps -q --filter label=immich.stack=mine)",
             f"{compose} up -d",
+            "docker update --restart=always",
         )
     ]
     assert positions == sorted(positions)
@@ -317,3 +343,26 @@ def test_settings_that_no_stack_may_have_are_told_and_nothing_is_written(
 def test_a_wrong_call_is_a_sentence(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     with pytest.raises(ToolchainError, match=r"usage|STACK="):
         run(monkeypatch, *arguments)
+
+
+def test_names_with_spaces_are_one_word_of_a_command(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my photos"
+    folder.mkdir()
+    assert run(monkeypatch, str(deployment(folder, upload="/srv/my photos")), "mine") == 0
+    told = capsys.readouterr().out
+    assert f"docker compose -f '{folder}/docker-compose.yml' stop" in told
+    assert "sudo chown -R 1000:1000 '/srv/my photos'" in told
+
+
+def test_a_database_elsewhere_is_dumped_first(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = deployment(tmp_path, env="DB_HOSTNAME=db.lan\n")
+    path.write_text(re.sub(r"  database:\n(    .*\n)+", "", path.read_text()))
+    assert run(monkeypatch, str(path), "mine") == 0
+    told = capsys.readouterr().out
+    assert "pg_dump --host=db.lan --port=5432" in told
+    assert "the dump of step 2 comes first" in told
+    assert [int(one) for one in re.findall(r"^(\d+)\. ", told, re.MULTILINE)] == [1, 2, 3, 4, 5, 6]

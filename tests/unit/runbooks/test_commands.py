@@ -17,7 +17,7 @@ from tests.unit.runbooks.pages import EVERY, MADE, code, commands, pages_of
 
 KNOWN = {
     "pulumi": {"config", "stack"},
-    "docker": {"stop", "start", "exec", "logs", "rm", "run", "volume", "compose", "ps"},
+    "docker": {"stop", "start", "exec", "logs", "rm", "run", "volume", "compose", "ps", "update"},
     "podman": {"stop", "start", "exec", "logs", "rm", "run", "volume", "unshare", "ps"},
     "kubectl": {"scale", "exec", "logs", "get", "delete", "apply", "wait", "patch"},
     "restic": {"snapshots", "restore", "find", "diff", "check"},
@@ -25,7 +25,22 @@ KNOWN = {
     "git": {"clone"},
 }
 """Programs of which a page uses some subcommands."""
-PLAIN = {"cd", "eval", "export", "for", "do", "done", "touch", "sed", "psql", "tail", "zstd", "rm", "gzip"}
+PLAIN = {
+    "cd",
+    "eval",
+    "export",
+    "for",
+    "do",
+    "done",
+    "touch",
+    "sed",
+    "psql",
+    "tail",
+    "zstd",
+    "rm",
+    "gzip",
+    "grep",
+}
 FILLED_IN = {
     "UPLOAD_LOCATION", "DB_DATA_LOCATION", "FOLDER", "OLD", "BEFORE", "SNAPSHOT", "NAME", "REPOSITORY", "HOST", "OLDER",
     "NEWER",
@@ -36,6 +51,7 @@ CAPITALS = {
     "RESTIC_PASSWORD_FILE", "RESTIC_REST_USERNAME", "RESTIC_REST_PASSWORD", "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY", "SELECT", "FROM", "WHERE", "ILIKE", "ALTER", "DATABASE", "RENAME", "CREATE", "OWNER",
     "DROP", "EXTENSION", "CASCADE", "SET", "SESSION", "AUTHORIZATION", "COPY", "COMMENT", "EXISTS", "TO", "IF", "ON",
+    "AS", "BEGIN", "COMMIT",
 }  # fmt: skip
 """Words of the shell, of SQL, of programs."""
 
@@ -151,11 +167,14 @@ COPY public.asset (id) FROM stdin;
 DROP EXTENSION IF EXISTS vchord;
 SELECT pg_catalog.set_config('search_path', '', false);
 \\.
+--
+-- PostgreSQL database dump complete
+--
 """
 
 
 @pytest.mark.parametrize("stack", ["two", "dumped", "external"])
-def test_a_dump_is_changed_in_its_head_alone(stack: str) -> None:
+def test_a_dump_is_changed_in_its_head_and_ends_with_the_commit(stack: str) -> None:
     script = str(names(MADE[stack], stack)["load_filter"])
     assert f'| sed "{script}"' in pages_of(stack)["host-lost.md"]
     long = DUMP.replace("COPY", f"{'-- more' + chr(10)}" * 60 + "COPY")
@@ -169,6 +188,8 @@ def test_a_dump_is_changed_in_its_head_alone(stack: str) -> None:
     assert "CREATE EXTENSION IF NOT EXISTS vchord" in head
     assert "DROP EXTENSION IF EXISTS vchord;" in rows
     assert "set_config('search_path', '', false)" in rows
+    # psql began a transaction: what has no end that pg_dump wrote leaves nothing.
+    assert rows.endswith("--\nCOMMIT;\n--\n")
 
 
 def test_secrets_of_a_store_are_named_where_they_are() -> None:

@@ -175,6 +175,24 @@ def test_the_folder_of_a_copied_library_is_made_for_the_restore_to_fill() -> Non
         found = pages(host({"targets": [AWAY], **files}, storage={"externalLibraries": [library]}), "some")
         for page in ("host-lost.md", "disk-lost.md"):
             assert bool(re.search(r"install -d .* /srv/scans$", found[page], re.MULTILINE)) is made, page
+            assert "immich:restore.what both" in found["host-lost.md"]
+
+
+def test_a_copied_library_on_a_disk_of_its_own_comes_back_by_hand() -> None:
+    """The restore leaves everything alone where the photos are still there."""
+    library = {
+        "name": "scans",
+        "mountPath": "/mnt/scans",
+        "source": {"kind": "hostPath", "path": "/srv/scans"},
+    }
+    files = {"files": {"externalLibraries": ["scans"]}}
+    found = pages(host({"targets": [AWAY], **files}, storage={"externalLibraries": [library]}), "some")[
+        "disk-lost.md"
+    ]
+    (disk,) = [part for part in found.split("\n## ") if "library-scans" in part.splitlines()[0]]
+    assert "--include /mnt/scans --target /mnt/restored" in disk
+    assert "sudo rsync -aHAX /mnt/restored/mnt/scans/ /srv/scans/" in disk
+    assert "immich:restore" not in disk
 
 
 def test_what_comes_back_differs_by_what_makes_the_copies() -> None:

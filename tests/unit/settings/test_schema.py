@@ -128,10 +128,11 @@ def test_keys_that_nobody_reads_are_seen_and_those_of_others_are_not() -> None:
     assert faults({"config": {"pulumi:tags": {"a": "b"}}, "encryptionsalt": "v1:abc"}) == []
 
 
-def test_secrets_are_encrypted_or_text() -> None:
+def test_secrets_are_encrypted() -> None:
     for key in SECRET_KEYS:
         assert faults({"config": {f"immich:{key}": {"secure": "v1:abc"}}}) == []
     assert faults({"config": {"immich:databasePassword": {"a": "b"}}}) != []
+    assert faults({"config": {"immich:databasePassword": "in the clear"}}) != []
 
 
 def test_every_setting_has_a_description() -> None:

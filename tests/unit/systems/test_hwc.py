@@ -304,9 +304,10 @@ def test_the_page_moves_an_immich_of_docker_here() -> None:
     assert in_order(
         page(_host(), "from-docker-compose"),
         "docker compose -f docker-compose.yml stop immich-server immich-machine-learning",
+        "exec -T database pg_dump --clean",
         "sudo chown -R 1000:100 UPLOAD_LOCATION",
         "rsync -aHAX",
-        "exec -T database pg_dump --clean",
+        "gzip -dc immich-before-the-move.sql.gz \\",
         "docker start immich-hwc-server",
         "make backup STACK=hwc",
     )

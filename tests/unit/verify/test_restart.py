@@ -27,6 +27,11 @@ def test_without_a_part_immich_alone_is_restarted() -> None:
     assert lines[1] == "immich-unit-server: healthy after 0 s"
 
 
+def test_nothing_that_runs_is_no_success() -> None:
+    with pytest.raises(ToolchainError, match="no part 'server' that runs"):
+        restarted(Recorded(found=[]))
+
+
 def test_each_copy_of_a_part_comes_after_the_one_before() -> None:
     running = Recorded(found=[unit("server"), replace(unit("server"), name="second"), unit("cache")])
     restarted(running, "server")
