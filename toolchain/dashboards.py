@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +19,9 @@ from components.monitoring import scrapes, setup
 from components.monitoring.dashboard_files import FOLDER, Dashboard, Panel, dashboards, laid_out
 from components.monitoring.placeholders import over_texts
 from components.monitoring.plan import MonitoringPlan
-from components.settings.reader import SettingsError
-from toolchain.paths import ROOT
+from toolchain.deployment import items, mapping
+from toolchain.failure import ToolchainError, exit_with
+from toolchain.paths import settings_file
 from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 _WIDTH: Final = 140
@@ -106,15 +106,31 @@ def _name(exported: Dashboard, plan: MonitoringPlan, given: str | None) -> str:
     names = {made["uid"]: name for name, made in dashboards(plan).items()}
     name = given or names.get(exported.get("uid"))
     if name is None or name not in names.values():
-        raise ValueError(
+        raise ToolchainError(
             f"uid {exported.get('uid')} is no dashboard of {plan.stack}: give --name, one of "
             f"{', '.join(sorted(names.values()))}"
         )
     return name
 
 
+def _exported(path: Path) -> Dashboard:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ToolchainError(
+            f"{path} cannot be read as JSON: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    exported = mapping(found)
+    shown = [mapping(panel) for panel in items(exported.get("panels"))]
+    if not shown or not all({"id", "gridPos"} <= set(panel) for panel in shown):
+        raise ToolchainError(
+            f"{path} is no dashboard with panels: in Grafana choose Export as JSON, with the model Classic"
+        )
+    return exported
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the file; 1 for an export that is no dashboard of the stack, or settings that cannot be read."""
+    """Write the file. ToolchainError for an export that is no dashboard of the stack, and for wrong settings."""
     parser = argparse.ArgumentParser(prog="python -m toolchain.dashboards", description=__doc__)
     parser.add_argument("stack")
     parser.add_argument("export", type=Path, help="JSON model of Grafana, in its classic form")
@@ -122,14 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--name", help="of the file, where the export has another uid than the stack's dashboard"
     )
     chosen = parser.parse_args(arguments)
-    try:
-        given, _ = settings_without_secrets(chosen.stack, *stack_texts(ROOT / f"Pulumi.{chosen.stack}.yaml"))
-        plan = setup.plan(scrapes.with_numbers(given), chosen.stack)
-        exported = json.loads(chosen.export.read_text(encoding="utf-8"))
-        name = _name(exported, plan, chosen.name)
-    except (OSError, SettingsError, ValueError) as error:
-        print(f"{chosen.export}: {error}", file=sys.stderr)
-        return 1
+    given, _ = settings_without_secrets(chosen.stack, *stack_texts(settings_file(chosen.stack)))
+    plan = setup.plan(scrapes.with_numbers(given), chosen.stack)
+    exported = _exported(chosen.export)
+    name = _name(exported, plan, chosen.name)
     path = FOLDER / f"{name}.json"
     path.write_text(written(put_back(name, exported, plan)), encoding="utf-8")
     print(f"wrote {path}")
@@ -137,4 +149,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.settings.reader import SettingsError
-from toolchain.paths import ROOT
+from toolchain.paths import settings_file
 from toolchain.stack_settings import settings_without_secrets, stack_texts
 
 
@@ -24,7 +24,7 @@ def files(stack: str) -> dict[str, str]:
     from components.monitoring.rule_files import rule_file
     from components.stack.outputs_monitoring import scrape_file
 
-    given, _ = settings_without_secrets(stack, *stack_texts(ROOT / f"Pulumi.{stack}.yaml"))
+    given, _ = settings_without_secrets(stack, *stack_texts(settings_file(stack)))
     settings = scrapes.with_numbers(given)
     if scrapes.watched(settings) is None:
         raise ValueError(f"nobody watches {stack}: set immich:monitoring.kind in Pulumi.{stack}.yaml")

@@ -18,7 +18,9 @@ from components.monitoring.metric_names import FAMILIES
 from components.monitoring.plan import SOURCES, MonitoringPlan, Source, Thresholds
 from components.monitoring.rule_files import alerts, rules
 from toolchain import alerts_reference
+from toolchain.dashboards import main as put_back_command
 from toolchain.dashboards import put_back, written
+from toolchain.failure import ToolchainError
 
 PROD, HOME = alerts_reference.plans()
 FULL = (PROD, HOME, replace(HOME, stack="uncounted", sources=HOME.sources - {"access-log", "traefik"}))
@@ -255,3 +257,26 @@ def test_a_value_has_the_colour_of_the_last_threshold_that_it_reaches_and_the_wo
     panel = titled(PROD, "Used")
     assert [told(panel, value)[1] for value in (0.5, 0.85, 0.97)] == ["green", "orange", "red"]
     assert [told(titled(PROD, "Immich"), value) for value in (0, 1)] == [("down", "red"), ("up", "green")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("not JSON", "cannot be read as JSON"),
+        ("[]", "is no dashboard with panels"),
+        ('{"dashboard": {"panels": []}}', "is no dashboard with panels"),
+        (
+            '{"uid": "theirs", "panels": [{"id": 1, "gridPos": {}}]}',
+            "uid theirs is no dashboard of prod: give --name",
+        ),
+    ],
+)
+def test_an_export_that_is_none_of_the_stack_is_told(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "export.json").write_text(text)
+    with pytest.raises(ToolchainError, match=said):
+        put_back_command(["prod", str(tmp_path / "export.json")])
+
+
+def test_a_stack_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match="There is no stack 'nowhere'"):
+        put_back_command(["nowhere", str(tmp_path / "export.json")])
