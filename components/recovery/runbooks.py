@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from components.backup.settings import Backup
@@ -136,6 +136,8 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
     copied = copied_libraries(settings)
     foreign = [str(one.name) for one in settings.storage.external_libraries if str(one.name) not in copied]
     found = _targets(backup, there)
+    # As a shell reads them: a folder may have spaces.
+    there = {name: replace(place, where=shlex.quote(place.where)) for name, place in there.items()}
     return {
         "stack": stack,
         "url": settings.host.url,
@@ -152,7 +154,7 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
         "own_folders": [there[name] for name in settings.storage.folders()],
         "libraries": list(settings.storage.external_libraries),
         "library_paths": {
-            f"library-{one.name}": one.mount_path for one in settings.storage.external_libraries
+            f"library-{one.name}": shlex.quote(one.mount_path) for one in settings.storage.external_libraries
         },
         "compose": _OFFICIAL,
         "drills": backup is not None and backup.drill is not None and bool(backup.targets),

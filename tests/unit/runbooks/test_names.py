@@ -195,6 +195,14 @@ def test_a_copied_library_on_a_disk_of_its_own_comes_back_by_hand() -> None:
     assert "immich:restore" not in disk
 
 
+def test_a_folder_with_spaces_is_one_word_of_a_command() -> None:
+    photos = {"kind": "hostPath", "path": "/srv/my photos"}
+    for page, text in pages(host({"targets": [AWAY]}, storage={"media": photos}), "some").items():
+        lines = [line for line in text.splitlines() if line.startswith("    ") and "my photos" in line]
+        assert all("'/srv/my photos'" in line for line in lines), page
+        assert page != "disk-lost.md" or lines
+
+
 def test_what_comes_back_differs_by_what_makes_the_copies() -> None:
     assert "immich:restore.what both" in pages_of("two")["host-lost.md"]
     operated = pages_of("operated")["host-lost.md"]
