@@ -342,6 +342,12 @@ def _environment(found: Adopted, compose: Compose, server: Service) -> None:
     if environment.get("IMMICH_TELEMETRY_INCLUDE"):
         found.say(True, "IMMICH_TELEMETRY_INCLUDE.", "server", "metrics", "enabled")
     found.left += _unknown(environment)
+    for name in (found.server, found.learning):
+        if name is not None and (devices := compose.services[name].devices):
+            section = "server.acceleration" if name == found.server else "machineLearning.backend"
+            found.left.append(
+                f"devices of {name} ({', '.join(devices)}): immich:{section} gives the same ones"
+            )
     if server.user:
         found.left.append(
             f"user: {server.user} of {server.name}: immich:server.user and group are 1000, and step 3 gives the photos "

@@ -62,6 +62,7 @@ class Service:
     labels: Mapping[str, str]
     on_host_network: bool = False
     user: str = ""
+    devices: tuple[str, ...] = ()
 
     @property
     def tag(self) -> str:
@@ -244,6 +245,9 @@ def _service(
         labels=_pairs(given.get("labels"), text),
         on_host_network=given.get("network_mode") == "host",
         user=text(given.get("user")),
+        devices=tuple(
+            text(one).partition(":")[0] for one in items(given.get("devices")) if isinstance(one, str)
+        ),
     )
 
 

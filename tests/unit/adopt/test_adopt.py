@@ -164,6 +164,26 @@ def test_acceleration_is_carried_over(
     assert told.get("machineLearning", {}).get("backend") == backend
 
 
+def test_devices_and_users_are_told(tmp_path: Path) -> None:
+    found = adopt(read(deployment(tmp_path, server="devices: ['/dev/dri:/dev/dri']\n    user: '1001:100'")))
+    sections(found)
+    assert "devices of immich-server (/dev/dri): immich:server.acceleration gives the same ones" in found.left
+    assert any(one.startswith("user: 1001:100 of immich-server") for one in found.left)
+
+
+def test_a_server_on_the_hosts_network_has_its_port(tmp_path: Path) -> None:
+    path = deployment(
+        tmp_path,
+        server="network_mode: host",
+        mounts=("/srv/x.json:/x.json:ro",),
+        env="IMMICH_CONFIG_FILE=/x.json\n",
+    )
+    path.write_text(path.read_text().replace("    ports: ['2283:2283']\n", ""))
+    told = sections(adopt(read(path)))
+    assert told["proxy"]["expose"] == [{"kind": "publishedPort", "address": "0.0.0.0", "port": 2283}]  # noqa: S104
+    assert "externalLibraries" not in told["storage"]
+
+
 def test_a_layout_of_before_2_0_is_read_with_its_paths(tmp_path: Path) -> None:
     path = deployment(
         tmp_path, root="/usr/src/app/upload", port=3001, mounts=("/srv/profile:/usr/src/app/upload/profile",)
