@@ -13,6 +13,7 @@ from tests.harness.mocks import Recorded, Run
 from tests.harness.program import ROOT, host_stack, run_stack, unwrapped
 from tests.harness.setting_cases import change
 from tests.harness.setting_leaves import Place, every_setting, places, written_out
+from tests.harness.stacks import REPLACEABLE_NAMES
 from toolchain.offline.plugins.docker.plugin import KINDS
 from toolchain.offline.plugins.docker.schema import changes
 from toolchain.offline.plugins.values import as_object, plain
@@ -22,10 +23,8 @@ HOSTS: Final = ("home", "skylab", "hwc", "heartbeat", "homelab")
 VOLUME: Final = "docker:index/volume:Volume"
 CONTAINER: Final = "docker:index/container:Container"
 _RANDOM: Final = "random:index/randomPassword:RandomPassword"
-_AGAIN: Final = frozenset(
-    {"machine-learning-cache", "certificates", "fingerprint-key", "metrics-password", "grafana-password"}
-)
-"""What can be had again: downloaded models, certificates, the key of fingerprints, passwords of those who watch."""
+_AGAIN: Final = frozenset({"machine-learning-cache", "certificates"})
+"""Volumes with what can be had again: downloaded models, certificates."""
 SETTINGS: Final = every_setting()
 
 REFUSED: Final = frozenset(
@@ -78,7 +77,7 @@ def holds_data(one: Recorded) -> bool:
     if one.type == VOLUME:
         labels = {each["label"]: each["value"] for each in one.props["labels"]}
         return "immich.volume" in labels and labels["immich.volume"] not in _AGAIN
-    return one.type == _RANDOM and one.name not in _AGAIN
+    return one.type == _RANDOM and one.name not in REPLACEABLE_NAMES
 
 
 def lost(before: Run, after: Run) -> list[Recorded]:

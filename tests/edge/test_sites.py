@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.edge.client import request
 from tests.edge.conftest import Start
+from tests.edge.name_server import name_server
 from tests.edge.running import LAN, Nginx, proxy
+from tests.edge.test_tls import make_certificate
 from tests.edge.upstream import Upstream
 
 pytestmark = pytest.mark.edge
@@ -25,7 +31,8 @@ def blog() -> Iterator[Upstream]:
 @pytest.fixture
 def nginx(start: Start, blog: Upstream) -> Nginx:
     sites = [
-        {"hostname": BLOG, "to": f"http://127.0.0.55:{blog.port}", "maxUpload": "1M"},
+        # The slash is how a browser shows an address: it is no path of its own.
+        {"hostname": BLOG, "to": f"http://127.0.0.55:{blog.port}/", "maxUpload": "1M"},
         {"hostname": GONE, "to": "http://gone.invalid:80"},
     ]
     return start(proxy(LAN, sites=sites), resolver="127.0.0.1:9")
@@ -75,3 +82,25 @@ def test_a_web_socket_of_a_site_goes_through(nginx: Nginx, blog: Upstream) -> No
     request(nginx.ports["lan"], "GET", "/live", upgrade, host=BLOG)
     (seen,) = blog.seen
     assert (seen.one("upgrade"), seen.one("connection")) == ("websocket", "upgrade")
+
+
+def test_a_site_by_https_learns_its_name_before_it_shows_a_certificate(start: Start, tmp_path: Path) -> None:
+    make_certificate(tmp_path / "certificate")
+    asked: list[str] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate" / "tls.crt", tmp_path / "certificate" / "tls.key")
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    with socket.create_server(("127.0.0.55", 0)) as listening, name_server(["127.0.0.55"]) as names:
+
+        def answer() -> None:
+            with context.wrap_socket(listening.accept()[0], server_side=True) as one:
+                one.recv(65536)
+                one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        sites = [{"hostname": BLOG, "to": f"https://blog.test:{listening.getsockname()[1]}"}]
+        nginx = start(proxy(LAN, sites=sites), resolver=f"127.0.0.1:{names}")
+        assert request(nginx.ports["lan"], "GET", "/", host=BLOG).status == 200
+        thread.join(5)
+    assert asked == ["blog.test"]

@@ -294,6 +294,7 @@ _BY_TYPE: Mapping[str, Sequence[object]] = {
     "Hostname": ("another.example.com",),
     "CronExpression": ("45 3 * * *",),
     "ObjectName": ("another",),
+    "ClaimName": ("another",),
     "ServerAddress": ("10.7.7.7",),
     "IpAddress": ("10.7.7.8",),
     "AbsolutePath": ("/srv/another",),
