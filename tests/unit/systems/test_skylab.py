@@ -204,19 +204,6 @@ def test_pictures_that_are_copied_elsewhere_come_back_with_a_restore() -> None:
     assert found.mounts("restore-media")["/media/immich"] == (PICTURES, False)
 
 
-def test_a_library_whose_path_only_begins_like_the_photos_is_not_given_to_the_backup() -> None:
-    other = {"name": "other", "mountPath": "/data2", "source": {"kind": "hostPath", "path": "/srv/other"}}
-    storage = _host().stack.sections["storage"]
-    found = host(
-        "skylab",
-        secrets=SECRETS,
-        storage={**storage, "externalLibraries": [*storage["externalLibraries"], other]},
-    )
-    assert "/data2" in found.mounts("server")
-    assert "/data" in found.mounts("backup-copy")
-    assert "/data2" not in found.mounts("backup-copy")
-
-
 def test_what_the_audit_names_exists() -> None:
     tests = {name for name in globals() if name.startswith("test_")} - {"test_what_the_audit_names_exists"}
     assert faults("skylab", _host().settings, tests) == []
