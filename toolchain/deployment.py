@@ -99,6 +99,20 @@ def restore(stack: str, state: Json, env: Mapping[str, str], cwd: Path = ROOT) -
         raise ToolchainError(f"The state of the stack {stack} could not be written:\n{answer.stderr.strip()}")
 
 
+def output(stack: str, env: Mapping[str, str], *given: str, cwd: Path = ROOT) -> Json | None:
+    """The outputs of a stack, or the one that is `given` by name, beside options; None where they cannot be read."""
+    answer = subprocess.run(
+        ["pulumi", "stack", "output", *given, "--json", "--stack", stack, "--non-interactive"],
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return mapping(json.loads(answer.stdout)) if answer.returncode == 0 else None
+
+
 def resources(state: Json | None) -> list[Resource]:
     """The resources of a state, in its order."""
     found = items(mapping((state or {}).get("deployment")).get("resources"))

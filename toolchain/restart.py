@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from toolchain.failure import ToolchainError, exit_with
-from toolchain.verify.opening import open_target
+from toolchain.verify.opening import deployed, open_running
 from toolchain.verify.running import Running, RunningError, Unit
-from toolchain.verify.target import Options
 
 _IMMICH: Final = ("server", "microservices", "machine-learning")
 _PAUSE: Final = 1.0
@@ -87,11 +86,11 @@ def main() -> int:
     stack, *parts = sys.argv[1:] or [""]
     if not stack or any(one.startswith("-") for one in (stack, *parts)):
         raise ToolchainError(_USAGE)
-    target = open_target(stack, Options(), {})
-    server = target.settings.server
+    settings = deployed(stack)
+    server = settings.server
     try:
         restart(
-            target.running,
+            open_running(stack, settings),
             stack,
             parts,
             patience=server.startup_budget.seconds + server.termination_grace.seconds,

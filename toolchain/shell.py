@@ -13,9 +13,8 @@ from components.recovery.runbooks import engine_command
 from toolchain import environment
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.restart import of_part
-from toolchain.verify.opening import open_target
+from toolchain.verify.opening import deployed, open_running
 from toolchain.verify.running import RunningError
-from toolchain.verify.target import Options
 
 if TYPE_CHECKING:
     from components.settings.model import Settings
@@ -54,14 +53,14 @@ def main() -> int:
     stack, part, *inside = [*sys.argv[1:3], "", ""][:2] + sys.argv[3:]
     if not stack or stack.startswith("-") or part.startswith("-"):
         raise ToolchainError(_USAGE)
-    target = open_target(stack, Options(), {})
+    settings = deployed(stack)
     try:
-        unit = of_part(target.running, stack, part)[0]
+        unit = of_part(open_running(stack, settings), stack, part)[0]
     except RunningError as error:
         raise ToolchainError(str(error)) from None
-    line = command_line(target.settings, unit.name, inside or _SHELL, terminal=sys.stdin.isatty())
+    line = command_line(settings, unit.name, inside or _SHELL, terminal=sys.stdin.isatty())
     try:
-        os.execvpe(line[0], line, variables(target.settings, environment.full(os.environ)))  # noqa: S606
+        os.execvpe(line[0], line, variables(settings, environment.full(os.environ)))  # noqa: S606
     except OSError as error:
         raise ToolchainError(
             f"{line[0]} cannot be started ({error.strerror}): install it, or run where it is: {shlex.join(line)}"

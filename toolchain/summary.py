@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from toolchain.deployment import Json, items, mapping
+from toolchain.deployment import Json, items, mapping, output
 from toolchain.paths import ROOT
 
 _CLI: Final = re.compile(r"\bpulumi (stack|config) ")
@@ -26,17 +24,10 @@ def show(stack: str, env: Mapping[str, str], *, local: bool, cwd: Path = ROOT) -
 
     `local`: the stack's published ports are this machine's.
     """
-    answer = subprocess.run(
-        ["pulumi", "stack", "output", "--json", "--stack", stack, "--non-interactive"],
-        cwd=cwd,
-        env=dict(env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if answer.returncode != 0:
+    outputs = output(stack, env, cwd=cwd)
+    if outputs is None:
         return ""
-    return screen(stack, mapping(json.loads(answer.stdout)), own_address() if local else None)
+    return screen(stack, outputs, own_address() if local else None)
 
 
 def screen(stack: str, outputs: Json, address: str | None) -> str:
@@ -108,13 +99,13 @@ def _is_open(outputs: Json) -> bool:
     return any(text.endswith("of 0.0.0.0") for text in _texts(outputs, "waysIn"))
 
 
-def _part(title: str, texts: Sequence[str], stack: str, output: str, *, numbered: bool = False) -> list[str]:
+def _part(title: str, texts: Sequence[str], stack: str, name: str, *, numbered: bool = False) -> list[str]:
     if not texts:
         return []
     marks = [f"{number}." if numbered else "-" for number in range(1, _MOST + 1)]
     lines = [title, *(f"  {mark} {text}" for mark, text in zip(marks, texts, strict=False))]
     if len(texts) > _MOST:
-        lines.append(f"  and {len(texts) - _MOST} more: pulumi stack output {output} -s {stack}")
+        lines.append(f"  and {len(texts) - _MOST} more: pulumi stack output {name} -s {stack}")
     return ["\n".join(lines)]
 
 

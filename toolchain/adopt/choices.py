@@ -94,9 +94,10 @@ def adopt(compose: Compose) -> Adopted:
     _way_in(found, server)
     _storage(found, compose, server)
     _learning(found, compose, server)
-    _database(found, compose, server)
-    _cache(found, compose, server)
-    _environment(found, compose, server)
+    environment = {**compose.environment, **server.environment}
+    _database(found, compose, environment, server)
+    _cache(found, compose, environment)
+    _environment(found, compose, environment, server)
     if found.database is not None:
         found.sections["backup"] = {}
         found.reasons["backup",] = (
@@ -268,8 +269,7 @@ def _learning(found: Adopted, compose: Compose, server: Service) -> None:
         found.say(int(ttl), "", "machineLearning", "modelTtl")
 
 
-def _database(found: Adopted, compose: Compose, server: Service) -> None:
-    environment = {**compose.environment, **server.environment}
+def _database(found: Adopted, compose: Compose, environment: Mapping[str, str], server: Service) -> None:
     host = environment.get("DB_HOSTNAME") or "database"
     found.role = environment.get("DB_USERNAME") or "postgres"
     found.name = environment.get("DB_DATABASE_NAME") or "immich"
@@ -318,8 +318,7 @@ def _database(found: Adopted, compose: Compose, server: Service) -> None:
     found.left.append("the database's password: a new one is made at random, or give immich:databasePassword")
 
 
-def _cache(found: Adopted, compose: Compose, server: Service) -> None:
-    environment = {**compose.environment, **server.environment}
+def _cache(found: Adopted, compose: Compose, environment: Mapping[str, str]) -> None:
     host = environment.get("REDIS_HOSTNAME") or "redis"
     if (
         compose.named(host) is None
@@ -333,8 +332,7 @@ def _cache(found: Adopted, compose: Compose, server: Service) -> None:
         )
 
 
-def _environment(found: Adopted, compose: Compose, server: Service) -> None:
-    environment = {**compose.environment, **server.environment}
+def _environment(found: Adopted, compose: Compose, environment: Mapping[str, str], server: Service) -> None:
     if timezone := environment.get("TZ"):
         found.say(timezone, "TZ.", "server", "timezone")
     if (level := environment.get("IMMICH_LOG_LEVEL")) in _LEVELS:

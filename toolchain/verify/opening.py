@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from components.setup.settings import CHECKS
 from toolchain import environment
-from toolchain.deployment import mapping
+from toolchain.deployment import output
 from toolchain.failure import ToolchainError
-from toolchain.paths import ROOT, settings_file
+from toolchain.paths import settings_file
 from toolchain.stack_settings import settings_without_secrets, stack_texts
 from toolchain.verify.running import Running, RunningError
 from toolchain.verify.target import Options, Target, chosen_doors
@@ -30,12 +28,7 @@ def open_target(
     environ: Mapping[str, str] = os.environ,
 ) -> Target:
     """A stack that is deployed. ToolchainError where there is none, or where nobody can ask it."""
-    settings, _ = settings_without_secrets(stack, *stack_texts(settings_file(stack)))
-    if settings.docker is None and settings.kubernetes.target == "render":
-        raise ToolchainError(
-            f"The stack {stack} only writes manifests (immich:kubernetes.target is render): nothing of it runs. "
-            "Choose a stack that is deployed with STACK=..."
-        )
+    settings = deployed(stack)
     found = chosen_doors(settings, options.door)
     if options.door is not None and not found:
         known = ", ".join(sorted({door.name for door in chosen_doors(settings, None)})) or "none"
@@ -50,25 +43,25 @@ def open_target(
     )
 
 
+def deployed(stack: str) -> Settings:
+    """The settings of a stack of which something runs. ToolchainError for one that only writes manifests."""
+    settings, _ = settings_without_secrets(stack, *stack_texts(settings_file(stack)))
+    if settings.docker is None and settings.kubernetes.target == "render":
+        raise ToolchainError(
+            f"The stack {stack} only writes manifests (immich:kubernetes.target is render): nothing of it runs. "
+            "Choose a stack that is deployed with STACK=..."
+        )
+    return settings
+
+
 def api_key(stack: str, settings: Settings, variable: str, environ: Mapping[str, str]) -> str | None:
     """The key of the environment, else the one that the deployment made for checks; None where there is neither."""
     if given := environ.get(variable):
         return given
     if settings.setup is None or settings.setup.administrator is None:
         return None
-    answer = subprocess.run(
-        [
-            *("pulumi", "stack", "output", "apiKeys", "--show-secrets", "--json"),
-            *("--stack", stack, "--non-interactive"),
-        ],
-        cwd=ROOT,
-        env=environment.full(environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    key = mapping(json.loads(answer.stdout)).get(CHECKS) if answer.returncode == 0 else None
+    made = output(stack, environment.full(environ), "apiKeys", "--show-secrets")
+    key = made.get(CHECKS) if made is not None else None
     return key if isinstance(key, str) else None
 
 

@@ -71,16 +71,17 @@ def _sizes(stack: Stack, config: Config) -> Iterable[Judgement]:
         found = effective(chain, "client_max_body_size")
         if not fits(body_size(found), wanted):
             at, where = _place(server, chain, found)
-            given = (
-                f"client_max_body_size {shown(found.value)}" if found else "no client_max_body_size (1 MiB)"
-            )
             yield Finding(
                 resource=at.resource,
                 path=at.path,
-                message=f"{given} {where}, while uploads may have {human(wanted)}",
+                message=f"{_size(found)} {where}, while uploads may have {human(wanted)}",
                 setting=f"client_max_body_size {wanted}, or 0 for no limit",
             )
     yield from _restored(stack, wanted)
+
+
+def _size(found: Directive | None) -> str:
+    return f"client_max_body_size {shown(found.value)}" if found else "no client_max_body_size (1 MiB)"
 
 
 def _restored(stack: Stack, wanted: int) -> Iterator[Finding]:
@@ -93,13 +94,10 @@ def _restored(stack: Stack, wanted: int) -> Iterator[Finding]:
         same = found is effective(uploads, "client_max_body_size")
         if passes and not refused and not same and not fits(body_size(found), min(wanted, _DUMP)):
             at = found if found is not None else chain[-1]
-            given = (
-                f"client_max_body_size {shown(found.value)}" if found else "no client_max_body_size (1 MiB)"
-            )
             yield Finding(
                 resource=at.resource,
                 path=at.path,
-                message=f"{given} for {RESTORE} on {server.listens}, by which a dump of the database comes back",
+                message=f"{_size(found)} for {RESTORE} on {server.listens}, by which a dump of the database comes back",
                 setting=f"client_max_body_size {min(wanted, _DUMP)} or more in the location that {RESTORE} takes",
             )
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from components.setup.settings import Setup
 from tests.unit.verify.parts import Reply, Request, answering, settings, target
-from toolchain import people
+from toolchain import deployment, people
 from toolchain.people import There, adopted, drift, there
 from toolchain.status.report import gather
 from toolchain.status.text import text
@@ -165,7 +165,7 @@ def test_the_key_is_the_environments_else_the_one_that_the_stack_made(
         asked.append(command)
         return subprocess.CompletedProcess(command, 0, json.dumps({"checks": KEY, "homepage": "other"}), "")
 
-    monkeypatch.setattr(opening.subprocess, "run", run)
+    monkeypatch.setattr(deployment.subprocess, "run", run)
     ours, nobody = settings(setup={"administrator": SECTION["administrator"]}), settings()
     assert opening.api_key("unit", ours, "K", {"K": "given"}) == "given"
     assert opening.api_key("unit", nobody, "K", {}) is None
@@ -174,6 +174,6 @@ def test_the_key_is_the_environments_else_the_one_that_the_stack_made(
     assert opening.api_key("unit", ours, "K", {}) == KEY
     assert asked[0][:4] == ["pulumi", "stack", "output", "apiKeys"]
     monkeypatch.setattr(
-        opening.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", "no")
+        deployment.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", "no")
     )
     assert opening.api_key("unit", ours, "K", {}) is None
