@@ -97,7 +97,7 @@ def _document() -> Iterator[str]:
     yield "| Section | What it is |\n| --- | --- |"
     meaning = {to_camel(name): text for name, text in attribute_docs(Settings).items()}
     for name in SECTIONS:
-        yield f"| [`immich:{name}`](#{_anchor(f'immich:{name}')}) | {_cell(meaning[name])} |"
+        yield f"| [`immich:{name}`](#{_anchor(f'immich:{name}')}) | {table_cell(meaning[name])} |"
     yield "| [secrets](#secrets) | Passwords and keys. |"
     shared = _shared()
     for name, spec in SECTIONS.items():
@@ -174,7 +174,9 @@ def _table(path: str, model: type[BaseModel], level: str, shared: Sequence[Model
         type_text = (
             (f"{_holder(field.annotation)}, each: {link}" if is_item else link) if models else accepted(field)
         )
-        rows.append(f"| `{alias}` | {_cell(type_text)} | {_cell(default(field))} | {_cell(meaning[alias])} |")
+        rows.append(
+            f"| `{alias}` | {table_cell(type_text)} | {table_cell(default(field))} | {table_cell(meaning[alias])} |"
+        )
     if rows:
         yield "| Setting | Accepted | Default | Meaning |\n| --- | --- | --- | --- |"
         yield from rows
@@ -217,7 +219,7 @@ def _prose(model: type[BaseModel]) -> str:
     return " ".join((model.__doc__ or "").split())
 
 
-def _cell(text: str) -> str:
+def table_cell(text: str) -> str:
     """`text` in a cell of a table: what Markdown reads is escaped, but for what stands in backquotes."""
     prose = " ".join(text.split()).replace("|", "\\|").split("`")
     return "`".join(part if index % 2 else part.replace("<", "\\<") for index, part in enumerate(prose))

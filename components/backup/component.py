@@ -58,35 +58,48 @@ _LATE_HOURS = 24
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackupArgs:
-    """What `Backup` needs."""
+    """What `Backup` is made of; `backup_of` makes it from a whole stack's settings."""
 
     platform: Platform
+    """Where it runs: a `KubernetesPlatform` or a `DockerPlatform`."""
     settings: BackupSettings
+    """Volume, targets, schedule, retention, drill, as the section `immich:backup` has them."""
     restore: Restore | None
+    """Which copy a new deployment starts from, as the section `immich:restore` has it; None starts empty."""
     storage: Storage
+    """Media and libraries, as the section `immich:storage` has them."""
     database: DatabaseClient
+    """How scripts reach the database."""
     dumps: bool
     """Whether the database is dumped; a database with an archive alone is not."""
     stack: str
-    """Of small letters, digits and hyphens."""
+    """Name of the stack: lower-case letters, digits and hyphens."""
     version: str
-    """Immich's release."""
+    """Release of Immich, such as 3.3.1."""
     timezone: str
+    """IANA name of the time zone of the schedule, such as `Europe/Berlin`."""
     user: int
+    """Number of the user that owns the photos."""
     group: int
+    """Number of that user's group."""
     placement: Placement
-    """The server's: its volumes may be on its node alone."""
+    """The server's node selector, tolerations and affinity: volumes may be on its node alone."""
     stack_file: str
-    """The stack's settings, without secrets, for whoever has nothing but a copy."""
+    """The stack's settings, without secrets, kept with each copy for a restore on another machine."""
     app: bool
     """Whether there is a file with Immich's configuration, published as `app`."""
     old_password: bool
-    """Whether the password before this one is given as well, so that repositories change over."""
+    """Whether the previous encryption password is given as well, so that repositories change over."""
     secrets: Secrets
+    """Secrets of the deployment: `backupPassword` and the credentials of targets are among them."""
 
 
 class Backup(pulumi.ComponentResource):
-    """The backup volume, the targets, and the tasks: `restore` before the server's first start, `schedule` after it."""
+    """The backup volume, the targets, and the tasks: `restore` before the server's first start, `schedule` after it.
+
+    On a cluster: CronJob, PersistentVolumeClaim and Secret; a pod of rclone where a target needs it.
+    On a host: containers with a clock of their own, and volumes.
+    """
 
     tasks: Mapping[str, Task]
     """By name: `backup`, `drill`, `restore`; those that this stack has."""

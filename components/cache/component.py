@@ -55,7 +55,11 @@ class CacheArgs:
 
 
 class Cache(pulumi.ComponentResource):
-    """The cache. Job queues live in it, so nothing is evicted and everything is written to disk."""
+    """The cache, Valkey. Job queues live in it, so nothing is evicted and everything is written to disk.
+
+    On a cluster: StatefulSet, Service, PersistentVolumeClaim and Secret; of an external one the Secret alone.
+    On a host: a container with a volume, and a network with those that connect.
+    """
 
     connection: Connection
     """For the server: variables, files, links."""

@@ -65,6 +65,10 @@ class Cloudflare(pulumi.ComponentResource):
     """Tunnel, connectors, Access, rules and, last, the names: nobody finds Immich before all of it stands.
 
     On destroy the names go first, then the connectors, then the tunnel, which Cloudflare keeps as long as it has any.
+
+    On a cluster: pods of cloudflared, and the token of the tunnel.
+    On a host: a container of cloudflared.
+    At Cloudflare: tunnel, DNS records, Access applications and policies, rulesets, and settings of the zone.
     """
 
     outputs: dict[str, pulumi.Output[str]]

@@ -73,7 +73,11 @@ class MachineLearningArgs:
 
 
 class MachineLearning(pulumi.ComponentResource):
-    """The service and its cache of models. It has no authentication: only links keep others away."""
+    """Machine learning and its cache of models, on CPU or GPU. It has no authentication: isolation keeps others away.
+
+    On a cluster: Deployment, Service and PersistentVolumeClaim.
+    On a host: a container with a volume and the devices of its backend, and a network with those that connect.
+    """
 
     service: HttpService
     """For the server: addresses and links; no address when it is off."""

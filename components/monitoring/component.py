@@ -30,25 +30,35 @@ from components.sizing import placement
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MonitoringArgs:
-    """What `Monitoring` needs."""
+    """What `Monitoring` is made of."""
 
     platform: Platform
+    """Where it runs: a `KubernetesPlatform` or a `DockerPlatform`."""
     settings: Settings
-    """With what watching implies: `monitoring_scrapes.with_numbers`."""
+    """Settings of the whole stack: exporters and alerts follow from all sections."""
     stack: str
+    """Name of the stack, the label `stack` of every series and alert."""
     database: Connection
+    """`Database.connection`."""
     cache: Connection
+    """`Cache.connection`."""
     machine_learning: HttpService
     """`MachineLearning.service`."""
     secrets: Secrets
+    """Secrets of the deployment: passwords of exporters, Grafana and receivers of alerts are among them."""
     server: pulumi.Resource
-    """What is ready when the server is: then the database has its tables."""
+    """`Server.ready`: by then the database has its tables."""
     token_ends: int | None = None
     """When the service token of Cloudflare Access ends, in seconds since 1970, as far as it is known."""
 
 
 class Monitoring(pulumi.ComponentResource):
-    """Exporters, and Prometheus, Alertmanager and Grafana, or the objects of a cluster's operator."""
+    """Exporters, and Prometheus, Alertmanager and Grafana, or the objects of a cluster's operator.
+
+    On a cluster: Deployment and Service of each exporter; ServiceMonitor, PodMonitor, PrometheusRule and a ConfigMap with
+    dashboards for the Prometheus operator.
+    On a host: a container for each, in a network of their own.
+    """
 
     outputs: Mapping[str, pulumi.Output[str]]
     """What a person needs: `grafanaPassword`, secret."""

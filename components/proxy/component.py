@@ -58,7 +58,11 @@ class ProxyArgs:
 
 
 class Proxy(pulumi.ComponentResource):
-    """nginx, where it is wanted, and one object for each way in."""
+    """nginx, where it is wanted, and one object for each way in.
+
+    On a cluster: Deployment and Service of nginx; a Service, an Ingress, an HTTPRoute or a route of Traefik for each way in.
+    On a host: nginx with published ports, labels for Traefik, and a container that renews certificates.
+    """
 
     ready: tuple[pulumi.Resource, ...]
     """What a tunnel's connector waits for."""

@@ -33,6 +33,9 @@ class Secrets(pulumi.ComponentResource):
     """The secrets of a deployment: given, else made at random, protected, and kept in the state, encrypted.
 
     With an external store it holds only what is added to it: `values` must not be asked for anything else.
+
+    On a cluster: random passwords in the state; the component that uses a secret publishes it.
+    On a host: random passwords in the state; containers put secrets into volumes.
     """
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -83,7 +83,11 @@ class ServerArgs:
 
 
 class Server(pulumi.ComponentResource):
-    """The server. It starts after its database and cache, and is given 15 minutes for migrations."""
+    """The server. It starts after its database and cache, and is given 15 minutes for migrations.
+
+    On a cluster: Deployment and Service, and a second Deployment where background jobs run apart.
+    On a host: a container, or two, and a network with those that connect.
+    """
 
     ready: pulumi.Resource
     """What a proxy waits for."""

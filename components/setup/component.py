@@ -62,7 +62,11 @@ class SetupArgs:
 
 
 class Setup(pulumi.ComponentResource):
-    """Immich has what the settings say once `ready` is there; where it refuses, the update fails with its own words."""
+    """Administrator, people, libraries and API keys in Immich. Where Immich refuses, the update fails with its own words.
+
+    On a cluster: a Job with its secrets.
+    On a host: a container that runs once.
+    """
 
     ready: pulumi.Resource
     """What ways in wait for."""

@@ -27,7 +27,11 @@ class StorageArgs:
 
 
 class Storage(pulumi.ComponentResource):
-    """Every volume with photos. All are protected and kept; none is ever made again by a change of settings."""
+    """Every volume with photos. All are protected and kept; no change of settings replaces one.
+
+    On a cluster: a PersistentVolumeClaim for each, and a PersistentVolume for NFS, SMB and folders of nodes.
+    On a host: volumes, or folders of the machine.
+    """
 
     mounts: tuple[Mounted, ...]
     """Where a server pod mounts them: the same in every pod."""

@@ -108,7 +108,11 @@ class UpgradeArgs:
 
 
 class Upgrade(pulumi.ComponentResource):
-    """What comes before and between database and server when their versions change; only the mark when they do not."""
+    """What comes before and between database and server when their versions change; only the mark when they do not.
+
+    On a cluster: a job that runs once for the backup before, one for new indexes after.
+    On a host: containers that run once.
+    """
 
     before: tuple[pulumi.Resource, ...]
     """What database, machine learning and server wait for: the backup, and the mark of what the update reaches."""

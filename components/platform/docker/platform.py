@@ -29,7 +29,10 @@ _DOCKER_DNS = "127.0.0.11"
 
 
 class DockerPlatform(pulumi.ComponentResource):
-    """Everything of a stack on its host."""
+    """A container engine on one machine, and everything of a stack there. Components call it; `finish` is the last call.
+
+    On a host: a network for each workload that others connect to; images, volumes and containers are the components'.
+    """
 
     def __init__(
         self, name: str, args: DockerPlatformArgs, opts: pulumi.ResourceOptions | None = None

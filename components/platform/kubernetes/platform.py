@@ -78,7 +78,10 @@ _ADDRESS_WITHIN = 300
 
 
 class KubernetesPlatform(pulumi.ComponentResource):
-    """The namespace and everything in it. Components call it; `finish` makes what needs to know all of them."""
+    """The namespace and everything in it. Components call it; `finish` makes what needs to know all of them.
+
+    On a cluster: Namespace, ServiceAccount, and the NetworkPolicy of every workload on top of one that denies everything.
+    """
 
     def __init__(
         self, name: str, args: KubernetesPlatformArgs, opts: pulumi.ResourceOptions | None = None
