@@ -106,8 +106,8 @@ class DatabaseArgs:
 class Database(pulumi.ComponentResource):
     """PostgreSQL with VectorChord, and its credentials. Immich's role owns the database and is no superuser.
 
-    On a cluster: StatefulSet, Service, PersistentVolumeClaim and Secret, or a Cluster of CloudNativePG with its ScheduledBackup
-    and ObjectStore; of an external one the Secret alone.
+    On a cluster: StatefulSet, Service, PersistentVolumeClaim and Secret, or a Cluster of CloudNativePG with its
+    ScheduledBackup and ObjectStore; of an external one the Secret alone.
     On a host: a container with a volume, and a network with those that connect.
     """
 

@@ -55,8 +55,8 @@ class MonitoringArgs:
 class Monitoring(pulumi.ComponentResource):
     """Exporters, and Prometheus, Alertmanager and Grafana, or the objects of a cluster's operator.
 
-    On a cluster: Deployment and Service of each exporter; ServiceMonitor, PodMonitor, PrometheusRule and a ConfigMap with
-    dashboards for the Prometheus operator.
+    On a cluster: Deployment and Service of each exporter; ServiceMonitor, PodMonitor, PrometheusRule and a ConfigMap
+    with dashboards for the Prometheus operator.
     On a host: a container for each, in a network of their own.
     """
 

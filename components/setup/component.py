@@ -62,7 +62,7 @@ class SetupArgs:
 
 
 class Setup(pulumi.ComponentResource):
-    """Administrator, people, libraries and API keys in Immich. Where Immich refuses, the update fails with its own words.
+    """Administrator, people, libraries and API keys in Immich. Where it refuses, the update fails with its own words.
 
     On a cluster: a Job with its secrets.
     On a host: a container that runs once.

@@ -29,7 +29,7 @@ _DOCKER_DNS = "127.0.0.11"
 
 
 class DockerPlatform(pulumi.ComponentResource):
-    """A container engine on one machine, and everything of a stack there. Components call it; `finish` is the last call.
+    """A container engine on one machine. Components call it; `finish` is the last call.
 
     On a host: a network for each workload that others connect to; images, volumes and containers are the components'.
     """

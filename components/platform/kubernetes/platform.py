@@ -80,7 +80,7 @@ _ADDRESS_WITHIN = 300
 class KubernetesPlatform(pulumi.ComponentResource):
     """The namespace and everything in it. Components call it; `finish` makes what needs to know all of them.
 
-    On a cluster: Namespace, ServiceAccount, and the NetworkPolicy of every workload on top of one that denies everything.
+    On a cluster: Namespace, ServiceAccount, and the NetworkPolicy of every workload on top of one that denies all.
     """
 
     def __init__(
