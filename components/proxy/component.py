@@ -60,7 +60,7 @@ class ProxyArgs:
 class Proxy(pulumi.ComponentResource):
     """nginx, where it is wanted, and one object for each way in.
 
-    On a cluster: Deployment and Service of nginx; a Service, an Ingress, an HTTPRoute or Traefik's route for each way in.
+    On a cluster: Deployment and Service of nginx; a Service, an Ingress, an HTTPRoute or a Traefik route for each.
     On a host: nginx with published ports, labels for Traefik, and a container that renews certificates.
     """
 

@@ -106,9 +106,7 @@ class Kept:
     ) -> Kept:
         """A stack with such backups, with the toolchain beside it."""
         beside = stack.deployment.engine.directory
-        shutil.copytree(
-            ROOT / "toolchain", beside / "toolchain", ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / "toolchain", beside / "toolchain")
         return cls(stack, directory, target, backup, secrets)
 
     def again(self, directory: Path, **more: Any) -> Kept:

@@ -32,12 +32,6 @@ def clone(tmp_path: Path, engine: Engine, client: DockerClient, images: Images) 
     """A clone with a stack that is not there yet."""
     made = Clone.create(tmp_path, require_cli())
     add_docker_plugin(made.directory / ".toolchain" / "bin")
-    shutil.copytree(
-        ROOT / "policy",
-        made.directory / "policy",
-        ignore=shutil.ignore_patterns("__pycache__"),
-        dirs_exist_ok=True,
-    )
     exceptions = made.directory / "policy" / "config" / f"{STACK}.json"
     exceptions.parent.mkdir(exist_ok=True)
     off = {

@@ -31,7 +31,7 @@ def _committed(stack: Deployment) -> Deployment:
     (root / "policy").symlink_to(ROOT / "policy")
     # Git keeps a link as a link, and what is committed must be the program itself.
     (root / "components").unlink()
-    shutil.copytree(ROOT / "components", root / "components", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "components", root / "components")
     (root / ".gitignore").write_text("/.venv\n/policy\n/rendered/\n__pycache__/\n", encoding="utf-8")
     _git(root, "init", "--quiet")
     _git(root, "add", "--all")

@@ -39,9 +39,8 @@ class Clone:
             for file in ROOT.glob(pattern):
                 shutil.copy(file, root / file.name)
         for folder in ("components", "policy", "toolchain"):
-            shutil.copytree(
-                ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "go.*")
-            )
+            # With the compiled modules, which are good for as long as their sources have the same time.
+            shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("go.*"))
         (root / ".venv").symlink_to(ROOT / ".venv")
         tools = root / ".toolchain" / "bin"
         tools.mkdir(parents=True)
