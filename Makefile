@@ -97,9 +97,9 @@ verify: setup ## does it really work: doors, uploads, addresses, GPU, backups (A
 baseline: setup ## measure uploads, thumbnails, search and faces, and compare with the last time
 	@$(RUN) toolchain.baseline $(STACK) $(ARGS)
 
-doors: ## every way in, the largest upload that comes through, and what limits it (ARGS=--json)
+doors: ## every way in, the largest upload that comes through, and what limits it (FORMAT=json or mermaid)
 	@$(NEED_PYTHON) test -x $(VENV_PYTHON) || $(PYTHON) -c 'from toolchain import venv; venv.ensure("runtime")' >&2
-	@$(RUN) toolchain.doors $(STACK) $(ARGS)
+	@$(RUN) toolchain.doors $(STACK) $(if $(FORMAT),--$(FORMAT)) $(ARGS)
 
 monitoring-files: setup ## rules and dashboards of a stack, for a Prometheus and a Grafana elsewhere (OUTPUT=folder)
 	@$(RUN) toolchain.monitoring_files $(STACK) $(if $(OUTPUT),"$(OUTPUT)")

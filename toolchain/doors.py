@@ -10,10 +10,11 @@ import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from components.proxy.door_advice import mobile_app, preconditions, split_horizon
-from components.proxy.doors import data, doors, table
+from components.proxy.doors import Door, Hop, data, doors, readable, table
 from components.settings.problems import key_text
 from toolchain.failure import ToolchainError, exit_with
 from toolchain.paths import settings_file
@@ -66,18 +67,44 @@ def text(settings: Settings, missing: Sequence[str]) -> str:
     return "\n\n".join(parts)
 
 
+def mermaid(found: Sequence[Door]) -> str:
+    """The doors as a diagram that GitHub and others draw: each door, the programs behind it, and their limits."""
+    names: dict[str, str] = {}
+    edges: dict[str, None] = {}
+    for door in found:
+        size = (
+            "uploads of any size" if door.largest_upload is None else f"up to {readable(door.largest_upload)}"
+        )
+        chain = [f'(["{door.name}<br/>{door.url}<br/>{size}"])', *(f'["{_told(hop)}"]' for hop in door.hops)]
+        for shape in chain:
+            names.setdefault(shape, f"n{len(names)}")
+        edges |= {f"{names[left]} --> {names[right]}": None for left, right in pairwise(chain)}
+    return "\n    ".join(["flowchart LR", *(f"{name}{shape}" for shape, name in names.items()), *edges])
+
+
+def _told(hop: Hop) -> str:
+    limit = "" if hop.limit is None else f"<br/>body up to {readable(hop.limit)}"
+    return f"{hop.name}{limit}{'<br/>keeps whole uploads' if hop.buffers else ''}"
+
+
 def main() -> int:
-    """`python -m toolchain.doors STACK [--json]`."""
+    """`python -m toolchain.doors STACK [--json | --mermaid]`."""
     arguments = sys.argv[1:]
-    as_json = "--json" in arguments
-    names = [one for one in arguments if one != "--json"]
-    if len(names) != 1 or names[0].startswith("-"):
+    forms = [one for one in arguments if one in {"--json", "--mermaid"}]
+    names = [one for one in arguments if one not in forms]
+    if len(names) != 1 or names[0].startswith("-") or len(forms) > 1:
         raise ToolchainError(
-            "usage: python -m toolchain.doors STACK [--json]   (make doors STACK=... ARGS=--json)"
+            "usage: python -m toolchain.doors STACK [--json | --mermaid]   (make doors STACK=... FORMAT=json)"
         )
     stack = names[0]
     settings, missing = settings_without_secrets(stack, *stack_texts(settings_file(stack)))
-    print(json.dumps(report(stack, settings, missing), indent=2) if as_json else text(settings, missing))
+    match forms:
+        case ["--json"]:
+            print(json.dumps(report(stack, settings, missing), indent=2))
+        case ["--mermaid"]:
+            print(mermaid(doors(settings.host, settings.proxy, settings.cloudflare)))
+        case _:
+            print(text(settings, missing))
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,6 @@ from tests.docker.host import remove_all
 from tests.docker.images.library import Images
 from tests.docker.one_host import add_docker_plugin, small
 from tests.harness.clones import Clone
-from tests.harness.engine import ROOT
 from tests.harness.killing import left_after, run_and_kill
 from tests.harness.stacks import require_cli
 

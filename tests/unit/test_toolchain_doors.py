@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from components.proxy.doors import doors
 from tests.harness.program import ROOT
-from toolchain.doors import columns, main, report, text
+from toolchain.doors import columns, main, mermaid, report, text
 from toolchain.failure import ToolchainError
 from toolchain.stack_settings import settings_without_secrets, stack_texts
 
@@ -49,6 +50,23 @@ def test_people_see_columns_and_what_to_do(tmp_path: Path) -> None:
     assert "keeps whole uploads before passing them on: ingress nginx" in told
     assert "must hold elsewhere" in told
     assert "secrets not given" not in told
+
+
+def test_a_diagram_has_each_door_and_what_they_share_once(tmp_path: Path) -> None:
+    settings, _ = settings_without_secrets("some", *stack_texts(file(tmp_path, DOORS)))
+    head, *lines = mermaid(doors(settings.host, settings.proxy, settings.cloudflare)).splitlines()
+    assert head == "flowchart LR"
+    assert [line.strip() for line in lines] == [
+        'n0(["internet<br/>https://photos.example.com<br/>up to 50 GB"])',
+        'n1["ingress nginx<br/>keeps whole uploads"]',
+        'n2["nginx<br/>body up to 50 GB"]',
+        'n3["immich"]',
+        'n4(["lan<br/>https://photos.example.com<br/>up to 50 GB"])',
+        "n0 --> n1",
+        "n1 --> n2",
+        "n2 --> n3",
+        "n4 --> n2",
+    ]
 
 
 def test_programs_see_numbers(tmp_path: Path) -> None:
@@ -115,7 +133,7 @@ def test_wrong_arguments_show_the_right_ones(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["doors", *arguments])
-    with pytest.raises(ToolchainError, match=re.escape("python -m toolchain.doors STACK [--json]")):
+    with pytest.raises(ToolchainError, match=re.escape("python -m toolchain.doors STACK [--json | --mermaid]")):
         main()
 
 
