@@ -21,7 +21,7 @@ class Dumps(Section):
     """Dumps of the database, each read back before it counts."""
 
     keep: WholeNumber = Field(default=14, ge=1, le=1000)
-    """Dumps that stay in the backup volume."""
+    """Number of dumps that are kept in the backup volume."""
     compression_level: WholeNumber = Field(default=3, ge=1, le=19)
     """Of zstd."""
 
@@ -38,7 +38,7 @@ class Files(Section):
 
 
 class Keep(Section):
-    """Snapshots that stay: the last one of each of so many days, weeks, months and years."""
+    """Snapshots that are kept: the last one of each of so many days, weeks, months and years."""
 
     daily: WholeNumber = Field(default=7, ge=1, le=3650)
     """Days."""
@@ -78,8 +78,8 @@ class Drill(Section):
 
 
 class Backup(Section):
-    """Backups. Its presence makes them; Immich's own dump is then switched off where this program writes Immich's
-    configuration, unless `immich:app.backup.database.enabled` is set.
+    """Backups are made where this section is present; Immich's own dump is then switched off where this program writes
+    Immich's configuration, unless `immich:app.backup.database.enabled` is set.
     """
 
     schedule: CronExpression = CronExpression("0 2 * * *")
@@ -93,7 +93,7 @@ class Backup(Section):
     targets: tuple[Target, ...] = Field(default=(), max_length=4)
     """Where encrypted copies go; none leaves the dumps on this machine as the only backup."""
     keep: Keep = Keep()
-    """Copies that stay."""
+    """Retention of snapshots."""
     check_subset: TextValue = Field(
         default="5%", pattern=r"^([1-9][0-9]?%|100%|[1-9][0-9]*[KMGT])$", examples=["5%", "500M"]
     )
@@ -101,7 +101,7 @@ class Backup(Section):
     limits: Limits = Limits()
     """CPU and bandwidth."""
     drill: Drill | None = Drill()
-    """The drill; null makes none."""
+    """Scheduled restore test; null: none."""
     archive: Archive | None = None
     """Continuous archive of a CloudNativePG database."""
     resources: Resources = Resources()

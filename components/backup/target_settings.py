@@ -114,7 +114,7 @@ class RcloneTarget(_Target):
     hosts: tuple[ServerAddress, ...] = Field(min_length=1, examples=[["www.googleapis.com"]])
     """Names that rclone talks to for it: nothing else is opened."""
     port: WholeNumber = Field(default=443, ge=1, le=65535)
-    """Port of them."""
+    """TCP port of these hosts."""
     offsite: bool = True
     """Whether it is in another place than the photos."""
 

@@ -30,9 +30,9 @@ class BundledCache(Section):
     resources: Resources = Resources()
     """CPU and memory."""
     placement: Placement = Placement()
-    """Which nodes."""
+    """Node selector, tolerations and priority class."""
     health: Health = Health()
-    """How often it is asked whether it is well."""
+    """Health check: interval, timeout, number of failures."""
 
 
 class ExternalCache(Section):
@@ -49,7 +49,7 @@ class ExternalCache(Section):
     username: str | None = Field(default=None, pattern=r"^[!-~]+$", examples=["immich"])
     """ACL user; none is the default user."""
     password: bool = True
-    """Whether it wants a password (`immich:cachePassword`)."""
+    """Whether it needs a password (`immich:cachePassword`)."""
     database: WholeNumber = Field(default=0, ge=0, le=1023)
     """Number of the database."""
 

@@ -19,7 +19,7 @@ AUTOMATIC = 1
 
 
 class DnsRecord(Section):
-    """One record of a door by DNS, proxied by Cloudflare's edge or for DNS only."""
+    """One DNS record that leads to Immich, proxied by Cloudflare's edge or DNS only."""
 
     name: Hostname
     """Full name, such as `photos.example.com`."""
@@ -32,7 +32,7 @@ class DnsRecord(Section):
     ttl: WholeNumber = AUTOMATIC
     """Seconds that resolvers may keep it, 60 to 86400; 1 is automatic, and the only value of a proxied record."""
     comment: str | None = Field(default=None, max_length=100)
-    """For whoever reads the zone."""
+    """Comment of the DNS record."""
 
     @property
     def leads_into_a_tunnel(self) -> bool:

@@ -61,7 +61,7 @@ class ServiceToken(Section):
     """What the mobile app proves itself with, in the headers CF-Access-Client-Id and CF-Access-Client-Secret."""
 
     duration: Validity = Validity("8760h")
-    """How long it works. When it ends, no phone gets in: renew it before (docs/cloudflare.md)."""
+    """Lifetime. When it ends, no phone can connect: renew it before (docs/cloudflare.md)."""
     client_secret_version: WholeNumber = Field(default=1, ge=1, le=1_000_000)
     """One more makes a new secret; the old one works until `previousClientSecretExpiresAt`."""
     previous_client_secret_expires_at: Moment | None = None
@@ -103,7 +103,7 @@ class RateLimit(Section):
     """One rule against guessing of passwords. It becomes the zone's only list of rate limiting rules."""
 
     requests: WholeNumber = Field(default=5, ge=1, le=10_000)
-    """Attempts to sign in that one address has in a period, at one place of Cloudflare's."""
+    """Attempts to sign in that one address has in a period, in each of Cloudflare's data centres."""
     period: WholeNumber = 10
     """Seconds."""
     mitigation: WholeNumber = 10
@@ -133,7 +133,7 @@ class ZoneSettings(Section):
 
 
 class Cloudflare(Section):
-    """An account, a zone, and what is made in them. The API token is a secret: `immich:cloudflareApiToken`."""
+    """A Cloudflare account and zone, and what is created in them. Its API token is the secret `cloudflareApiToken`."""
 
     plan: Plan = "free"
     """The zone's plan: it decides the largest upload and which rules there can be."""

@@ -64,7 +64,7 @@ class TunnelRule(Section):
     hostname: str = Field(min_length=1, max_length=253)
     """Full name in the zone, or `*.` in front of one."""
     path: str = ""
-    """Regular expression, found anywhere in the path; never a lock: anchor it, and do not rely on it."""
+    """Regular expression, found anywhere in the path; anchor it, and do not use it as access control."""
     service: str = Field(min_length=1, max_length=253)
     """`http://name:port` or `https://name:port` that the connectors reach, or `http_status:<number>`."""
 
@@ -105,9 +105,9 @@ class Tunnel(Section):
     """How connectors talk to the edge. `http2` (TCP) carries large uploads evenly; `quic` (UDP) stalled under load
     (cloudflared#895); `auto` tries quic first."""
     replicas: WholeNumber = Field(default=2, ge=1, le=MOST_CONNECTORS)
-    """Connectors; with one, every update of it is a gap."""
+    """Number of connectors; with one, every update of it interrupts the tunnel."""
     grace_period: Duration = Duration("3m")
-    """How long an ending connector lets requests in progress finish, at most 3m."""
+    """How long a stopping connector waits for requests in progress, at most 3m."""
     access: TunnelAccess | None = None
     """Check in the connectors what Access lets in; none trusts the edge."""
     rules: Annotated[tuple[TunnelRule, ...], Field(max_length=100)] = ()
@@ -117,7 +117,7 @@ class Tunnel(Section):
     resources: Resources = Resources()
     """CPU and memory of a connector."""
     placement: Placement = Placement()
-    """Which nodes."""
+    """Node selector, tolerations and priority class."""
 
     @property
     def keeps_rules_elsewhere(self) -> bool:

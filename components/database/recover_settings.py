@@ -71,8 +71,8 @@ class Lineage(Section):
     """Every generation is a cluster and an archive of its own; a recovery makes a new one and only reads the old."""
 
     generation: WholeNumber = Field(default=1, ge=1, le=_MOST)
-    """Which one is in use. A number that was not used before makes a new cluster, `<clusterName>-g<number>`, recovered
-    from an earlier one's archive. Leave it as it is afterwards."""
+    """The generation in use. A number that was not used before makes a new cluster, `<clusterName>-g<number>`,
+    recovered from an earlier one's archive. Leave it as it is afterwards."""
     recover: Recover | None = None
     """How this generation came to be; with a generation above 1, none is the latest state of the one before."""
     kept: tuple[WholeNumber, ...] | None = None

@@ -84,9 +84,9 @@ class BundledDatabase(Section):
     resources: Resources = Resources()
     """CPU and memory."""
     placement: Placement = Placement()
-    """Which nodes."""
+    """Node selector, tolerations and priority class."""
     health: Health = Health()
-    """How often it is asked whether it is well."""
+    """Health check: interval, timeout, number of failures."""
 
 
 class CloudNativePg(Section):
@@ -127,7 +127,7 @@ class CloudNativePg(Section):
     resources: Resources = Resources()
     """CPU and memory of an instance."""
     placement: Placement = Placement()
-    """Which nodes."""
+    """Node selector, tolerations and priority class."""
 
     @model_validator(mode="after")
     def _parameters_are_free(self) -> Self:

@@ -87,11 +87,11 @@ class BundledMachineLearning(Section):
     gpu: GpuAccess = GpuAccess()
     """How the pods reach the accelerator."""
     replicas: WholeNumber = Field(default=1, ge=1, le=16)
-    """Copies; each loads its own models. With a GPU each needs one."""
+    """Number of replicas; each loads its own models, and with a GPU each needs one."""
     workers: WholeNumber = Field(default=1, ge=1, le=16)
-    """Processes in a copy, each with its own models (`MACHINE_LEARNING_WORKERS`)."""
+    """Processes in a replica, each with its own models (`MACHINE_LEARNING_WORKERS`)."""
     request_threads: Threads = None
-    """Requests worked on at a time; auto is 1."""
+    """Requests processed at a time; auto is 1."""
     inter_op_threads: Threads = None
     """Operators run in parallel; auto is min(2, cores - 2), at least 1."""
     intra_op_threads: Threads = None
@@ -99,7 +99,7 @@ class BundledMachineLearning(Section):
     model_ttl: WholeNumber = Field(default=300, ge=0, le=86_400)
     """Seconds without a request after which models are unloaded; 0 keeps them."""
     model_ttl_poll: WholeNumber = Field(default=10, ge=1, le=3_600)
-    """Seconds between looks at `modelTtl`."""
+    """Seconds between checks of `modelTtl`."""
     preload: Preload = Preload()
     """Models to load at the start."""
     cache: ModelCache = ModelCache()
@@ -107,13 +107,13 @@ class BundledMachineLearning(Section):
     resources: Resources = Resources()
     """CPU and memory."""
     placement: Placement = Placement()
-    """Which nodes."""
+    """Node selector, tolerations and priority class."""
     niceness: WholeNumber = Field(default=0, ge=-20, le=19)
     """Share of the CPU on one host when it is short, on the scale of `nice`: -20 is the most, 19 the least."""
     lock_memory: bool = False
     """On one host: may keep memory from being swapped out, as CUDA wants to."""
     health: Health = Health()
-    """How often it is asked whether it is well."""
+    """Health check: interval, timeout, number of failures."""
 
     @model_validator(mode="after")
     def _backend_fits(self) -> Self:

@@ -45,7 +45,7 @@ PortNumber = Annotated[WholeNumber, Field(ge=1024, le=65535)]
 
 
 class AlertThresholds(Section):
-    """From where a number is worth a message."""
+    """Thresholds of alerts."""
 
     storage_percent: WholeNumber = Field(default=85, ge=1, le=98)
     """How full a volume may be."""
@@ -71,14 +71,14 @@ class _Watched(Section):
     """What every kind that watches has."""
 
     interval: Duration = Duration("30s")
-    """How often numbers are read: 5s to 1m, since alerts look at the last five minutes."""
+    """Scrape interval, 5s to 1m: alerts look at the last five minutes."""
     thresholds: AlertThresholds = AlertThresholds()
-    """From where a number is worth a message."""
+    """Thresholds of alerts."""
     gpu: Annotated[bool | None, AUTO] = None
     """Whether GPUs are watched: on one host by an exporter, and auto is where the settings use one; on a cluster true
     says that NVIDIA's exporter (DCGM) is there, and auto is false."""
     doors: bool = True
-    """Whether every way in that has a name or address is asked from here, which also sees its certificate."""
+    """Whether every way in that has a name or address is probed, with its certificate."""
     access_log: bool = False
     """Whether the proxy's access log is counted and timed by door, method and status: alone it says that uploads fail,
     and how many answers are errors or slow. For nginx as the proxy. No digest of the exporter's image is in the table:
@@ -157,9 +157,9 @@ class Notify(Section):
     hosts: tuple[Hostname, ...] = Field(min_length=1, examples=[["ntfy.sh"]])
     """Names that Alertmanager talks to for it: nothing else is opened."""
     port: WholeNumber = Field(default=443, ge=1, le=65535)
-    """Port of them."""
+    """TCP port of these hosts."""
     repeat: Duration = Duration("12h")
-    """How often a message that is still true comes again."""
+    """How often an alert that still fires is sent again."""
 
 
 class BundledMonitoring(_Watched):
@@ -168,15 +168,15 @@ class BundledMonitoring(_Watched):
     kind: Literal["bundled"]
     """`bundled`."""
     retention: TextValue = Field(default="30d", pattern=r"^[1-9][0-9]{0,3}[dwy]$", examples=["30d", "1y"])
-    """How long numbers are kept."""
+    """How long metrics are kept."""
     size: VolumeSize = VolumeSize("10Gi")
-    """Size of their volume; what exceeds four fifths of it goes, the oldest first."""
+    """Size of the volume of metrics; above 80 % of it the oldest metrics are deleted."""
     storage_class: StorageClassName | None = None
     """StorageClass of the volume."""
     grafana: Grafana | None = Grafana()
     """Dashboards; null runs none."""
     notify: Notify | None = None
-    """Where messages go; none shows them in Grafana alone."""
+    """Where alerts are sent; none: they are shown in Grafana only."""
     resources: Resources = Resources()
     """CPU and memory of Prometheus."""
 

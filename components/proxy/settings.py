@@ -32,7 +32,7 @@ class LoadBalancer(Section):
     kind: Literal["loadBalancer"]
     """`loadBalancer`."""
     door: Literal["lan", "internet"] = "lan"
-    """Who comes in here: the local network, or everybody by a DNS name of a public address."""
+    """Who can connect here: `lan` is the local network, `internet` everybody, by a name with a public address."""
     address: IpAddress | None = None
     """A fixed address (`spec.loadBalancerIP`); none takes what is handed out."""
     source_ranges: tuple[Cidr, ...] = ()
@@ -77,7 +77,7 @@ class HttpRoute(Section):
     )
     """The Gateway's listener, such as `https`."""
     door: Literal["lan", "internet"] = "internet"
-    """Who comes in here."""
+    """Who can connect here: `lan` or `internet`."""
     implementation: Literal["other", "envoy-gateway", "nginx-gateway-fabric", "traefik", "cilium"] = "other"
     """The Gateway's implementation; some need a policy object of their own for large uploads."""
     hostnames: tuple[Hostname, ...] = ()
@@ -104,7 +104,7 @@ class Ingress(Section):
     controller_namespace: ObjectName
     """Where the controller's pods run; the proxy accepts connections from there."""
     door: Literal["lan", "internet"] = "internet"
-    """Who comes in here."""
+    """Who can connect here: `lan` or `internet`."""
     trusted_sources: Annotated[tuple[Cidr, ...] | None, AUTO] = None
     """Networks of the controller, whose X-Forwarded-For is believed; auto is the pods' network."""
     hostnames: tuple[Hostname, ...] = ()
@@ -119,15 +119,15 @@ class PublishedPort(Section):
     kind: Literal["publishedPort"]
     """`publishedPort`."""
     address: IpAddress
-    """Address of the host that it is opened at: `127.0.0.1` for the machine itself, its address on the local network,
-    or, said in full, `0.0.0.0` for every one."""
+    """Address of the host that the port is bound to: `127.0.0.1` for the machine itself, its address on the local
+    network, or `0.0.0.0` for every address."""
     port: WholeNumber | None = Field(default=None, ge=1, le=65535)
     """Port of the host; none is 443 with TLS, else 2283."""
     redirect_from: Annotated[WholeNumber, Field(ge=1, le=65535)] | None = 80
     """With TLS: the port that leads plain http there, and that a certificate's HTTP challenge comes by; none opens no
     second port."""
     door: Literal["lan", "internet"] = "lan"
-    """Who comes in here."""
+    """Who can connect here: `lan` or `internet`."""
     trusted_sources: tuple[Cidr, ...] = ()
     """Networks of a proxy in front that ends TLS, whose X-Forwarded-For is believed, such as Tailscale's 100.64.0.0/10;
     127.0.0.1 means programs of the host itself."""
@@ -172,7 +172,7 @@ class TraefikWay(Section):
     """A way in through a Traefik that is somebody else's: what its kinds have in common."""
 
     door: Literal["lan", "internet"] = "internet"
-    """Who comes in here."""
+    """Who can connect here: `lan` or `internet`."""
     hostnames: tuple[Hostname, ...] = ()
     """Names; none takes those of `immich:host`."""
     entry_point_read_timeout: Duration
@@ -186,11 +186,11 @@ class TraefikWay(Section):
     """Networks of proxies in front of Traefik, the same as its `forwardedHeaders.trustedIPs`; auto is Cloudflare's when
     a name of this way is proxied there, else none."""
     crowd_sec: CrowdSec | None = None
-    """Block addresses that CrowdSec knows."""
+    """Block addresses on CrowdSec's list."""
     rate_limit: bool = True
     """Limit attempts to sign in to `loginRate`; nothing else is limited, a page of thumbnails is 700 requests."""
     security_headers: bool = True
-    """Set headers that browsers heed; none that would break maps, uploads or workers."""
+    """Set security headers; none that would break maps, uploads or workers."""
     forward_auth: ForwardAuth | None = None
     """A sign-in page of another program before some pages; never before what the mobile app needs."""
 
@@ -277,12 +277,12 @@ class Site(Section):
 
 
 class Proxy(Section):
-    """nginx in front of the server, or nothing, and the ways in."""
+    """nginx in front of the server, or nothing, and how Immich is exposed."""
 
     kind: Literal["nginx", "none"] = "nginx"
     """`nginx`, or `none`: a gateway talks to the server itself."""
     expose: Annotated[tuple[Exposure, ...], Field(max_length=8)] = (ClusterIp(),)
-    """How it is reached; several are several doors. Empty where a tunnel is the only one."""
+    """How Immich is exposed, one entry for each way in. Empty where a tunnel is the only one."""
     max_upload: Bytes = Bytes("50Gi")
     """Largest upload that nginx lets through (`client_max_body_size`)."""
     timeout: Duration = Duration("600s")
@@ -290,7 +290,7 @@ class Proxy(Section):
     tls: Tls | None = None
     """TLS of nginx itself, on ways in that lead to it directly; behind a gateway or a tunnel those have it."""
     hsts: bool = False
-    """Promise browsers that this name is https for a year."""
+    """Send `Strict-Transport-Security` for one year."""
     login_rate: WholeNumber = Field(default=10, ge=1, le=600)
     """Attempts to sign in that one address has in a minute; the next gets 429."""
     maintenance: Literal["lan", "everywhere", "nowhere"] = "lan"
@@ -307,13 +307,13 @@ class Proxy(Section):
     image: ImageRef | None = None
     """Another image than the table's; it must be nginx-unprivileged."""
     replicas: WholeNumber = Field(default=1, ge=1, le=16)
-    """Copies of nginx."""
+    """Number of nginx replicas."""
     resources: Resources = Resources()
     """CPU and memory."""
     placement: Placement = Placement()
-    """Which nodes."""
+    """Node selector, tolerations and priority class."""
     health: Health = Health()
-    """How often it is asked whether it is well."""
+    """Health check: interval, timeout, number of failures."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

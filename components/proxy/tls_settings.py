@@ -40,7 +40,7 @@ class TlsCertManager(Section):
 
 
 class TlsSelfSigned(Section):
-    """A certificate that no browser knows: for development. On a cluster cert-manager makes it."""
+    """A self-signed certificate, for development. On a cluster cert-manager makes it."""
 
     kind: Literal["selfSigned"]
     """`selfSigned`."""

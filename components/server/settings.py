@@ -116,9 +116,9 @@ class Server(Section):
     resources: Resources = Resources()
     """CPU and memory of the pod that runs background jobs."""
     placement: Placement = Placement()
-    """Which nodes."""
+    """Node selector, tolerations and priority class."""
     health: Health = Health()
-    """How often it is asked whether it is well."""
+    """Health check: interval, timeout, number of failures."""
 
     @field_validator("timezone")
     @classmethod

@@ -74,14 +74,14 @@ class EngineAddress(ParsedStr):
 
 
 class Logs(Section):
-    """What is kept of a container's output."""
+    """Rotation of container logs."""
 
     driver: Literal["json-file", "local", "journald"] = "json-file"
     """The engine's log driver; `journald` has its own limits and ignores those here."""
     max_size: Bytes = Bytes("10M")
-    """Size at which a file is put aside."""
+    """Size at which a log file is rotated."""
     max_files: WholeNumber = Field(default=5, ge=1, le=100)
-    """Files that are kept."""
+    """Number of log files that are kept."""
 
     @model_validator(mode="after")
     def _size_is_sensible(self) -> Self:
@@ -91,7 +91,7 @@ class Logs(Section):
 
 
 class NetworkSettings(Section):
-    """A network that is not as the table has it."""
+    """A network with a subnet of its own."""
 
     subnet: Cidr
     """Its addresses; the engine takes the first for itself."""
@@ -116,7 +116,7 @@ class Docker(Section):
     ssh_options: tuple[Annotated[str, Field(min_length=1, pattern=r"^[^\s]+$")], ...] = ()
     """Options of the ssh command, one word each, such as `-i`, `.ssh/id_photos`."""
     engine: Literal["docker", "podman"] = "docker"
-    """What answers there; Podman's socket differs in a few points."""
+    """Which container engine is there; Podman's Docker-compatible API differs in some points."""
     selinux: bool = False
     """Give folders of the host the label that lets containers in (`:z`): for hosts with SELinux, such as Fedora."""
     subnet: Annotated[Cidr | None, AUTO] = None

@@ -33,7 +33,7 @@ class Kubernetes(Section):
     pod_cidrs: Annotated[tuple[Cidr, ...], Field(min_length=1)] = (Cidr("10.244.0.0/16"),)
     """Networks of the pods (kubeadm's and kind's default; k3s 10.42.0.0/16): what the server may trust as a proxy."""
     network_policies: Literal["kubernetes", "cilium", "none"] = "kubernetes"
-    """Flavour of isolation: plain NetworkPolicy, Cilium's with names, or none."""
+    """`kubernetes` makes NetworkPolicies, `cilium` CiliumNetworkPolicies with DNS names, `none` nothing."""
     lan_allowances: tuple[LanAllowance, ...] = ()
     """Machines of the LAN that Cilium lets pods reach, such as the NAS on 2049."""
     cluster_domain: Hostname = Hostname("cluster.local")

@@ -43,25 +43,25 @@ class Settings:
     storage: Storage
     """Media, folders, external libraries."""
     proxy: Proxy
-    """The reverse proxy and the ways in."""
+    """The reverse proxy, and how Immich is exposed."""
     kubernetes: Kubernetes
     """The cluster."""
     secrets: SecretSource
     """Where secrets come from."""
     upgrade: Upgrade
-    """What a person says about an upgrade."""
+    """Confirmations that an upgrade asks for."""
     monitoring: Monitoring
-    """Who watches."""
+    """Metrics, alerts and dashboards."""
     docker: Docker | None = None
     """One host with a container engine, instead of a cluster."""
     backup: Backup | None = None
-    """Backups of database and files, and their drill; none makes none."""
+    """Backups of database and files, and their restore test (drill); without it there are none."""
     restore: Restore | None = None
-    """What a new deployment starts from; none starts empty."""
+    """Backup that a new deployment is restored from; without it the deployment starts empty."""
     capacity: Capacity | None = None
-    """How much photos and videos are expected; none judges no sizes."""
+    """Expected size of the library; without it the sizes of volumes are not checked."""
     cloudflare: Cloudflare | None = None
-    """Tunnel, DNS and Access at Cloudflare; none uses nothing of it."""
+    """Tunnel, DNS and Access at Cloudflare; without it Cloudflare is not used."""
     app: AppConfig | None = None
     """Immich's own configuration file; none leaves Immich's settings to its web page."""
     setup: Setup | None = None

@@ -58,7 +58,7 @@ class ExternalSecrets(Section):
     store: SecretStoreRef
     """Where they are."""
     refresh_interval: Duration = Duration("1h")
-    """How often the operator looks again."""
+    """How often the operator reads the values again."""
     values: Annotated[dict[str, RemoteValue], Field(default_factory=dict)]
     """Item of each secret that the other settings need, by its config key: databasePassword, cachePassword ..."""
     names: Annotated[dict[PublishedName, ObjectName], Field(default_factory=dict)]

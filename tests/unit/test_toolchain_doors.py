@@ -133,7 +133,9 @@ def test_wrong_arguments_show_the_right_ones(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["doors", *arguments])
-    with pytest.raises(ToolchainError, match=re.escape("python -m toolchain.doors STACK [--json | --mermaid]")):
+    with pytest.raises(
+        ToolchainError, match=re.escape("python -m toolchain.doors STACK [--json | --mermaid]")
+    ):
         main()
 
 
