@@ -8,6 +8,7 @@ helm.cattle.io/v1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -175,13 +176,21 @@ def _is_immich(one: Release) -> bool:
     return any("immich" in name for name in named) or mentions(one.values)
 
 
+_IMAGE: Final = re.compile(
+    r"immich-app/"
+    r"|(?<![:/])/immich-(?:server|machine-learning)(?![\w.-])"
+    r"|\bimmich-(?:server|machine-learning)(?::v?\d+\.|:v\d|:release|@sha256:)"
+)
+"""An image of Immich's in a text, of any registry; `http://immich-server:2283` is the address of a server."""
+
+
 def mentions(value: Plain) -> bool:
     """Whether a text anywhere in a value names an image of Immich's."""
     waiting: list[Any] = [value]
     while waiting:
         one = waiting.pop()
         if isinstance(one, str):
-            if "immich-server" in one or "immich-app/" in one or "immich-machine-learning" in one:
+            if _IMAGE.search(one):
                 return True
         elif isinstance(one, dict):
             waiting += cast("dict[str, Plain]", one).values()
