@@ -110,11 +110,14 @@ def secrets_have_names_of_their_own(
     """A Secret that this program publishes is one for one thing, and none of those that somebody else makes."""
     if docker is not None:
         return
-    names = dict(secrets.names) if isinstance(secrets, ExternalSecrets) else {}
+    external = isinstance(secrets, ExternalSecrets)
+    names = dict(secrets.names) if external else {}
     taken = {
         object_name(name): f"the Secret {name} of this program" for name in _SECRETS if name not in names
     }
     given = [(f"secrets.names.{short}", str(name)) for short, name in sorted(names.items())]
+    existing = {} if external else secrets.existing
+    given += [(f"secrets.existing.{key}.name", str(one.name)) for key, one in existing.items()]
     for key, _, source in sources(storage, backup):
         if isinstance(source, Smb):
             given.append((f"{key}.credentialsSecret", str(source.credentials_secret)))
