@@ -41,7 +41,8 @@ class Secrets(pulumi.ComponentResource):
         self._prefix = args.prefix
         self._values: dict[str, pulumi.Output[str]] = {}
         self._fingerprint_key: pulumi.Output[str] | None = None
-        self._make(args)
+        if args.wanted:
+            self._make(args)
         self.register_outputs({})
 
     def _make(self, args: SecretsArgs) -> None:
@@ -59,8 +60,7 @@ class Secrets(pulumi.ComponentResource):
             if given is None:
                 given = config.require_secret(key) if args.given is None else _missing(key)
             self._values[key] = pulumi.Output.secret(given)
-        if args.wanted:
-            self._make_fingerprint_key()
+        self._make_fingerprint_key()
 
     def _make_fingerprint_key(self) -> None:
         from pulumi_random import RandomPassword
