@@ -119,7 +119,13 @@ def secrets_have_names_of_their_own(
     existing = {} if external else secrets.existing
     given += [(f"secrets.existing.{key}.name", str(one.name)) for key, one in existing.items()]
     for key, _, source in sources(storage, backup):
-        if isinstance(source, Smb):
+        if isinstance(source, Smb) and source.credentials_secret is None:
+            yield Finding(
+                key=f"{key}.credentialsSecret",
+                reason="is needed but not given: the Secret with username and password of the share",
+                hint=f"pulumi config set --path 'immich:{key}.credentialsSecret' <name>",
+            )
+        elif isinstance(source, Smb):
             given.append((f"{key}.credentialsSecret", str(source.credentials_secret)))
     if isinstance(proxy.tls, TlsSecret):
         given.append(("proxy.tls.name", str(proxy.tls.name)))
