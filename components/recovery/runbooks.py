@@ -123,6 +123,11 @@ def from_compose(settings: Settings, stack: str, compose: Mapping[str, object]) 
     return _page(_FROM_COMPOSE, {**values, "title": title, "compose": {**compose, "known": True}})
 
 
+def from_chart(settings: Settings, stack: str, file: str) -> str:
+    """The way from a release of the official chart, whose values are in `file`, to the stack that was made of them."""
+    return _page("from-chart", {**names(settings, stack), "file": file})
+
+
 def _page(name: str, values: Mapping[str, object]) -> str:
     text = render(f"runbook-{name}.md.j2", values)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

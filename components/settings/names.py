@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
 from components.backup.target_settings import LocalTarget
-from components.database.settings import CloudNativePg
+from components.database.settings import CloudNativePg, ExternalDatabase
 from components.fields.finding import Finding, Rule
 from components.machine_learning.settings import BundledMachineLearning
 from components.model.naming import APP, object_name
@@ -165,6 +165,17 @@ def the_namespace_is_immichs_own(
     if docker is not None:
         return
     name = str(kubernetes.namespace)
+    if isinstance(database, ExternalDatabase) and kubernetes.network_policies != "none":
+        # A name of a Service: alone, or with the namespace behind it.
+        service, _, rest = str(database.host).partition(".")
+        if rest.partition(".")[0] in {"", name} and ":" not in service and service != "localhost":
+            yield Finding(
+                key="kubernetes.networkPolicies",
+                given=kubernetes.network_policies,
+                reason=f"the database {database.host} is in Immich's namespace: a default deny would cut off its pods",
+                hint="pulumi config set --path 'immich:kubernetes.networkPolicies' none, or have the database in a "
+                "namespace of its own; a machine of the LAN needs its full name",
+            )
     if name in _SHARED_NAMESPACES or name.startswith("kube-"):
         who = "is not Immich's alone: other programs run there by custom"
     else:
