@@ -53,7 +53,7 @@ render: setup ## write all manifests anew (OUTPUT=folder: for Argo CD or Flux, w
 	@$(RUN) toolchain.render $(STACK) $(if $(OUTPUT),"$(OUTPUT)")
 
 adopt: override FROM := $(value FROM)
-adopt: setup ## a stack from Immich's compose file or chart, and how to move (FROM=docker-compose.yml STACK=mine)
+adopt: setup ## a stack from a compose file, NixOS or Immich's chart, and how to move (FROM=docker-compose.yml STACK=mine)
 	@$(RUN) toolchain.adopt "$${FROM:-}" "$(STACK)" "$(NAMESPACE)"
 
 ##@ Keep and bring back

@@ -128,6 +128,11 @@ def from_chart(settings: Settings, stack: str, file: str) -> str:
     return _page("from-chart", {**names(settings, stack), "file": file})
 
 
+def from_nixos(settings: Settings, stack: str, nixos: Mapping[str, object]) -> str:
+    """The way from NixOS' own module to the stack that was made of its options; `nixos` as `compose` above."""
+    return _page("from-nixos", {**names(settings, stack), "nixos": nixos})
+
+
 def _page(name: str, values: Mapping[str, object]) -> str:
     text = render(f"runbook-{name}.md.j2", values)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -155,7 +155,7 @@ def _way_in(found: Adopted, server: Service) -> None:
         for text in server.environment.get("IMMICH_TRUSTED_PROXIES", "").split(",")
         if text.strip()
     ]
-    networks = [text for text in trusted if _is_network(text)]
+    networks = [text for text in trusted if is_network(text)]
     if networks:
         way["trustedSources"] = [str(ipaddress.ip_network(text, strict=False)) for text in networks]
     reason = "The port that the compose file publishes."
@@ -171,7 +171,8 @@ def _way_in(found: Adopted, server: Service) -> None:
         )
 
 
-def _is_network(text: str) -> bool:
+def is_network(text: str) -> bool:
+    """Whether it is a network or an address, and no name."""
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:

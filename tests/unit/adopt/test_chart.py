@@ -225,8 +225,15 @@ def test_the_page_removes_the_release_before_anything_of_its_name_is_made(
         True,
         True,
     ]
-    order = [next(i for i, one in enumerate(commands) if word in one) for word in (
-        "scale deployment", "meta.helm.sh", "uninstall", "get deployment", "run chown", "make up STACK=mine")]  # fmt: skip
+    words = (
+        "scale deployment",
+        "meta.helm.sh",
+        "uninstall",
+        "get deployment",
+        "run chown",
+        "make up STACK=mine",
+    )
+    order = [next(i for i, one in enumerate(commands) if word in one) for word in words]
     assert order == sorted(order)
     (chown,) = [one for one in commands if "run chown" in one]
     overrides = json.loads(re.findall(r"--overrides='(.*)'", chown)[0])
