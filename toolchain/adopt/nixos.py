@@ -40,6 +40,8 @@ _NUMBERS: Final = {
 """Options -> settings of `machineLearning`; null is what auto is here."""
 _NEEDED: Final = ("", "mediaLocation", "settings", "settings.mediaLocation", "database", "database.host")
 """Where a wrong guess would lead to other photos, or another database."""
+_SECRET: Final = re.compile(r"(password|secret|token|key|url)$", re.IGNORECASE)
+"""Options whose value is not shown."""
 Path_ = tuple[str, ...]
 
 
@@ -209,8 +211,9 @@ def adopt(path: Path, given: Mapping[Path_, object]) -> Adopted:
         )
     for option, value in sorted(options.given.items()):
         if isinstance(value, Unknown):
+            told = "..." if option and _SECRET.search(option[-1]) else value.text
             found.left.append(
-                f"{'.'.join(option)} = {value.text}: only Nix can evaluate it; write its value by hand"
+                f"{'.'.join(option)} = {told}: only Nix can evaluate it; write its value by hand"
             )
         elif value not in (None, [], False):
             found.left.append(

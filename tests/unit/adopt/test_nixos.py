@@ -37,6 +37,7 @@ let port = 2283; in
       TZ = "Europe/Berlin";
       IMMICH_LOG_LEVEL = "warn";
       IMMICH_TRUSTED_PROXIES = "127.0.0.1,100.64.0.0/10";
+      DB_PASSWORD = lib.mkForce "only-in-the-file";
       NODE_OPTIONS = "--max-old-space-size=4096";
     };
     settings = {
