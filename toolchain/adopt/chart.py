@@ -15,7 +15,7 @@ import yaml
 from components import versions
 from components.model.naming import APP
 from components.server.app.secrets import SECRET_FIELDS
-from toolchain.adopt.choices import BACKENDS, Adopted, Sections, release
+from toolchain.adopt.choices import BACKENDS, IMPLIED, Adopted, Sections, release
 from toolchain.deployment import Json, items, mapping
 from toolchain.failure import ToolchainError
 
@@ -277,12 +277,15 @@ def _configuration(found: Adopted, immich: Json) -> None:
     given = mapping(immich.get("configuration"))
     if not given:
         return
-    for key, path in SECRET_FIELDS.items():
+    for path, told in (
+        *((path, f"pulumi config set --secret immich:{key}") for key, path in SECRET_FIELDS.items()),
+        *((path, f"follows from immich:{section}") for path, section in IMPLIED.items()),
+    ):
         here = given
         for name in path[:-1]:
             here = mapping(here.get(name))
-        if here.pop(path[-1], None):
-            found.left.append(f"{'.'.join(path)}: pulumi config set --secret immich:{key}")
+        if here.pop(path[-1], None) is not None:
+            found.left.append(f"immich.configuration.{'.'.join(path)}: {told}")
     found.sections["app"] = given
     found.reasons["app",] = "immich.configuration, without its secrets."
 

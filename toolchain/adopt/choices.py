@@ -37,6 +37,13 @@ _CARRIED: Final = re.compile(
     r"JWT_SECRET|TYPESENSE_\w+|NVIDIA_\w+|LIBVA_\w+|PATH"
 )
 """Variables that have a setting, that this program sets itself, or that no release of today reads."""
+IMPLIED: Final[Mapping[tuple[str, ...], str]] = {
+    ("server", "externalDomain"): "host",
+    ("machineLearning", "enabled"): "machineLearning",
+    ("machineLearning", "urls"): "machineLearning",
+    ("ffmpeg", "accel"): "server.acceleration",
+}
+"""Keys of Immich's own configuration that follow from other sections (components/server/app/overrides.py)."""
 _LEVELS: Final = ("verbose", "debug", "log", "warn", "error", "fatal")
 _USER: Final = 1000
 

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from components import versions
 from components.server.app.secrets import SECRET_FIELDS
-from toolchain.adopt.choices import Adopted, Sections, is_network
+from toolchain.adopt.choices import IMPLIED, Adopted, Sections, is_network
 from toolchain.adopt.compose import Mount
 from toolchain.deployment import items
 from toolchain.failure import ToolchainError
@@ -347,5 +347,7 @@ def _settings(found: Adopted, options: _Options) -> None:
         if option in paths or any(option[: len(path)] == path for path in paths):
             key = next(key for path, key in paths.items() if option[: len(path)] == path)
             found.left.append(f"settings.{'.'.join(option)}: pulumi config set --secret immich:{key}")
-        elif option != ("server", "externalDomain"):
+        elif option[:2] in IMPLIED:
+            found.left.append(f"settings.{'.'.join(option)}: follows from immich:{IMPLIED[option[:2]]}")
+        else:
             found.say(value, "", "app", *option)

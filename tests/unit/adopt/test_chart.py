@@ -42,6 +42,8 @@ immich:
   persistence: {library: {existingClaim: immich-library}}
   configuration:
     trash: {enabled: true, days: 60}
+    server: {externalDomain: "https://other.example.com", publicUsers: false}
+    ffmpeg: {accel: vaapi, crf: 25}
     oauth: {enabled: true, issuerUrl: "https://id.example.com/", clientId: immich, clientSecret: only-in-the-values}
 valkey: {enabled: true}
 server:
@@ -142,6 +144,8 @@ def test_the_values_of_today_become_a_stack(tmp_path: Path) -> None:
         "secrets": {"existing": {"databasePassword": {"name": "db-credentials", "key": "pass"}}},
         "app": {
             "trash": {"enabled": True, "days": 60},
+            "server": {"publicUsers": False},
+            "ffmpeg": {"crf": 25},
             "oauth": {"enabled": True, "issuerUrl": "https://id.example.com/", "clientId": "immich"},
         },
     }
@@ -149,6 +153,7 @@ def test_the_values_of_today_become_a_stack(tmp_path: Path) -> None:
     for word in (
         "oauthClientSecret",
         "NODE_OPTIONS",
+        "server.externalDomain: follows from immich:host",
         "tmp (emptyDir",
         "models",
         "machineLearning.resources",

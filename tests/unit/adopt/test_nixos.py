@@ -43,6 +43,7 @@ let port = 2283; in
     settings = {
       trash = { enabled = true; days = 60; };
       server.externalDomain = "https://photos.example.com";
+      ffmpeg = { accel = "qsv"; crf = 25; };
       oauth.clientSecret = "only-in-the-file";
     };
     machine-learning.environment.MACHINE_LEARNING_MODEL_TTL = "600";
@@ -111,7 +112,7 @@ def test_the_official_module_becomes_a_stack(tmp_path: Path) -> None:
         "storage": {"media": {"kind": "hostPath", "path": "/mnt/photos"}},
         "machineLearning": {"modelTtl": 600},
         "backup": {},
-        "app": {"trash": {"enabled": True, "days": 60}},
+        "app": {"trash": {"enabled": True, "days": 60}, "ffmpeg": {"crf": 25}},
     }
     told = "\n".join(found.left)
     assert 'database.name = lib.mkForce "photos": only Nix can evaluate it' in told
