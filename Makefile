@@ -53,8 +53,8 @@ render: setup ## write all manifests anew (OUTPUT=folder: for Argo CD or Flux, w
 	@$(RUN) toolchain.render $(STACK) $(if $(OUTPUT),"$(OUTPUT)")
 
 adopt: override FROM := $(value FROM)
-adopt: setup ## a stack from Immich's own compose file, and how to move (FROM=docker-compose.yml STACK=mine)
-	@$(RUN) toolchain.adopt "$${FROM:-}" "$(STACK)"
+adopt: setup ## a stack from a compose file, NixOS or Immich's chart, and how to move (FROM=docker-compose.yml STACK=mine)
+	@$(RUN) toolchain.adopt "$${FROM:-}" "$(STACK)" "$(NAMESPACE)"
 
 ##@ Keep and bring back
 

@@ -13,7 +13,6 @@ from components.proxy.exposure import direct
 from components.server.app.file import app_file
 from components.server.egress import server_egress
 from components.settings.required_secrets import required_secrets
-from components.settings.secret_source import ExternalSecrets
 from components.stack.configuration import load_settings, stack_file
 from components.stack.outputs import outputs
 from components.stack.providers import platform_of, providers, render_directory
@@ -37,13 +36,7 @@ platform = platform_of(settings, stack, with_providers)
 deployment = pulumi.ComponentResource("immich:index:Immich", "immich", {}, with_providers)
 child = pulumi.ResourceOptions(parent=deployment)
 
-secrets = immich.Secrets(
-    "secrets",
-    immich.SecretsArgs(
-        wanted=required_secrets(settings), external=isinstance(settings.secrets, ExternalSecrets)
-    ),
-    child,
-)
+secrets = immich.Secrets("secrets", immich.SecretsArgs(wanted=required_secrets(settings)), child)
 storage = immich.Storage("storage", immich.StorageArgs(platform=platform, settings=settings.storage), child)
 app = app_file(settings.app, settings.host, settings.server, settings.machine_learning, settings.backup)
 if app is not None:

@@ -122,11 +122,15 @@ def publish(stack: str, state: Json | None, directory: Path, output: Path, *, se
     order = waves(state)
     clear(output)
     left_out: list[str] = []
+    made: set[str] = set()
+    mounted: set[str] = set()
     written: dict[int, list[str]] = {}
     checked: dict[int, list[Json]] = {}
     for path in rendered.manifests(directory):
         manifest = cast("dict[str, Any]", yaml.safe_load(path.read_text(encoding="utf-8")))
         kind, namespace, name = _name(manifest)
+        mounted |= {f"{namespace}/{one}" for one in _projected(manifest)}
+        made |= {f"{namespace}/{name}"} if kind == "Secret" else set()
         if kind == "Secret" and not secrets:
             left_out.append(f"{namespace}/{name}")
             continue
@@ -151,7 +155,7 @@ def publish(stack: str, state: Json | None, directory: Path, output: Path, *, se
         _kustomization(output / f"wave-{wave}", sorted(names))
     _kustomization(output, [f"wave-{wave}" for wave in sorted(written)])
     (output / "flux.yaml").write_text(_flux(stack, checked), encoding="utf-8")
-    (output / "README.md").write_text(_readme(stack, left_out), encoding="utf-8")
+    (output / "README.md").write_text(_readme(stack, left_out, sorted(mounted - made)), encoding="utf-8")
     return Published(
         manifests=sum(map(len, written.values())), waves=len(written), left_out=tuple(sorted(left_out))
     )
@@ -188,7 +192,20 @@ def _flux(stack: str, checked: Mapping[int, list[Json]]) -> str:
     return "---\n".join(parts)
 
 
-def _readme(stack: str, left_out: list[str]) -> str:
+def _projected(value: object) -> set[str]:
+    """Names of the Secrets whose entries pods mount together: those of `immich:secrets.existing` are among them."""
+    found: set[str] = set()
+    for key, inner in mapping(value).items():
+        if key == "projected":
+            parts = (mapping(mapping(one).get("secret")) for one in items(mapping(inner).get("sources")))
+            found |= {str(part["name"]) for part in parts if "name" in part}
+        found |= _projected(inner)
+    for inner in items(value):
+        found |= _projected(inner)
+    return found
+
+
+def _readme(stack: str, left_out: list[str], existing: list[str]) -> str:
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -200,4 +217,11 @@ def _readme(stack: str, left_out: list[str]) -> str:
     if left_out:
         lines += ["", "Secrets that are not in here, and must be in the cluster first:", ""]
         lines += [f"- `{name}`" for name in sorted(left_out)]
+    if existing:
+        lines += [
+            "",
+            "Secrets of somebody else that pods take entries of, and that must be in the cluster first:",
+            "",
+        ]
+        lines += [f"- `{name}`" for name in existing]
     return "\n".join(lines) + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# renovate: datasource=github-releases depName=pulumi/pulumi
+# renovate: datasource=github-releases depName=pulumi/pulumi extractVersion=^v(?<version>.+)$
 PULUMI: Final = "3.259.0"
 """CLI that is downloaded or built, and the version that toolchain/go.mod requires."""
 
@@ -28,10 +28,10 @@ PLUGINS: Final = {
 }
 """Resource plugins by name, in the order in which they are installed."""
 
-# renovate: datasource=github-releases depName=kubernetes/kubernetes
+# renovate: datasource=github-releases depName=kubernetes/kubernetes extractVersion=^v(?<version>.+)$
 KUBERNETES: Final = "1.36.3"
 """The throw-away cluster's API server; toolchain/offline/cluster/go.mod requires it."""
-# renovate: datasource=github-releases depName=kubernetes-sigs/kwok
+# renovate: datasource=github-releases depName=kubernetes-sigs/kwok extractVersion=^v(?<version>.+)$
 KWOK: Final = "0.8.0"
 """What makes pods of the throw-away cluster Ready; toolchain/offline/cluster/go.mod requires it."""
 

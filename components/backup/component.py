@@ -281,6 +281,12 @@ class _Steps:
         choice = RestoreChoice(
             what=restore.what, from_=restore.from_, target=str(restore.target) if restore.target else None
         )
+        if restore.is_of_immich:
+            step = self._of_database(
+                "restore-database", {"run.sh": restore_database_script(self._plan, choice)}
+            )
+            media = tuple(one for one in self._media if one.path in {MEDIA, f"{MEDIA}/backups"})
+            return (replace(step, mounts=(*media, *step.mounts)),)
         # Copied libraries as well: the script leaves one alone that has files, or that cannot be written.
         writable = tuple(replace(mount, read_only=False) for mount in self._media)
         script = {"run.sh": restore_files_script(self._plan, choice)}

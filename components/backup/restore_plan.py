@@ -11,6 +11,9 @@ What = Literal["database", "files", "both"]
 
 _SNAPSHOT = re.compile(r"[0-9a-f]{8,64}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DUMP_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*-v[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.-]*-pg[0-9.]+\.sql\.gz")
+"""Name of a dump that Immich made since 1.131: `immich-db-backup-20261120T020000-v3.3.1-pg18.1.sql.gz`
+(database-backup.service.ts)."""
 _TARGET = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -21,20 +24,23 @@ class RestoreChoice:
     what: What = "both"
     from_: str = "latest"
     """`latest`; a snapshot's id, 8 to 64 hexadecimal digits; or a time, `2026-11-21T10:00:00Z` or `2026-11-21` (the end
-    of that day), UTC where it has no offset: the newest snapshot at or before it."""
+    of that day), UTC where it has no offset: the newest snapshot at or before it; or the name of a dump of Immich's own
+    in the folder `backups` of the media."""
     target: str | None = None
     """Name of the repository; None is the first of the plan."""
     database_wait: int = 600
     """Seconds until the database has to answer."""
 
     def __post_init__(self) -> None:
-        if self.from_ != "latest" and self.snapshot is None:
+        if self.file is not None and self.what != "database":
+            raise ValueError(f"from {self.from_!r} is a dump, which has the database alone: what is database")
+        if self.from_ != "latest" and self.snapshot is None and self.file is None:
             try:
                 _ = self.before
             except ValueError:
                 raise ValueError(
-                    f"from {self.from_!r}: give latest, a snapshot (8 to 64 of 0-9a-f) or a time such as "
-                    "2026-11-21T10:00:00Z"
+                    f"from {self.from_!r}: give latest, a snapshot (8 to 64 of 0-9a-f), a time such as "
+                    "2026-11-21T10:00:00Z, or the name of a dump that Immich made"
                 ) from None
         _judge_target(self.target)
 
@@ -44,9 +50,14 @@ class RestoreChoice:
         return self.from_ if _SNAPSHOT.fullmatch(self.from_) else None
 
     @property
+    def file(self) -> str | None:
+        """The name of Immich's dump that was given, or None."""
+        return self.from_ if DUMP_FILE.fullmatch(self.from_) else None
+
+    @property
     def before(self) -> str | None:
         """The time that was given, in UTC as `2026-11-21T10:00:00Z`, or None. Raises ValueError where it is none."""
-        if self.from_ == "latest" or self.snapshot is not None:
+        if self.from_ == "latest" or self.snapshot is not None or self.file is not None:
             return None
         given = datetime.fromisoformat(self.from_)
         if _DAY.fullmatch(self.from_):

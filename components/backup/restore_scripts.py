@@ -26,8 +26,9 @@ def restore_files_script(plan: Plan, choice: RestoreChoice) -> str:
 def restore_database_script(plan: Plan, choice: RestoreChoice) -> str:
     """Bash for the database's image, after the files: loads their dump into a database without rows of Immich.
 
-    All in one transaction; exit code 0 also where the database has rows, which are left alone. A dump of a newer Immich
-    or of a newer major version of PostgreSQL is refused. Raises ValueError as `restore_files_script`.
+    A dump of Immich's own needs no step before. All in one transaction; exit code 0 also where the database has rows,
+    which are left alone. A dump of a newer Immich or of a newer major version of PostgreSQL is refused. Raises
+    ValueError as `restore_files_script`.
     """
     return render("backup-restore-database.sh.j2", _values(plan, choice.target, choice=choice))
 
@@ -69,6 +70,9 @@ def drill_files_script(plan: Plan, drill: DrillPlan) -> str:
 
 def _values(plan: Plan, target: str | None, **more: object) -> dict[str, object]:
     names = [repository.name for repository in plan.repositories]
+    choice = more.get("choice")
+    if isinstance(choice, RestoreChoice) and choice.file is not None:
+        names = ["immich"]
     if not names:
         raise ValueError("there is no target that a backup could be restored from: give one")
     if target is not None and target not in names:

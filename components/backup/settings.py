@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from components.backup.restore_plan import DUMP_FILE
 from components.backup.target_settings import RcloneTarget, RestTarget, S3Target, SftpTarget, Target
 from components.database.archive_settings import Archive
 from components.fields.base import Section, TextValue, WholeNumber
@@ -154,7 +155,10 @@ class Backup(Section):
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
 )
-_FROM = "latest, the id of a snapshot (8 to 64 of 0-9a-f), or a time such as 2026-11-20T18:00:00Z"
+_FROM = (
+    "latest, the id of a snapshot (8 to 64 of 0-9a-f), a time such as 2026-11-20T18:00:00Z, or the name of a dump that "
+    "Immich made, such as immich-db-backup-20261120T020000-v3.3.1-pg18.1.sql.gz"
+)
 _SNAPSHOT = re.compile(r"[0-9a-f]{8,64}\Z")
 
 
@@ -164,14 +168,16 @@ class Restore(Section):
     what: Literal["both", "database", "files"] = "both"
     """The database, the files, or both."""
     from_: Annotated[TextValue, Field(alias="from")] = "latest"
-    """`latest`, the id of a snapshot, or a time such as 2026-11-20T18:00:00Z: the newest at or before it."""
+    """`latest`, the id of a snapshot, or a time such as 2026-11-20T18:00:00Z: the newest at or before it. With
+    `what: database` also the name of a dump that Immich made, from the folder `backups` of its media:
+    `immich-db-backup-20261120T020000-v3.3.1-pg18.1.sql.gz`."""
     target: ObjectName | None = None
     """Which target of immich:backup.targets; none is the first."""
 
     @field_validator("from_")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value == "latest" or _SNAPSHOT.match(value):
+        if value == "latest" or _SNAPSHOT.match(value) or DUMP_FILE.fullmatch(value):
             return value
         if (quoted := time_in_quotes(value)) is not None:
             raise ValueRefused(f"expected {_FROM}; YAML read a time without quotes", quoted)
@@ -185,3 +191,8 @@ class Restore(Section):
         if moment.replace(tzinfo=moment.tzinfo or UTC) > datetime.now(UTC) + timedelta(days=1):
             raise ValueError(f"is a time to come, and no copy can be from then; expected {_FROM}")
         return value
+
+    @property
+    def is_of_immich(self) -> bool:
+        """Whether it is a dump that Immich made, among its media, so that no target is read."""
+        return DUMP_FILE.fullmatch(self.from_) is not None

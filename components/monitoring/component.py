@@ -69,12 +69,9 @@ class Monitoring(pulumi.ComponentResource):
         assert given is not None, "made only where somebody watches"
         self._args, self._given = args, given
         self.outputs = {}
-        if isinstance(given, BundledMonitoring) and given.grafana is not None and not args.secrets.external:
-            self.outputs = {
-                "grafanaPassword": args.secrets.values((prometheus.GRAFANA_PASSWORD,)).apply(
-                    lambda found: found[prometheus.GRAFANA_PASSWORD]
-                )
-            }
+        if isinstance(given, BundledMonitoring) and given.grafana is not None:
+            password = args.secrets.value(prometheus.GRAFANA_PASSWORD)
+            self.outputs = {"grafanaPassword": password} if password is not None else {}
         self._database()
         self._cache()
         for workload in self._others():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from components.proxy.doors import Door, is_proxied, names_of, readable
 from components.proxy.listeners import CLOUDFLARE_RANGES
@@ -41,12 +42,16 @@ def mobile_app(found: Sequence[Door]) -> dict[str, str]:
             "serverUrl": outside.url,
             "hint": "one address for both; on the local network the name leads to the LAN door (splitHorizonDns)",
         }
-    return {
-        "serverUrl": outside.url,
-        "externalUrl": outside.url,
-        "localUrl": inside.url,
-        "hint": "Settings > Networking > Automatic URL switching: your Wi-Fi's name with localUrl, then externalUrl",
-    }
+    local, hint = (
+        inside.url,
+        "Settings > Networking > Automatic URL switching: your Wi-Fi's name with localUrl, then externalUrl",
+    )
+    parts = urlsplit(inside.url)
+    if parts.scheme == "http" and parts.hostname == urlsplit(outside.url).hostname:
+        # The name leads to the door of the internet, also at home, and nothing answers at this port there.
+        local = f"http://ADDRESS{f':{parts.port}' if parts.port else ''}"
+        hint += "; instead of ADDRESS write the address that Immich's door has on the local network"
+    return {"serverUrl": outside.url, "externalUrl": outside.url, "localUrl": local, "hint": hint}
 
 
 def _only(door: Door) -> dict[str, str]:

@@ -28,8 +28,8 @@ from components.recovery.objectives import Loss, recoveries, trash_days
 from components.server.settings import SplitWorkers
 from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
-from components.settings.required_secrets import required_secrets
-from components.settings.secret_source import ExternalSecrets
+from components.settings.required_secrets import required_secrets, secret_place
+from components.settings.secret_source import ExternalSecrets, PulumiSecrets
 from components.templates import render
 from components.versions import current
 
@@ -123,6 +123,16 @@ def from_compose(settings: Settings, stack: str, compose: Mapping[str, object]) 
     return _page(_FROM_COMPOSE, {**values, "title": title, "compose": {**compose, "known": True}})
 
 
+def from_chart(settings: Settings, stack: str, file: str) -> str:
+    """The way from a release of the official chart, whose values are in `file`, to the stack that was made of them."""
+    return _page("from-chart", {**names(settings, stack), "file": file})
+
+
+def from_nixos(settings: Settings, stack: str, nixos: Mapping[str, object]) -> str:
+    """The way from NixOS' own module to the stack that was made of its options; `nixos` as `compose` above."""
+    return _page("from-nixos", {**names(settings, stack), "nixos": nixos})
+
+
 def _page(name: str, values: Mapping[str, object]) -> str:
     text = render(f"runbook-{name}.md.j2", values)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -176,7 +186,11 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
         "disks": _disks(settings, there),
         "database_source": _source(settings),
         "external_secrets": isinstance(settings.secrets, ExternalSecrets),
-        "password_place": _password_place(settings, stack),
+        "password_place": secret_place(settings, "backupPassword", stack),
+        "password_known": "backupPassword" in required_secrets(settings),
+        "existing_secrets": sorted({str(one.name) for one in source.existing.values()})
+        if isinstance(source := settings.secrets, PulumiSecrets)
+        else [],
         "target_places": [name for name in there if name.startswith("target-")],
         "foreign_libraries": foreign,
         "foreign_places": [f"library-{name}" for name in foreign],
@@ -189,8 +203,6 @@ def names(settings: Settings, stack: str) -> dict[str, object]:
 
 def _secret_keys(settings: Settings) -> list[str]:
     """Secrets that a new machine must be given, in the order of the settings; none where a store gives them."""
-    if isinstance(settings.secrets, ExternalSecrets):
-        return []
     wanted = required_secrets(settings)
     return [key for key, at_random in wanted.items() if not at_random]
 
@@ -237,18 +249,6 @@ def _disks(settings: Settings, there: Mapping[str, Place]) -> list[dict[str, obj
             }
         )
     return sorted(disks, key=lambda disk: not (disk["files"] or disk["database"]))
-
-
-def _password_place(settings: Settings, stack: str) -> str:
-    """The command or the item that tells the password of the copies."""
-    secrets = settings.secrets
-    if isinstance(secrets, ExternalSecrets):
-        item = secrets.values.get("backupPassword")
-        told = (
-            f"{item.key}/{item.property}" if item is not None and item.property else item.key if item else ""
-        )
-        return f"{secrets.store.kind} {secrets.store.name}: {told}" if told else ""
-    return f"pulumi stack output backupPassword --show-secrets -s {stack}"
 
 
 def _targets(backup: Backup | None, there: Mapping[str, Place]) -> list[TargetNames]:

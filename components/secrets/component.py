@@ -17,14 +17,12 @@ REPLACEABLE = frozenset({"metricsPassword", "grafanaPassword", "administratorPas
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecretsArgs:
-    """Which secrets a deployment has, and where their values come from."""
+    """Which secrets are known here, and where their values come from."""
 
     wanted: Mapping[str, bool]
     """Key of each secret, such as `databasePassword` -> whether it is made at random where no value is given."""
     given: Mapping[str, pulumi.Input[str]] | None = None
     """Values by key; None reads the stack's secret config, `immich:<key>`."""
-    external: bool = False
-    """An external store has the values (External Secrets): none is known here."""
     prefix: str = ""
     """What the names of the random passwords begin with, where a program has several deployments: `archive-`."""
 
@@ -32,7 +30,7 @@ class SecretsArgs:
 class Secrets(pulumi.ComponentResource):
     """The secrets of a deployment: given, else made at random, protected, and kept in the state, encrypted.
 
-    With an external store it holds only what is added to it: `values` must not be asked for anything else.
+    It holds what is wanted and what is added to it: `values` must not be asked for anything else.
 
     On a cluster: random passwords in the state; the component that uses a secret publishes it.
     On a host: random passwords in the state; containers put secrets into volumes.
@@ -40,15 +38,13 @@ class Secrets(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises `pulumi.RunError` for values of the config that can only be a mistake."""
-        if not args.external and args.given is None:
+        if args.given is None:
             refuse_wrong([*args.wanted])
         super().__init__("immich:index:Secrets", name, {}, opts)
-        self.external = args.external
-        """Whether an external store has them, and no value is known here."""
         self._prefix = args.prefix
         self._values: dict[str, pulumi.Output[str]] = {}
         self._fingerprint_key: pulumi.Output[str] | None = None
-        if not args.external:
+        if args.wanted:
             self._make(args)
         self.register_outputs({})
 
@@ -67,8 +63,7 @@ class Secrets(pulumi.ComponentResource):
             if given is None:
                 given = config.require_secret(key) if args.given is None else _missing(key)
             self._values[key] = pulumi.Output.secret(given)
-        if args.wanted:
-            self._make_fingerprint_key()
+        self._make_fingerprint_key()
 
     def _make_fingerprint_key(self) -> None:
         from pulumi_random import RandomPassword
@@ -89,7 +84,7 @@ class Secrets(pulumi.ComponentResource):
         return pulumi.Output.secret(RandomBytes(f"{self._prefix}{name}", length=length, opts=kept).base64)
 
     def add(self, key: str, value: pulumi.Output[str]) -> None:
-        """Hold a secret that was made of others, also where there is an external store."""
+        """Hold a secret that was made of others."""
         self._values[key] = pulumi.Output.secret(value)
         if self._fingerprint_key is None:
             self._make_fingerprint_key()
@@ -99,7 +94,7 @@ class Secrets(pulumi.ComponentResource):
         return pulumi.Output.secret(pulumi.Output.all(**{key: self._values[key] for key in keys}))
 
     def value(self, key: str) -> pulumi.Output[str] | None:
-        """One value, secret; None where there is none or an external store has it."""
+        """One value, secret; None where it is not known here."""
         return self._values.get(key)
 
     def fingerprints(self, keys: Sequence[str]) -> dict[str, pulumi.Output[str]]:

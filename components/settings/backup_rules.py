@@ -87,13 +87,28 @@ def restores_come_from_somewhere(
         )
         return
     names = [str(target.name) for target in backup.targets]
-    if restore.target is not None and str(restore.target) not in names:
+    if restore.is_of_immich:
+        if restore.what != "database":
+            yield Finding(
+                key="restore.what",
+                given=restore.what,
+                reason=f"{restore.from_} is a dump, which has the database alone",
+                hint="pulumi config set --path immich:restore.what database; the photos stay where they are",
+            )
+        if restore.target is not None:
+            yield Finding(
+                key="restore.target",
+                given=str(restore.target),
+                reason=f"no target is read: {restore.from_} is in the folder backups of the media",
+                hint="pulumi config rm --path immich:restore.target",
+            )
+    elif restore.target is not None and str(restore.target) not in names:
         yield Finding(
             key="restore.target",
             given=str(restore.target),
             reason=f"is no target of immich:backup; there are {', '.join(names) or 'none'}",
         )
-    if not names:
+    if not names and not restore.is_of_immich:
         yield Finding(
             key="restore",
             reason="there are no backup.targets that it could read from",

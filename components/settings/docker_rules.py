@@ -46,7 +46,7 @@ def one_platform(docker: Docker | None, kubernetes: Kubernetes) -> Iterator[Find
 def a_host_has_no_operators(
     docker: Docker | None, database: Database, secrets: SecretSource
 ) -> Iterator[Finding]:
-    """CloudNativePG and External Secrets run on clusters."""
+    """CloudNativePG and External Secrets run on clusters, which have Secrets."""
     if docker is None:
         return
     if isinstance(database, CloudNativePg):
@@ -59,6 +59,13 @@ def a_host_has_no_operators(
             given=secrets.kind,
             reason="needs a cluster",
             hint="use pulumi: pulumi config set --secret immich:databasePassword, or let it be made at random",
+        )
+    elif secrets.existing:
+        yield Finding(
+            key="secrets.existing",
+            given=", ".join(secrets.existing),
+            reason="a host has no Secrets of Kubernetes",
+            hint=f"pulumi config set --secret immich:{next(iter(secrets.existing))}, or let it be made at random",
         )
 
 

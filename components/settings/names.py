@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
 from components.backup.target_settings import LocalTarget
-from components.database.settings import CloudNativePg
+from components.database.settings import CloudNativePg, ExternalDatabase
 from components.fields.finding import Finding, Rule
 from components.machine_learning.settings import BundledMachineLearning
 from components.model.naming import APP, object_name
@@ -110,13 +110,22 @@ def secrets_have_names_of_their_own(
     """A Secret that this program publishes is one for one thing, and none of those that somebody else makes."""
     if docker is not None:
         return
-    names = dict(secrets.names) if isinstance(secrets, ExternalSecrets) else {}
+    external = isinstance(secrets, ExternalSecrets)
+    names = dict(secrets.names) if external else {}
     taken = {
         object_name(name): f"the Secret {name} of this program" for name in _SECRETS if name not in names
     }
     given = [(f"secrets.names.{short}", str(name)) for short, name in sorted(names.items())]
+    existing = {} if external else secrets.existing
+    given += [(f"secrets.existing.{key}.name", str(one.name)) for key, one in existing.items()]
     for key, _, source in sources(storage, backup):
-        if isinstance(source, Smb):
+        if isinstance(source, Smb) and source.credentials_secret is None:
+            yield Finding(
+                key=f"{key}.credentialsSecret",
+                reason="is needed but not given: the Secret with username and password of the share",
+                hint=f"pulumi config set --path 'immich:{key}.credentialsSecret' <name>",
+            )
+        elif isinstance(source, Smb):
             given.append((f"{key}.credentialsSecret", str(source.credentials_secret)))
     if isinstance(proxy.tls, TlsSecret):
         given.append(("proxy.tls.name", str(proxy.tls.name)))
@@ -156,6 +165,17 @@ def the_namespace_is_immichs_own(
     if docker is not None:
         return
     name = str(kubernetes.namespace)
+    if isinstance(database, ExternalDatabase) and kubernetes.network_policies != "none":
+        # A name of a Service: alone, or with the namespace behind it.
+        service, _, rest = str(database.host).partition(".")
+        if rest.partition(".")[0] in {"", name} and ":" not in service and service != "localhost":
+            yield Finding(
+                key="kubernetes.networkPolicies",
+                given=kubernetes.network_policies,
+                reason=f"the database {database.host} is in Immich's namespace: a default deny would cut off its pods",
+                hint="pulumi config set --path 'immich:kubernetes.networkPolicies' none, or have the database in a "
+                "namespace of its own; a machine of the LAN needs its full name",
+            )
     if name in _SHARED_NAMESPACES or name.startswith("kube-"):
         who = "is not Immich's alone: other programs run there by custom"
     else:

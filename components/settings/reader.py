@@ -128,7 +128,7 @@ def _missing_secrets(config: Mapping[str, str], sections: Mapping[str, Any]) -> 
             hint=f"pulumi config set --secret immich:{key}",
         )
         for key, may_be_random in wanted.items()
-        if not may_be_random and key not in config
+        if not may_be_random and key not in config and key not in sections["secrets"].existing
     ]
 
 

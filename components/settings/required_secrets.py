@@ -8,6 +8,7 @@ from components.cache.settings import BundledCache
 from components.database.settings import BundledDatabase, ExternalDatabase
 from components.monitoring.settings import BundledMonitoring
 from components.proxy.tls_settings import TlsAcme
+from components.settings.secret_source import ExternalSecrets
 
 if TYPE_CHECKING:
     from components.backup.settings import Backup
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
 
 def required_secrets(settings: Settings) -> dict[str, bool]:
-    """`wanted_secrets` of a whole stack."""
-    return wanted_secrets(
+    """Those of `wanted_secrets` of a whole stack whose values Pulumi has to know."""
+    source = settings.secrets
+    if isinstance(source, ExternalSecrets):
+        return {}
+    wanted = wanted_secrets(
         settings.database,
         settings.cache,
         settings.backup,
@@ -33,6 +37,23 @@ def required_secrets(settings: Settings) -> dict[str, bool]:
         settings.monitoring,
         settings.setup,
     )
+    return {key: at_random for key, at_random in wanted.items() if key not in source.existing}
+
+
+def secret_place(settings: Settings, key: str, stack: str) -> str:
+    """Where a person finds the value of the secret `key`: a command, or the item of the external store."""
+    source = settings.secrets
+    if isinstance(source, ExternalSecrets):
+        item = source.values.get(key)
+        if item is None:
+            return ""
+        return f"{source.store.kind} {source.store.name}: {item.key}{f'/{item.property}' if item.property else ''}"
+    if (found := source.existing.get(key)) is not None:
+        return (
+            f"kubectl -n {settings.kubernetes.namespace} get secret {found.name} "
+            f"-o go-template='{{{{index .data \"{found.key}\" | base64decode}}}}'"
+        )
+    return f"pulumi stack output {key} --show-secrets -s {stack}"
 
 
 def wanted_secrets(  # noqa: PLR0917 - one for each section

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components import versions
 from components.cache.settings import BundledCache
-from components.database.settings import BundledDatabase, ExternalDatabase
+from components.database.settings import BundledDatabase, CloudNativePg, ExternalDatabase
 from components.fields.finding import Finding, Rule
 from components.fields.resources import DEFAULTS
 from components.machine_learning.settings import BundledMachineLearning
@@ -248,7 +248,7 @@ def routes_have_names(host: Host, proxy: Proxy) -> Iterator[Finding]:
 
 
 @_rule("secrets", "database", "cache", "backup", "app", "cloudflare", "proxy", "monitoring", "setup")
-def external_secrets_are_named(  # noqa: PLR0917 - one for each section
+def secrets_elsewhere_are_named(  # noqa: PLR0917 - one for each section
     secrets: SecretSource,
     database: Database,
     cache: Cache,
@@ -259,21 +259,38 @@ def external_secrets_are_named(  # noqa: PLR0917 - one for each section
     monitoring: Monitoring,
     setup: Setup | None,
 ) -> Iterator[Finding]:
-    """With an external store nothing is made at random, so each secret needs its item."""
-    if not isinstance(secrets, ExternalSecrets):
-        return
+    """With an external store nothing is made at random, so each secret needs its item; existing ones are used."""
     wanted = wanted_secrets(database, cache, backup, app, cloudflare, proxy, monitoring, setup)
-    for key in wanted:
-        if key not in secrets.values:
+    if isinstance(secrets, ExternalSecrets):
+        for key in wanted:
+            if key not in secrets.values:
+                yield Finding(
+                    key=f"secrets.values.{key}",
+                    reason="is needed but not given: the item in the external store",
+                    hint=f"pulumi config set --path 'immich:secrets.values.{key}.key' <item>",
+                )
+        given, where = [*secrets.values], "values"
+    else:
+        given, where = [*secrets.existing], "existing"
+        # A setup without an administrator has no keys.
+        if "setupApiKey" in given and "setupApiKey" in wanted:
             yield Finding(
-                key=f"secrets.values.{key}",
-                reason="is needed but not given: the item in the external store",
-                hint=f"pulumi config set --path 'immich:secrets.values.{key}.key' <item>",
+                key="secrets.existing.setupApiKey",
+                reason="the keys and passwords of immich:setup are derived of it, for which its value has to be known",
+                hint="pulumi config rm --path 'immich:secrets.existing.setupApiKey': it is made at random",
             )
-    for key in secrets.values:
+        owner = secrets.existing.get("databasePassword")
+        if isinstance(database, CloudNativePg) and owner is not None and owner.key != "password":
+            yield Finding(
+                key="secrets.existing.databasePassword.key",
+                given=owner.key,
+                reason="CloudNativePG reads the entries username and password of the Secret of a role",
+                hint="pulumi config rm --path 'immich:secrets.existing.databasePassword.key'",
+            )
+    for key in given:
         if key not in wanted:
             yield Finding(
-                key=f"secrets.values.{key}",
+                key=f"secrets.{where}.{key}",
                 reason=f"nothing uses it; wanted are {', '.join(wanted) or 'none'}",
             )
 

@@ -1,4 +1,4 @@
-"""Where secrets come from: secret config and random values, or the External Secrets operator."""
+"""Where secrets come from: secret config and random values, Secrets that exist, or the External Secrets operator."""
 
 from __future__ import annotations
 
@@ -25,11 +25,25 @@ PublishedName = Literal[
 `backup-rclone` only with targets of backups."""
 
 
+class ExistingSecret(Section):
+    """One entry of a Secret that is in Immich's namespace already."""
+
+    name: ObjectName
+    """Name of the Secret, such as `immich-db-app`, which CloudNativePG makes for a cluster `immich-db`."""
+    key: str = Field(default="password", pattern=r"^[-._a-zA-Z0-9]{1,253}$")
+    """Its entry."""
+
+
 class PulumiSecrets(Section):
     """Secrets of the stack's config (`pulumi config set --secret`); what is missing is made at random and kept."""
 
     kind: Literal["pulumi"] = "pulumi"
     """`pulumi`."""
+    existing: Annotated[dict[str, ExistingSecret], Field(default_factory=dict)]
+    """On a cluster: secrets that pods take from a Secret that exists, by config key: `databasePassword` ...
+    Their values are neither in the state nor in rendered files. After a change of such a Secret restart what reads it:
+    `make restart STACK=...`. With `database.kind: cloudnative-pg` the Secret of `databasePassword` has the type
+    `kubernetes.io/basic-auth` and the entries `username` (as `database.user`) and `password`."""
 
 
 class SecretStoreRef(Section):

@@ -86,7 +86,7 @@ class Setup(pulumi.ComponentResource):
         )
         self.outputs = {
             "setup": self.ready.urn.apply(lambda _: told(setup)),
-            **({} if secrets.external else _secret_outputs(setup, secrets)),
+            **_secret_outputs(setup, secrets),
         }
         self.register_outputs({})
 
@@ -125,11 +125,13 @@ def _secret_outputs(setup: SetupSettings, secrets: Secrets) -> dict[str, object]
     def resolved(text: SecretText) -> pulumi.Output[str]:
         return pulumi.Output.secret(secrets.values(text.keys).apply(text.resolve))
 
+    found: dict[str, object] = {}
+    if (first := secrets.value(PASSWORD)) is not None:
+        found["administratorPassword"] = first
+    if secrets.value(API_KEY) is None:
+        return found
+    found["apiKeys"] = {str(key.name): resolved(value(key)) for key in keys(setup)}
     passwords = {one.email: password(setup, one) for one in setup.people}
-    found: dict[str, object] = {
-        "administratorPassword": secrets.value(PASSWORD),
-        "apiKeys": {str(key.name): resolved(value(key)) for key in keys(setup)},
-    }
     if any(passwords.values()):
         found["peoplePasswords"] = {
             str(email): resolved(text) for email, text in passwords.items() if text is not None

@@ -7,7 +7,7 @@ from components.recovery.runbooks import engine_command
 from components.server.component import PORT
 from components.settings.backup_rules import takes_dumps
 from components.settings.model import Settings
-from components.settings.secret_source import ExternalSecrets
+from components.settings.required_secrets import secret_place
 from components.setup.settings import Administrator
 
 SIGN_UP = f"curl -sS --json @- http://localhost:{PORT}/api/auth/admin-sign-up"
@@ -49,11 +49,7 @@ def steps(settings: Settings, stack: str) -> list[str]:
 
 
 def _sign_in(settings: Settings, administrator: Administrator, stack: str) -> str:
-    where = (
-        f"the item {settings.secrets.values['administratorPassword'].key} of your secret store"
-        if isinstance(settings.secrets, ExternalSecrets)
-        else f"pulumi stack output administratorPassword --show-secrets -s {stack}"
-    )
+    where = secret_place(settings, "administratorPassword", stack)
     return f"sign in as {administrator.email}; a new account has this password: {where}"
 
 
@@ -81,9 +77,5 @@ def _administrator(settings: Settings, stack: str) -> str:
 
 
 def _password(settings: Settings, stack: str) -> str:
-    where = (
-        f"it is the item {settings.secrets.values['backupPassword'].key} of your secret store"
-        if isinstance(settings.secrets, ExternalSecrets)
-        else f"pulumi stack output backupPassword --show-secrets -s {stack}"
-    )
+    where = secret_place(settings, "backupPassword", stack)
     return f"write the password of the backups down, on paper, elsewhere: without it nobody can read a copy ({where})"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.database.settings import BundledDatabase
+from components.machine_learning.settings import BundledMachineLearning
 from components.model.workload import VolumeRequest
 from components.platform.docker.options import DockerPlatformArgs
 from components.platform.docker.volumes import volume_name
@@ -90,9 +91,14 @@ def _records(settings: Settings) -> Iterator[dict[str, str]]:
 
 
 def _notes(settings: Settings, docker: Docker, options: DockerPlatformArgs) -> Iterator[str]:
+    out = ["the server"]
+    if isinstance(settings.machine_learning, BundledMachineLearning):
+        out.append("machine learning")
+    if settings.cloudflare is not None and settings.cloudflare.tunnel is not None:
+        out.append("cloudflared")
     yield (
-        "the engine cannot limit which addresses outside a container talks to: server, machine learning and "
-        "cloudflared have a way out each, database and cache have none"
+        f"the engine cannot limit which addresses outside a container talks to: {' and '.join(out)} "
+        f"{'have a way out each' if len(out) > 1 else 'has a way out'}, database and cache have none"
     )
     yield "an unhealthy container is shown by docker ps, and is not started again before its process ends"
     database = settings.database

@@ -149,6 +149,7 @@ def _cluster(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> Ku
     cluster = settings.kubernetes
     store = settings.secrets
     external = isinstance(store, ExternalSecrets)
+    existing = {} if external else store.existing
     learning = settings.machine_learning
     opened = settings.server.gpu.opened(settings.server.acceleration)
     if isinstance(learning, BundledMachineLearning):
@@ -173,6 +174,7 @@ def _cluster(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> Ku
         )
         if external
         else None,
+        existing_secrets={key: (str(one.name), one.key) for key, one in existing.items()},
         server_volumes=frozenset(mount.volume for mount in server_mounts(settings.storage)),
         secret_names={str(name): str(given) for name, given in store.names.items()} if external else {},
     )

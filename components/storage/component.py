@@ -127,6 +127,8 @@ def _nfs(source: settings.Nfs, *, read_only: bool) -> NfsTarget:
 
 
 def _smb(source: settings.Smb, *, read_only: bool) -> SmbTarget:
+    if source.credentials_secret is None:
+        raise ValueError(f"{source.source}: an SMB share needs credentialsSecret")
     return SmbTarget(
         source=source.source,
         credentials_secret=source.credentials_secret,

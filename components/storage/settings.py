@@ -58,8 +58,8 @@ class Smb(Section):
     """`smb`."""
     source: str = Field(pattern=r"^//[A-Za-z0-9.-]+/[^\s]+$", examples=["//nas.lan/photos"])
     """The share: `//server/share/folder`."""
-    credentials_secret: ObjectName
-    """An existing Secret with `username` and `password` in the namespace of Immich."""
+    credentials_secret: ObjectName | None = None
+    """An existing Secret with `username` and `password` in the namespace of Immich; it is needed."""
     size: VolumeSize = VolumeSize("1Ti")
     """Size that the volume claims to have."""
     mount_options: tuple[MountOption, ...] = (

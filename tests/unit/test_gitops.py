@@ -178,3 +178,27 @@ def test_folders_that_only_look_like_waves_stay(tree: Path, tmp_path: Path) -> N
     mine.mkdir()
     gitops.clear(tmp_path / "out")
     assert [one.name for one in (tmp_path / "out").iterdir()] == ["wave-of-mine"]
+
+
+def test_the_readme_names_secrets_of_others_that_pods_mount(tmp_path: Path) -> None:
+    folder = tmp_path / "rendered" / "1-manifest"
+    folder.mkdir(parents=True)
+    sources = [{"secret": {"name": name, "items": []}} for name in ("immich-db-app", "immich-backup")]
+    pod = {"volumes": [{"name": "secret-backup", "projected": {"sources": sources}}]}
+    about = {"namespace": "immich"}
+    documents = [
+        {"kind": "Secret", "apiVersion": "v1", "metadata": {**about, "name": "immich-backup"}},
+        {
+            "kind": "Deployment",
+            "apiVersion": "apps/v1",
+            "metadata": {**about, "name": "immich-server"},
+            "spec": {"template": {"spec": pod}},
+        },
+    ]
+    for document in documents:
+        (folder / f"{document['kind']}.yaml".lower()).write_text(yaml.safe_dump(document))
+    gitops.publish("dev", None, tmp_path / "rendered", tmp_path / "out", secrets=False)
+    told = (tmp_path / "out" / "README.md").read_text()
+    assert told.partition("Secrets of somebody else")[2].count("- `") == 1
+    assert "- `immich/immich-db-app`" in told.partition("Secrets of somebody else")[2]
+    assert "- `immich/immich-backup`" in told.partition("Secrets of somebody else")[0]

@@ -61,3 +61,14 @@ def test_every_public_name_is_there_and_another_is_an_error_of_an_attribute() ->
         dir(components)
     )
     assert not hasattr(components, "Databse")
+
+
+def test_pulumi_install_takes_the_locked_packages_of_the_program() -> None:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    (included,) = [line.removeprefix("-r ") for line in lines if not line.startswith("#")]
+    assert "--hash=sha256:" in (ROOT / included).read_text(encoding="utf-8")
+    wanted = (ROOT / "requirements" / "runtime.in").read_text(encoding="utf-8").splitlines()
+    locked = (ROOT / included).read_text(encoding="utf-8").splitlines()
+    pinned = [line for line in wanted if "==" in line]
+    assert len(pinned) >= 5
+    assert [line for line in pinned if f"{line} \\" not in locked] == []

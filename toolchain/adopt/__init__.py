@@ -1,1 +1,1 @@
-"""`make adopt`: from Immich's own docker-compose.yml to a stack of this program."""
+"""`make adopt`: from Immich's docker-compose.yml, a NixOS block, or its chart's values to a stack of this program."""

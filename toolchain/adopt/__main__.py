@@ -1,4 +1,7 @@
-"""`python -m toolchain.adopt COMPOSE STACK`: writes Pulumi.STACK.yaml from a docker-compose.yml, prints the way there.
+"""`python -m toolchain.adopt FILE STACK [NAMESPACE]`: writes Pulumi.STACK.yaml from a deployment, prints the way there.
+
+FILE is a docker-compose.yml, a .nix file with `services.immich`, or the values of the official chart (`helm get values
+RELEASE -a`), whose release is in NAMESPACE.
 
 Nothing of the old deployment is asked or changed. An existing file of the stack is left alone.
 """
@@ -9,14 +12,17 @@ import re
 import shlex
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
 import yaml
 
-from components.recovery.runbooks import from_compose
+from components.recovery.runbooks import from_chart, from_compose, from_nixos
+from components.settings.model import Settings
 from components.settings.reader import PROJECT
+from toolchain.adopt import chart, nixos
 from toolchain.adopt.choices import Adopted, adopt
 from toolchain.adopt.compose import read
 from toolchain.failure import ToolchainError, exit_with
@@ -26,7 +32,8 @@ from toolchain.stack_file import parse
 from toolchain.stack_settings import settings_without_secrets
 
 _USAGE: Final = (
-    "usage: python -m toolchain.adopt COMPOSE STACK   (make adopt FROM=path/docker-compose.yml STACK=mine)"
+    "usage: python -m toolchain.adopt FILE STACK [NAMESPACE]   (make adopt FROM=path/docker-compose.yml STACK=mine, or "
+    "FROM=immich.nix, or FROM=values.yaml NAMESPACE=immich of the official chart)"
 )
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
 
@@ -74,9 +81,10 @@ def names_of(found: Adopted, path: Path) -> dict[str, object]:
 
 def main() -> int:
     """Write the file and print what comes next."""
-    if len(sys.argv) != 3 or not all(sys.argv[1:]):
+    if len(sys.argv) not in {3, 4} or not all(sys.argv[1:3]):
         raise ToolchainError(_USAGE)
     source, stack = Path(sys.argv[1]), sys.argv[2]
+    namespace = next(iter(sys.argv[3:]), "") or "immich"
     if not _NAME.fullmatch(stack):
         raise ToolchainError(
             f"STACK={stack}: give a name of lower-case letters, digits and hyphens, such as mine"
@@ -86,8 +94,19 @@ def main() -> int:
         raise ToolchainError(
             f"{target.name} exists already and was left alone: choose another STACK=..., or move it away"
         )
-    compose = read(source)
-    found = adopt(compose)
+    options = nixos.read(source)
+    file = shlex.quote(str(source.resolve()))
+    page: Callable[[Settings], str]
+    if (options := nixos.read(source)) is not None:
+        found = nixos.adopt(source, options)
+        page = partial(from_nixos, stack=stack, nixos={"file": file, **names_of(found, source)})
+    elif (values := chart.read(source)) is not None:
+        found = chart.adopt(source, values, namespace)
+        page = partial(from_chart, stack=stack, file=file)
+    else:
+        compose = read(source)
+        found = adopt(compose)
+        page = partial(from_compose, stack=stack, compose=names_of(found, compose.path))
     text = stack_text(found, str(source))
     settings, _ = settings_without_secrets(stack, parse(text.encode(), target.name).texts(), set())
     target.write_text(text, encoding="utf-8")
@@ -95,7 +114,7 @@ def main() -> int:
     if found.left:
         print("Not carried over:")
         print("\n".join(f"  - {one}" for one in found.left), end="\n\n")
-    print(from_compose(settings, stack, names_of(found, compose.path)))
+    print(page(settings))
     return 0
 
 

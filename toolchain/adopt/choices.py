@@ -23,7 +23,7 @@ _TRANSCODING: Final = {
     "rkmpp": "rkmpp",
 }
 """Services of hwaccel.transcoding.yml -> `server.acceleration`."""
-_BACKENDS: Final = {"cuda", "rocm", "openvino", "armnn", "rknn"}
+BACKENDS: Final = {"cuda", "rocm", "openvino", "armnn", "rknn"}
 _FOLDERS: Final = {
     "thumbs": "thumbs",
     "encoded-video": "encodedVideo",
@@ -37,6 +37,13 @@ _CARRIED: Final = re.compile(
     r"JWT_SECRET|TYPESENSE_\w+|NVIDIA_\w+|LIBVA_\w+|PATH"
 )
 """Variables that have a setting, that this program sets itself, or that no release of today reads."""
+IMPLIED: Final[Mapping[tuple[str, ...], str]] = {
+    ("server", "externalDomain"): "host",
+    ("machineLearning", "enabled"): "machineLearning",
+    ("machineLearning", "urls"): "machineLearning",
+    ("ffmpeg", "accel"): "server.acceleration",
+}
+"""Keys of Immich's own configuration that follow from other sections (components/server/app/overrides.py)."""
 _LEVELS: Final = ("verbose", "debug", "log", "warn", "error", "fatal")
 _USER: Final = 1000
 
@@ -90,7 +97,7 @@ def adopt(compose: Compose) -> Adopted:
             "Give a file with one of them"
         )
     found = Adopted(sections={"docker": {}}, server=server.name, servers=tuple(one.name for one in servers))
-    _version(found, server)
+    release(found, server.tag, server.name)
     _way_in(found, server)
     _storage(found, compose, server)
     _learning(found, compose, server)
@@ -110,13 +117,14 @@ def adopt(compose: Compose) -> Adopted:
     return found
 
 
-def _version(found: Adopted, server: Service) -> None:
-    tag = server.tag.removeprefix("v")
+def release(found: Adopted, given: str, where: str) -> None:
+    """The release that runs, by the tag of the image that `where` has. ToolchainError for one that is too old."""
+    tag = given.removeprefix("v")
     if re.fullmatch(r"\d+\.\d+\.\d+", tag):
         if not versions.is_supported(tag):
             raise ToolchainError(
-                f"{server.name} runs Immich {tag}, and this program deploys {versions.SUPPORTED_TEXT}: upgrade it with "
-                f"compose first, from before 1.132 by way of {STEPPING_STONE}, then run this again"
+                f"{where} runs Immich {tag}, and this program deploys {versions.SUPPORTED_TEXT}: upgrade it there "
+                f"first, from before 1.132 by way of {STEPPING_STONE}, then run this again"
             )
         found.say(tag, "The release that runs: go to another one once the move is done.", "server", "version")
         return
@@ -124,13 +132,13 @@ def _version(found: Adopted, server: Service) -> None:
     newest = versions.NEWEST.partition(".")[0]
     if major and major[0] != newest and int(major[0]) not in LAST_OF_MAJOR:
         raise ToolchainError(
-            f"{server.name} runs Immich {server.tag}, and this program deploys {versions.SUPPORTED_TEXT}: go to one of "
-            f"them with compose first, from before 1.132 by way of {STEPPING_STONE}, then run this again"
+            f"{where} runs Immich {given}, and this program deploys {versions.SUPPORTED_TEXT}: go to one of "
+            f"them there first, from before 1.132 by way of {STEPPING_STONE}, then run this again"
         )
     known = LAST_OF_MAJOR.get(int(major[0]), versions.NEWEST) if major else versions.NEWEST
     found.say(
         known,
-        f"The compose file has the moving tag {server.tag or 'latest'!r}. Look at Administration > Server Stats, "
+        f"{where} has the moving tag {given or 'latest'!r}. Look at Administration > Server Stats, "
         "and write the release that runs: this must not be older.",
         "server",
         "version",
@@ -154,7 +162,7 @@ def _way_in(found: Adopted, server: Service) -> None:
         for text in server.environment.get("IMMICH_TRUSTED_PROXIES", "").split(",")
         if text.strip()
     ]
-    networks = [text for text in trusted if _is_network(text)]
+    networks = [text for text in trusted if is_network(text)]
     if networks:
         way["trustedSources"] = [str(ipaddress.ip_network(text, strict=False)) for text in networks]
     reason = "The port that the compose file publishes."
@@ -170,7 +178,8 @@ def _way_in(found: Adopted, server: Service) -> None:
         )
 
 
-def _is_network(text: str) -> bool:
+def is_network(text: str) -> bool:
+    """Whether it is a network or an address, and no name."""
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -261,8 +270,8 @@ def _learning(found: Adopted, compose: Compose, server: Service) -> None:
         return
     found.learning = service.name
     suffix = service.tag.rpartition("-")[2]
-    backend = suffix if suffix in _BACKENDS else service.extends.removesuffix("-wsl")
-    if backend in _BACKENDS:
+    backend = suffix if suffix in BACKENDS else service.extends.removesuffix("-wsl")
+    if backend in BACKENDS:
         found.say(backend, "The image's tag, or hwaccel.ml.yml.", "machineLearning", "backend")
     ttl = service.environment.get("MACHINE_LEARNING_MODEL_TTL", "")
     if ttl.isdecimal():

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pulumi
 
 from components.model.specs import EXTENSIONS, Archive, DatabaseCluster
+from components.platform.kubernetes.existing_secrets import Entry, Located
 from components.platform.kubernetes.pods import Manifest, placement, resources
 
 GROUP = "postgresql.cnpg.io/v1"
@@ -41,8 +42,10 @@ class Piece:
         return str(self.manifest["kind"])
 
 
-def pieces(spec: DatabaseCluster, secrets: Mapping[str, str]) -> list[Piece]:
-    """Everything of a database cluster, in order; `secrets` are object names by logical name.
+def pieces(
+    spec: DatabaseCluster, secrets: Mapping[str, str], located: Mapping[str, Located] | None = None
+) -> list[Piece]:
+    """Everything of a database cluster, in order; `secrets` and `located` as in `PodContext`.
 
     Of the kept generations, nothing is said but that they are there.
     """
@@ -55,7 +58,8 @@ def pieces(spec: DatabaseCluster, secrets: Mapping[str, str]) -> list[Piece]:
     archive = spec.archive
     if archive is not None:
         needed = (*needed, archive.credentials)
-        store = object_store(archive, secrets[archive.credentials])
+        elsewhere = (located or {}).get(archive.credentials)
+        store = object_store(archive, secrets[archive.credentials], elsewhere.entries if elsewhere else {})
         found.append(Piece(manifest=store, name=archive.name, after=needed, holds_data=True))
         needed = (*needed, "ObjectStore")
     if spec.queries is not None:
@@ -217,16 +221,18 @@ def database(spec: DatabaseCluster) -> Manifest:
     }
 
 
-def object_store(archive: Archive, secret: str) -> Manifest:
-    """Where backups go. `serverName` stays out of it: it belongs to the Cluster (plugin documentation)."""
+def object_store(archive: Archive, secret: str, elsewhere: Mapping[str, Entry]) -> Manifest:
+    """Where backups go, with the credentials of `secret`, or of the entries `elsewhere`.
+
+    `serverName` stays out of it: it belongs to the Cluster (plugin documentation).
+    """
     compression = {} if archive.compression == "none" else {"compression": archive.compression}
     data = {"compression": archive.compression} if archive.compression in {"gzip", "bzip2", "snappy"} else {}
+    credentials = {"accessKeyId": "ACCESS_KEY_ID", "secretAccessKey": "SECRET_ACCESS_KEY"}
+    entries = {place: elsewhere.get(item, (secret, item)) for place, item in credentials.items()}
     configuration: Manifest = {
         "destinationPath": archive.destination_path,
-        "s3Credentials": {
-            "accessKeyId": {"name": secret, "key": "ACCESS_KEY_ID"},
-            "secretAccessKey": {"name": secret, "key": "SECRET_ACCESS_KEY"},
-        },
+        "s3Credentials": {place: {"name": name, "key": key} for place, (name, key) in entries.items()},
         "wal": {**compression, "maxParallel": 2},
         "data": data,
     }

@@ -38,6 +38,7 @@ from components.platform.kubernetes import (
     volumes,
     workloads,
 )
+from components.platform.kubernetes.existing_secrets import Entry, Located, locate
 from components.platform.kubernetes.objects import Manifest, register
 from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
 
@@ -67,6 +68,8 @@ class KubernetesPlatformArgs:
     """Machines of the LAN that Cilium lets pods reach."""
     external_store: secrets.ExternalStore | None = None
     """Where External Secrets takes values from; None makes Secrets."""
+    existing_secrets: Mapping[str, Entry] = field(default_factory=dict[str, Entry])
+    """Config key of a secret -> name and key of the Secret in the namespace that has its value."""
     secret_names: Mapping[str, str] = field(default_factory=dict[str, str])
     """Other object names for published secrets, by logical name."""
     server_volumes: frozenset[str] = frozenset()
@@ -95,6 +98,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self._claims: dict[str, str] = {}
         self._access_modes: dict[str, str] = {}
         self._secrets: dict[str, str] = {}
+        self._located: dict[str, Located] = {}
         self._published: dict[str, pulumi.Resource] = {}
         self._files: dict[str, pulumi.Resource] = {}
         self._clusters: list[DatabaseCluster] = []
@@ -188,8 +192,17 @@ class KubernetesPlatform(pulumi.ComponentResource):
         if store is not None and not secret.generated:
             manifest: Manifest = secrets.external_secret(secret, store, name)
         else:
-            keys = tuple(dict.fromkeys(key for text in secret.items.values() for key in text.keys))
-            texts = secret.items
+            left, located = locate(secret, self._options.existing_secrets, name)
+            if located is not None:
+                self._located[secret.name] = located
+            if located is not None and secret.type != "Opaque":
+                # An operator reads it as a whole, so that the one that exists takes its place.
+                self._secrets[secret.name] = next(one for one, _ in located.entries.values() if one != name)
+                return
+            if left is None:
+                return
+            keys = tuple(dict.fromkeys(key for text in left.items.values() for key in text.keys))
+            texts = left.items
             resolved = values(keys).apply(
                 lambda found: {item: text.resolve(found) for item, text in texts.items()}
             )
@@ -224,7 +237,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         annotations |= {
             f"immich/secret-{name}": value for name, value in sorted((fingerprints or {}).items())
         }
-        context = PodContext(claims=self._claims, secrets=self._secrets, labels=self._labels(workload.name))
+        context = self._context(workload.name)
         ready: pulumi.Resource = self._register(
             workloads.controller(workload, context, annotations),
             object_name(workload.name),
@@ -262,7 +275,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         beside = tasks.neighbours(task, others, self._access_modes, self._options.server_volumes)
         self._tasks.append(task)
         mounts = [mount for step in task.steps for mount in step.mounts]
-        context = PodContext(claims=self._claims, secrets=self._secrets, labels=self._labels(task.name))
+        context = self._context(task.name)
         made = (
             tasks.job(task, context, beside, (fingerprints or {}) if task.follows_secrets else {})
             if task.schedule is None
@@ -309,13 +322,13 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self._clusters.append(spec)
 
         made = dict(self._published)
-        for piece in cloudnative_pg.pieces(spec, self._secrets):
+        for piece in cloudnative_pg.pieces(spec, self._secrets, self._located):
             made[piece.kind] = self._register(
                 piece.manifest,
                 piece.name,
                 "database",
                 parent,
-                after=[*after, *(made[one] for one in piece.after)],
+                after=[*after, *(made[one] for one in piece.after if one in made)],
                 namespace=namespace,
                 holds_data=piece.holds_data,
                 timeout=piece.timeout,
@@ -384,6 +397,11 @@ class KubernetesPlatform(pulumi.ComponentResource):
             self.finish()
 
     # Private
+
+    def _context(self, name: str) -> PodContext:
+        return PodContext(
+            claims=self._claims, secrets=self._secrets, located=self._located, labels=self._labels(name)
+        )
 
     def _members(self) -> list[network_policies.Connected]:
         return [*self._workloads, *(tasks.member(task) for task in self._tasks)]

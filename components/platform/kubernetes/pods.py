@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from components.model.naming import object_name, selector
@@ -26,6 +26,8 @@ from components.model.workload import (
     Storage,
     Workload,
 )
+from components.platform.kubernetes.existing_secrets import Entry, Located, script, sources
+from components.versions import current
 
 Manifest = dict[str, Any]
 SERVICE_ACCOUNT = "immich"
@@ -42,18 +44,22 @@ class PodContext:
     """Logical secret name -> object name."""
     labels: Mapping[str, str]
     """Labels for the pod beside the selector."""
+    located: Mapping[str, Located] = field(default_factory=dict[str, Located])
+    """Logical name -> where the items are of a secret that is not one Secret alone."""
 
 
 def pod_template(workload: Workload, context: PodContext, annotations: Mapping[str, Any]) -> Manifest:
     """The pod template of a workload. `annotations` may hold Pulumi outputs."""
     volumes, mounts = _volumes(workload, context)
+    composers, read = composing(workload.mounts, context)
     spec: Manifest = {
         **common(workload.user, workload.group, workload.supplemental_groups, workload.termination_grace),
+        "initContainers": composers,
         "containers": [
             container(workload, mounts),
             *(_sidecar(sidecar, mounts) for sidecar in workload.sidecars),
         ],
-        "volumes": volumes,
+        "volumes": [*volumes, *read],
         **placement(workload.placement, workload.architecture),
     }
     if workload.gpu is not None and workload.gpu.runtime_class is not None:
@@ -246,6 +252,51 @@ def _volumes(workload: Workload, context: PodContext) -> tuple[list[Manifest], l
     return list(volumes.values()), mounts
 
 
+def is_made(mount: SecretFiles, located: Located) -> bool:
+    """Whether the pod puts together files of the mount."""
+    return any(item in located.made for item in mount.items)
+
+
+def composing(mounts: Sequence[Mount], context: PodContext) -> tuple[list[Manifest], list[Manifest]]:
+    """Containers that write files made of several secrets before the pod starts, and the volumes that they read."""
+    containers: list[Manifest] = []
+    volumes: list[Manifest] = []
+    for mount in mounts:
+        if not isinstance(mount, SecretFiles) or mount.secret not in context.located:
+            continue
+        located = context.located[mount.secret]
+        if not is_made(mount, located):
+            continue
+        name = f"secret-{mount.secret}"
+        containers.append(
+            {
+                "name": name,
+                "image": str(current("busybox")),
+                "command": ["sh", "-c", script(located, mount.items, "/read", "/written")],
+                "resources": {
+                    "requests": {"cpu": "10m", "memory": "16Mi"},
+                    "limits": {"cpu": "100m", "memory": "32Mi"},
+                },
+                "securityContext": _hardened(),
+                "volumeMounts": [
+                    {"name": f"{name}-read", "mountPath": "/read", "readOnly": True},
+                    {"name": name, "mountPath": "/written"},
+                ],
+            }
+        )
+        volumes.append({"name": f"{name}-read", **_projected(sources(located, mount.items))})
+    return containers, volumes
+
+
+def _projected(files: Mapping[str, Entry]) -> Manifest:
+    """Files of several Secrets in one folder, by their paths."""
+    listed = [
+        {"secret": {"name": name, "items": [{"key": key, "path": path}]}}
+        for path, (name, key) in files.items()
+    ]
+    return {"projected": {"defaultMode": 0o440, "sources": listed}}
+
+
 def volume_name(volume: str) -> str:
     """A pod's names for volumes have at most 63 characters; a library's name alone may have that many."""
     if len(volume) <= _LONGEST_NAME:
@@ -271,8 +322,16 @@ def volume_of(mount: Mount, index: int, context: PodContext) -> tuple[Manifest, 
             if mount.memory:
                 empty["medium"] = "Memory"
             return {"name": f"scratch-{index}", "emptyDir": empty}, {"mountPath": mount.path}
+        case SecretFiles() if mount.secret in context.located:
+            located = context.located[mount.secret]
+            source: Manifest = (
+                {"emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+                if is_made(mount, located)
+                else _projected({file: located.entries[item] for item, file in mount.items.items()})
+            )
+            return {"name": f"secret-{mount.secret}", **source}, {"mountPath": mount.path, "readOnly": True}
         case SecretFiles():
-            source: Manifest = {
+            source = {
                 "secretName": context.secrets[mount.secret],
                 "defaultMode": 0o440,
                 "items": [{"key": key, "path": file} for key, file in mount.items.items()],

@@ -25,6 +25,7 @@ from components.platform.kubernetes.pods import (
     Manifest,
     PodContext,
     common,
+    composing,
     container,
     placement,
     template,
@@ -193,15 +194,16 @@ def _pod(task: Task, context: PodContext, beside: Sequence[str], secrets: Mappin
     first = task.steps[0]
     volumes: dict[str, Manifest] = {}
     containers = [_step(step, volumes, context, tells=task.tells) for step in task.steps]
+    composers, read = composing(_once(mount for step in task.steps for mount in step.mounts), context)
     groups = sorted({group for step in task.steps for group in step.supplemental_groups})
     grace = max(step.termination_grace for step in task.steps)
     revision = {name: value for step in task.steps for name, value in step.revision.items()}
     spec: Manifest = {
         **common(first.user, first.group, groups, grace),
         "restartPolicy": "Never",
-        "initContainers": containers[:-1],
+        "initContainers": [*composers, *containers[:-1]],
         "containers": containers[-1:],
-        "volumes": list(volumes.values()),
+        "volumes": [*volumes.values(), *read],
         **_placement(task),
     }
     if beside:

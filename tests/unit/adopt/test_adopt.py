@@ -200,7 +200,7 @@ def test_a_layout_of_before_2_0_is_read_with_its_paths(tmp_path: Path) -> None:
     [
         (
             {"version": "v1.120.1"},
-            r"Immich 1\.120\.1, and this program deploys 2\.5\.0 to 3\.x: upgrade it with compose",
+            r"Immich 1\.120\.1, and this program deploys 2\.5\.0 to 3\.x: upgrade it there first",
         ),
         (
             {"database": "docker.io/tensorchord/pgvecto-rs:pg14-v0.2.0@sha256:abc"},

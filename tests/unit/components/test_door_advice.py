@@ -44,6 +44,22 @@ def test_the_app_switches_between_two_addresses_where_the_lan_door_has_no_certif
     assert any("plain http" in one for one in preconditions(host(), settings, None))
 
 
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [
+        ({"kind": "publishedPort", "address": "0.0.0.0", "door": "lan"}, "http://ADDRESS:2283"),  # noqa: S104
+        ({"kind": "publishedPort", "address": "192.168.1.9", "door": "lan"}, "http://192.168.1.9:2283"),
+        ({"kind": "loadBalancer"}, "http://ADDRESS"),
+    ],
+)
+def test_at_home_the_app_is_not_sent_to_the_name_that_leads_to_cloudflare(
+    way: dict[str, Any], expected: str
+) -> None:
+    app = mobile_app(doors(host(), proxy(way), edge(tunnel=True)))
+    assert (app["externalUrl"], app["localUrl"]) == ("https://photos.example.com", expected)
+    assert ("instead of ADDRESS write" in app["hint"]) is ("ADDRESS" in expected)
+
+
 def test_one_door_is_the_address_to_enter() -> None:
     assert mobile_app(doors(host(), proxy(GATEWAY), None)) == {"serverUrl": "https://photos.example.com"}
     assert mobile_app(doors(host(), proxy(LAN), None)) == {"serverUrl": "http://192.168.1.20"}

@@ -15,17 +15,17 @@ from tests.harness.program import RANDOM_PASSWORD, random_text
 WANTED = {"databasePassword": True, "smtpPassword": False}
 
 
-def run(config: dict[str, str], *, external: bool = False, mark: str = "one", **more: Any) -> Run:
+def run(config: dict[str, str], *, mark: str = "one", **more: Any) -> Run:
     """A program that puts what the component gives into a resource."""
 
     def program() -> None:
         from pulumi_random import Provider
 
         provider = pulumi.ResourceOptions(providers=[Provider("random")])
-        secrets = Secrets("secrets", SecretsArgs(wanted=WANTED, external=external), provider)
+        secrets = Secrets("secrets", SecretsArgs(wanted=WANTED), provider)
         fingerprints = secrets.fingerprints(["databasePassword", "smtpPassword"])
-        values = {} if external else {"values": secrets.values(["databasePassword", "smtpPassword"])}
-        pulumi.CustomResource("test:index:Sink", "sink", {**values, "fingerprints": fingerprints})
+        values = secrets.values(["databasePassword", "smtpPassword"])
+        pulumi.CustomResource("test:index:Sink", "sink", {"values": values, "fingerprints": fingerprints})
 
     def computed(resource: Recorded) -> dict[str, str]:
         text = mark if resource.name == "fingerprint-key" else random_text(resource.name)
@@ -77,12 +77,6 @@ def test_a_fingerprint_tells_nothing_without_the_key_of_the_stack() -> None:
         sink(run({"smtpPassword": "given"}, mark=mark))["fingerprints"] for mark in ("one", "two")
     )
     assert not set(first.values()) & set(second.values())
-
-
-def test_with_an_external_store_there_is_nothing_to_tell() -> None:
-    found = run({}, external=True)
-    assert sink(found) == {"fingerprints": {}}
-    assert found.of_type(RANDOM_PASSWORD) == []
 
 
 def test_a_value_that_a_program_gives_in_the_clear_is_secret_from_there_on() -> None:

@@ -57,7 +57,7 @@ def cluster(**changed: Any) -> dict[str, Any]:
 
 
 def store(**changed: Any) -> dict[str, Any]:
-    return cloudnative_pg.object_store(replace(ARCHIVE, **changed), "keys")["spec"]
+    return cloudnative_pg.object_store(replace(ARCHIVE, **changed), "keys", {})["spec"]
 
 
 def test_the_owner_is_no_superuser_and_there_is_no_other_way_in() -> None:

@@ -469,3 +469,11 @@ def test_a_stack_runs_exactly_these_workloads(stack: str) -> None:
 
 def test_every_stack_on_a_host_is_looked_at() -> None:
     assert {"home", "skylab", "hwc", "heartbeat", "heartbeat-dev", "homelab"} <= set(HOSTS)
+
+
+@pytest.mark.parametrize("stack", HOSTS)
+def test_the_notes_name_who_has_a_way_out_and_nobody_else(stack: str) -> None:
+    note = RUNS[stack].outputs["hostNotes"][0]
+    there = {one.name for one in RUNS[stack].of_type(CONTAINER)}
+    for part, told in (("cloudflared", "cloudflared"), ("machine-learning", "machine learning")):
+        assert (told in note) is any(name.endswith(f"-{part}") for name in there), told
