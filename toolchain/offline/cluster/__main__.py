@@ -55,7 +55,7 @@ def _start(given: argparse.Namespace, root: Path) -> int:
     options = Options(
         nodes=given.nodes,
         real=given.real_node,
-        images=sorted(given.images.glob("*.tar")) if given.images else (),
+        images=sorted(given.images.resolve().glob("*.tar")) if given.images else (),
         controllers=controllers,
         provision=given.provision,
         crds=given.crds if given.crds is not None else crd_source.find(),

@@ -119,9 +119,7 @@ def start(root: Path, options: Options, progress: Progress, bin_dir: Path = BIN_
             _start_processes(layout, asked, progress, bin_dir)
         try:
             _fill(layout, asked, definitions, progress)
-            for process in status(root).processes:
-                if not process.running:
-                    raise ClusterError(f"{process.name} has ended. {last_lines(layout.log(process.name))}")
+            _must_run(layout, status(root).processes)
         except BaseException:
             if not kept:
                 _end(layout, status(root).processes)
@@ -256,7 +254,7 @@ def _start_once(
 
     if node:
         node.prepare(bin_dir)
-        ports = replace(ports, address=node.address)
+        ports = control_plane.Ports(2379, 2380, 6443, node.address)  # in a network where nobody else is
         launch("mounts", node.mounts_command(), placed=node.grouped)
         node.wait_for_mounts()
         launch("containerd", node.containerd_command())
@@ -291,11 +289,7 @@ def _start_once(
 def _wait_until_ready(layout: Layout, ports: control_plane.Ports, started: Sequence[Owned]) -> None:
     deadline = time.monotonic() + READY_WITHIN
     while True:
-        for process in started:
-            if not process.running:
-                end = last_lines(layout.log(process.name))
-                kind = _PortTakenError if "address already in use" in end else ClusterError
-                raise kind(f"{process.name} ended while the cluster started. {end}")
+        _must_run(layout, started)
         if layout.serving_certificate.exists() and _answers(layout, ports):
             return
         if time.monotonic() > deadline:
@@ -303,6 +297,14 @@ def _wait_until_ready(layout: Layout, ports: control_plane.Ports, started: Seque
                 f"kube-apiserver was not ready within {READY_WITHIN:.0f} s. {last_lines(layout.log('kube-apiserver'))}"
             )
         time.sleep(0.1)
+
+
+def _must_run(layout: Layout, processes: Sequence[Owned]) -> None:
+    for process in processes:
+        if not process.running:
+            end = last_lines(layout.log(process.name))
+            kind = _PortTakenError if "address already in use" in end else ClusterError
+            raise kind(f"{process.name} ended while the cluster started. {end}")
 
 
 def _answers(layout: Layout, ports: control_plane.Ports) -> bool:

@@ -2,7 +2,8 @@
 
 The node is a network namespace, a copy of this machine's mounts and a branch of its control groups, all named after
 the folder of the cluster. What its programs write in /run, /var/log and /var/lib is in that folder, so that nothing of
-a node outlives :meth:`RealNode.remove`, however its processes ended. This machine is the node's neighbour on a network of their own:
+a node outlives :meth:`RealNode.remove`, however its processes ended. This machine is the node's neighbour on a network
+of their own:
 
     this machine  198.19.N.1 (and .11, .12) ---- veth ---- 198.19.N.2  the node; 198.19.N.128/25  load balancers
                                                            10.244.0.0/24 pods, 10.96.0.0/16 services
