@@ -151,7 +151,7 @@ class RealNode:
             "ip link set eth0 up",
             "ip link set lo up",
             f"ip route add default via {net}.1",
-            "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.route_localnet=1",
+            "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.eth0.proxy_arp=1",
         ):
             _run("nsenter", f"--net={self.network}", *command.split())
         _run("ip", "route", "add", f"{net}.128/25", "via", f"{net}.2")
@@ -228,7 +228,7 @@ class RealNode:
 
     def grouped(self, command: Sequence[str]) -> list[str]:
         """A command in the node's control group: it ends with the node, whoever forgets it."""
-        procs = _killable() / self.name / "node" / "cgroup.procs"
+        procs = process_groups() / self.name / "node" / "cgroup.procs"
         return ["sh", "-c", f'echo $$ > {procs} && exec "$@"', "sh", *command]
 
     def wait_for_mounts(self) -> None:
@@ -317,7 +317,7 @@ class RealNode:
         """
         if os.geteuid() != 0:
             return
-        _kill_all(_killable() / self.name)
+        _kill_all(process_groups() / self.name)
         if self.network.exists():
             _run("ip", "netns", "delete", self.name)
         for hierarchy in _hierarchies():
@@ -405,7 +405,7 @@ def _hierarchies() -> list[Path]:
     return [one for one in sorted(_GROUPS.glob("*")) if not one.is_symlink()]
 
 
-def _killable() -> Path:
+def process_groups() -> Path:
     """The tree that tells which processes belong to a node."""
     return _GROUPS if _hierarchies() == [_GROUPS] else _GROUPS / "pids"
 
