@@ -46,4 +46,6 @@ def stack(place: Place, tmp_path_factory: pytest.TempPathFactory) -> NodeStack:
         kubeconfig=place.kube.kubeconfig,
     )
     deployment.up()
-    return NodeStack(place, deployment, NAMESPACE)
+    made = NodeStack(place, deployment, NAMESPACE)
+    made.born.update(made.pods())
+    return made

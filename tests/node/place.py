@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -172,7 +172,8 @@ class Place:
                 tried.connect((address, port))
                 return True
         except OSError as error:
-            assert isinstance(error, TimeoutError) or error.errno in _CLOSED, error
+            if not isinstance(error, TimeoutError) and error.errno not in _CLOSED:
+                raise  # the question was not put
             return False
 
     def matrix(
@@ -235,6 +236,8 @@ class NodeStack:
     place: Place
     deployment: Deployment
     namespace: str
+    born: dict[str, Pod] = field(default_factory=dict[str, Pod])
+    """Its pods as they were when the first up ended."""
 
     def pods(self) -> dict[str, Pod]:
         """Workload -> its pod; tasks apart."""

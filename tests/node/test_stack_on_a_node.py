@@ -27,11 +27,11 @@ METADATA, NAS = "169.254.169.254", "192.168.213.7"
 
 
 def test_every_pod_is_ready_without_a_restart_and_a_second_up_changes_nothing(stack: NodeStack) -> None:
-    pods = stack.pods()
-    assert pods.keys() == WORKLOADS
-    assert {name for name, pod in pods.items() if not pod.ready} == set()
+    born = stack.born
+    assert born.keys() == WORKLOADS
+    assert {name for name, pod in born.items() if not pod.ready} == set()
     # Whoever starts before what it needs would have ended and come back.
-    assert {name: pod.restarts for name, pod in pods.items() if any(pod.restarts.values())} == {}
+    assert {name: pod.restarts for name, pod in born.items() if any(pod.restarts.values())} == {}
     assert changes(stack.deployment.up("--expect-no-changes")) == {}
 
 
@@ -82,7 +82,7 @@ def test_packets_reach_whom_links_name_and_nobody_else(stack: NodeStack, place: 
         for port in listening[target]
         if source != target
     ]
-    assert len(asked) > 150
+    assert len(asked) > 100
 
     def expected(source: str, target: str, port: int) -> bool:
         if source in model:
@@ -168,19 +168,24 @@ def test_secrets_are_files_of_their_readers_and_no_root_can_be_written(stack: No
     assert secrets >= 6
 
 
-@pytest.mark.parametrize("workload", sorted(WORKLOADS))
-def test_a_container_that_is_killed_comes_back(stack: NodeStack, workload: str) -> None:
-    pod = stack.wait_for(workload)
-    (main, *_) = items(pod.document, "spec", "containers")
-    container = str(main["name"])
-    stack.place.kill(pod, container)
+def test_containers_that_are_killed_all_at_once_come_back(stack: NodeStack, place: Place) -> None:
+    before = stack.pods()
+    for pod in before.values():
+        for container in pod.restarts:
+            place.kill(pod, container)
 
     def back() -> bool:
-        found = stack.pods().get(workload)
-        return found is not None and found.ready and found.restarts[container] == pod.restarts[container] + 1
+        found = stack.pods()
+        again = {name: pod for name, pod in found.items() if pod.ready and pod.name == before[name].name}
+        restarted = (
+            pod.restarts[one] > before[name].restarts[one]
+            for name, pod in again.items()
+            for one in pod.restarts
+        )
+        return again.keys() == before.keys() and all(restarted)
 
-    eventually(f"{workload} after its end", back)
-    assert stack.wait_for(workload).name == pod.name
+    eventually("the return of every container", back, 90)
+    assert stack.door().get("/api/server/ping").status == 200
 
 
 def test_an_upload_ends_before_the_server_that_receives_it_is_drained(stack: NodeStack, place: Place) -> None:
@@ -244,17 +249,21 @@ def test_destroy_keeps_what_holds_data_and_the_next_up_finds_it(stack: NodeStack
     answer, _ = stack.door().upload(1 << 20, seed=7)
     asset = answer.json()["id"]
     path = f"/api/v1/namespaces/{stack.namespace}/persistentvolumeclaims"
-    before = {
-        at(one, "metadata", "name"): at(one, "metadata", "uid") for one in items(place.get(path), "items")
-    }
-    stack.deployment.do("destroy", "--exclude-protected")
-    eventually("the end of the pods", lambda: stack.pods() == {}, 90)
-    after = {
-        at(one, "metadata", "name"): at(one, "metadata", "uid") for one in items(place.get(path), "items")
-    }
-    # Downloaded models come again: their claim stays too, and nothing asks for it.
-    assert after == before
-    assert "immich-machine-learning-cache" in after
-    again = stack.deployment.up()
+
+    def claims() -> dict[str, str]:
+        found = items(place.get(path), "items")
+        return {str(at(one, "metadata", "name")): str(at(one, "metadata", "uid")) for one in found}
+
+    before = claims()
+    try:
+        stack.deployment.do("destroy", "--exclude-protected")
+        eventually("the end of the pods", lambda: stack.pods() == {}, 90)
+        after = claims()
+    finally:
+        again = stack.deployment.up()
+    # Models are downloaded again.
+    assert after == {name: uid for name, uid in before.items() if name != "immich-machine-learning-cache"}
+    assert after != before
     assert [step for step in steps(again) if data_bearing(step.urn, step.inputs)] == []
+    assert claims().items() >= after.items()
     assert stack.door().get(f"/api/assets/{asset}/original").status == 200
