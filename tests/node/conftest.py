@@ -17,6 +17,7 @@ from toolchain.offline.cluster.build import built
 from toolchain.offline.cluster.lifecycle import Options
 
 NAMESPACE = "immich"
+PHOTOS = 12
 
 
 @pytest.fixture(scope="session")
@@ -48,4 +49,5 @@ def stack(place: Place, tmp_path_factory: pytest.TempPathFactory) -> NodeStack:
     deployment.up()
     made = NodeStack(place, deployment, NAMESPACE)
     made.born.update(made.pods())
+    made.furnish(PHOTOS)
     return made

@@ -19,8 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+from tests.data.immich_library import fill, make_tables
+from tests.data.postgres_process import Database
 from tests.docker.host_network import connect_in
 from tests.docker.transfer import Door
 from tests.harness.kube import Kube
@@ -230,6 +232,30 @@ class Place:
 
 
 @dataclass(frozen=True)
+class PodDatabase:
+    """psql in the database's container, where paths of media are those that the server sees."""
+
+    stack: NodeStack
+    media: Path
+
+    def psql(self, sql: str) -> str:
+        """What it answers. AssertionError with what it says when it fails."""
+        pid = self.stack.place.pids(self.stack.pods()["database"], "database")[0]
+        environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        path = next(one for one in environment if one.startswith("PATH="))
+        entered = ["nsenter", f"--target={pid}", "--mount", "--root", "--net", "env", path]
+        done = subprocess.run(
+            [*entered, "psql", "-U", "immich", "-d", "immich", "-XqtA", "-v", "ON_ERROR_STOP=1"],
+            input=sql.replace(str(self.media), "/data"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@dataclass(frozen=True)
 class NodeStack:
     """A stack that runs there."""
 
@@ -262,6 +288,21 @@ class NodeStack:
             )
 
         return eventually(f"a Ready pod of {workload}", ready, seconds)
+
+    def volume(self, claim: str) -> Path:
+        """The folder of this machine that has what is in a volume."""
+        (found,) = (self.place.node.folder / "volumes").glob(f"{self.namespace}-{claim}-*")
+        return found
+
+    def furnish(self, photos: int) -> None:
+        """Immich's tables and so many photos, as the stand-in does not make them."""
+        media = self.volume("immich-media")
+        owner = (media / "upload" / ".immich").stat()
+        database = cast("Database", PodDatabase(self, media))  # the part of it that is asked for
+        database.psql("DROP TABLE system_metadata")  # the stand-in's, of another shape
+        make_tables(database)
+        fill(database, media, photos)
+        subprocess.run(["chown", "-hR", f"{owner.st_uid}:{owner.st_gid}", str(media)], check=True)
 
     def balancer(self) -> str:
         """The address of the load balancer."""

@@ -278,7 +278,7 @@ def _start_once(
         node.load_images(asked.images, started[0].pid)
         launch("kubelet", node.kubelet_command(bin_dir))
         launch("kube-proxy", node.kube_proxy_command(bin_dir))
-        node.wait_for_registration()
+        node.wait_for_registration(lambda: _must_run(layout, started))
         launch("kube-router", node.kube_router_command(bin_dir))
         launch("volumes", node.volumes_command(), {"PYTHONPATH": str(REPO_ROOT)}, node.grouped)
     if asked.nodes:

@@ -59,8 +59,6 @@ _GROUPS: Final = Path("/sys/fs/cgroup")
 _NETWORKS: Final = Path("/run/netns")
 _PAUSE: Final = "registry.k8s.io/pause:3.10"
 _DNS: Final = "registry.k8s.io/coredns/coredns:built"
-_BOUND: Final = ("log/pods", "log/containers", "lib/cni", "lib/kubelet")
-"""Folders below /var that the node has of its own."""
 _TRIAL: Final = "iptables -t nat -L -n && iptables -m conntrack -h && ipset create trial hash:ip"
 
 
@@ -118,10 +116,8 @@ class RealNode:
     def prepare(self, bin_dir: Path) -> None:
         """Make the network, the control groups and the configuration. Raises ClusterError."""
         self.remove()
-        for part in ("run", "volumes", *_BOUND):
+        for part in ("volumes", "log", "lib", "work", "kubelet", "cni"):
             self._file(part).mkdir(parents=True, exist_ok=True)
-        for part in _BOUND:
-            Path("/var", part).mkdir(parents=True, exist_ok=True)
         self._make_network()
         for hierarchy in _hierarchies():
             group = hierarchy / self.name / "node"
@@ -161,7 +157,6 @@ class RealNode:
         self._file("containerd.toml").write_text(
             _CONTAINERD.format(folder=self.folder, pause=_PAUSE), encoding="utf-8"
         )
-        (self.folder / "cni").mkdir(exist_ok=True)
         (self.folder / "cni" / "10-node.conflist").write_text(_CNI, encoding="utf-8")
         kubelet: Json = {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -214,12 +209,16 @@ class RealNode:
 
     def mounts_command(self) -> list[str]:
         """Of the process that holds the node's mounts: this machine's, and folders of the node's own."""
-        binds = " && ".join(f"mount --bind '{self._file(part)}' /var/{part}" for part in _BOUND)
+        # No mount point of its own below /var/lib: whoever removed it would take the mount from every other node.
         script = (
             "mount --make-rshared / && mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/lock && "
-            f"{binds} && touch '{self._file('mounted')}' && exec sleep infinity"
+            "mount --bind log /var/log && "
+            "mount -t overlay overlay -o lowerdir=/var/lib,upperdir=lib,workdir=work /var/lib && "
+            # Not on the overlay, and by a short path: the kubelet has sockets there.
+            "mkdir -p /var/lib/kubelet && mount --bind kubelet /var/lib/kubelet && "
+            "touch mounted && exec sleep infinity"
         )
-        return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script]
+        return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", f"cd '{self.folder}' && {script}"]
 
     def inside(self, command: Sequence[str], mounts: int) -> list[str]:
         """A command as a process of the node; `mounts` is the pid of the process that holds its mounts."""
@@ -289,10 +288,15 @@ class RealNode:
 
         _until(answers, "containerd", 30)
 
-    def wait_for_registration(self) -> None:
-        """Return when the kubelet has made its Node."""
+    def wait_for_registration(self, check: Callable[[], None]) -> None:
+        """Return when the kubelet has made its Node; `check` raises when a process has ended meanwhile."""
         with contextlib.closing(Api.from_kubeconfig(self._layout.kubeconfig)) as api:
-            _until(lambda: api.request("GET", f"/api/v1/nodes/{NAME}").ok, "the registration of the node", 60)
+
+            def registered() -> bool:
+                check()
+                return api.request("GET", f"/api/v1/nodes/{NAME}").ok
+
+            _until(registered, "the registration of the node", 60)
 
     def fill(self, api: Api) -> None:
         """Create CoreDNS, and return when the node is Ready and names are answered."""
@@ -322,9 +326,6 @@ class RealNode:
             _run("ip", "netns", "delete", self.name)
         for hierarchy in _hierarchies():
             _remove_groups(hierarchy / self.name)
-        for part in _BOUND:
-            with contextlib.suppress(OSError):  # not empty: somebody else's
-                Path("/var", part).rmdir()
         self._file("mounted").unlink(missing_ok=True)
 
 
