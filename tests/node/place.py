@@ -116,11 +116,6 @@ class Place:
         """Addresses of this machine on that network."""
         return tuple(f"{self.node.address.rpartition('.')[0]}.{last}" for last in (1, 11, 12))
 
-    @cached_property
-    def link(self) -> str:
-        """This machine's interface to the node."""
-        return f"imn{self.node.address.split('.')[2]}"
-
     def get(self, path: str) -> Manifest:
         """An object or a list."""
         answer = self.kube.api.request("GET", path)
@@ -169,7 +164,7 @@ class Place:
                 return True
             with socket.socket() as tried:
                 tried.settimeout(2)
-                tried.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, self.link.encode())
+                tried.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, self.node.link.encode())
                 tried.bind((source, 0))
                 tried.connect((address, port))
                 return True
@@ -193,14 +188,14 @@ class Place:
         servers: list[socket.socket] = []
         try:
             for one in added:
-                subprocess.run(["ip", "address", "add", f"{one}/32", "dev", self.link], check=True)
+                subprocess.run(["ip", "address", "add", f"{one}/32", "dev", self.node.link], check=True)
             servers += [socket.create_server((one, port)) for one in addresses]
             yield
         finally:
             for server in servers:
                 server.close()
             for one in added:
-                subprocess.run(["ip", "address", "del", f"{one}/32", "dev", self.link], check=True)
+                subprocess.run(["ip", "address", "del", f"{one}/32", "dev", self.node.link], check=True)
 
     def stranger(self, namespace: str, name: str, image: str, labels: Mapping[str, str] | None = None) -> Pod:
         """A pod of nobody's that sleeps, as strict as the strictest namespace wants it."""

@@ -108,6 +108,11 @@ class RealNode:
         """The node's address; this machine's is its neighbour .1."""
         return self._file("address").read_text(encoding="utf-8")
 
+    @property
+    def link(self) -> str:
+        """This machine's interface to it."""
+        return f"imn{self.address.split('.')[2]}"
+
     def _file(self, name: str) -> Path:
         return self.folder / name
 
@@ -324,6 +329,8 @@ class RealNode:
         _kill_all(process_groups() / self.name)
         if self.network.exists():
             _run("ip", "netns", "delete", self.name)
+            # Its address is free for its next start at once, not when the kernel has taken the namespace apart.
+            subprocess.run(["ip", "link", "delete", self.link], capture_output=True, check=False)
         for hierarchy in _hierarchies():
             _remove_groups(hierarchy / self.name)
         self._file("mounted").unlink(missing_ok=True)
