@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from typing import Any, TypeVar, cast
 
 from tests.data.immich_library import fill, make_tables
 from tests.data.postgres_process import Database
-from tests.docker.host_network import connect_in
+from tests.docker.host_network import ContainerNetwork, connect_in
 from tests.docker.transfer import Door
 from tests.harness.kube import Kube
 from tests.harness.objects import Manifest, at, items
@@ -182,7 +182,7 @@ class Place:
             return {(one[0], one[2], one[4]): yes for one, yes in zip(questions, found, strict=True)}
 
     @contextmanager
-    def neighbours(self, *addresses: str, port: int) -> Iterator[None]:
+    def neighbours(self, *addresses: str, port: int) -> Generator[None]:
         """Servers on this machine at these addresses of the node's neighbour, which accept connections."""
         added = [one for one in addresses if one not in self.clients]
         servers: list[socket.socket] = []
@@ -307,8 +307,8 @@ class NodeStack:
 
     def door(self, source: int = 0) -> Door:
         """HTTP to it, from one of the addresses of this machine."""
-        # Door takes sockets of its own network only where it has no source.
-        return Door(None, self.balancer(), 80, source=self.place.clients[source], name="photos.example.com")  # type: ignore[arg-type]
+        here = ContainerNetwork(os.getpid())
+        return Door(here, self.balancer(), 80, source=self.place.clients[source], name="photos.example.com")
 
     def make(self, module: str, *arguments: str, seconds: float = 150) -> subprocess.CompletedProcess[str]:
         """What a target of the Makefile runs, with the settings of this stack: its output is one text."""

@@ -6,12 +6,14 @@ import json
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 
+from components.model.specs import Peer
 from components.platform.kubernetes import network_policies
 from components.platform.kubernetes.network_policies import Connected
 from tests.harness.objects import at, items
@@ -40,9 +42,9 @@ def connected(stack: NodeStack) -> dict[str, Connected]:
     found: dict[str, Connected] = {}
     made = network_policies.workload_policy
 
-    def noted(one: Connected, *others: object) -> object:
+    def noted(one: Connected, others: Sequence[Connected], peers: Mapping[str, Peer]) -> dict[str, Any]:
         found[one.name] = one
-        return made(one, *others)  # type: ignore[arg-type]
+        return made(one, others, peers)
 
     with mock.patch.object(network_policies, "workload_policy", noted):
         run_stack(Stack("real", stack.deployment.settings(), SECRETS))
