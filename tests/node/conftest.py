@@ -35,9 +35,16 @@ def place() -> Iterator[Place]:
         yield Place(kube)
 
 
+@pytest.fixture
+def stack(standing: NodeStack) -> NodeStack:
+    """The stack, whole: whatever the test before did to it."""
+    standing.wait_until_whole()
+    return standing
+
+
 @pytest.fixture(scope="session")
-def stack(place: Place, tmp_path_factory: pytest.TempPathFactory) -> NodeStack:
-    """The stack, up. It is everybody's: who breaks something waits until it is whole again."""
+def standing(place: Place, tmp_path_factory: pytest.TempPathFactory) -> NodeStack:
+    """The stack of all tests, up."""
     deployment = Deployment.create(
         tmp_path_factory.mktemp("node"),
         require_cli(),

@@ -13,9 +13,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -141,10 +141,12 @@ class Place:
         (file,) = groups.glob(f"kubepods/**/pod{at(pod.document, 'metadata', 'uid')}/{identity}/cgroup.procs")
         return sorted(int(pid) for pid in file.read_text().split())
 
-    def kill(self, pod: Pod, container: str) -> None:
-        """End a container as the kernel does that is out of memory."""
-        for pid in self.pids(pod, container):
-            os.kill(pid, signal.SIGKILL)
+    def kill(self, pods: Iterable[Pod]) -> None:
+        """End all containers of pods at once, as the kernel does that is out of memory."""
+        pids = [pid for pod in pods for container in pod.restarts for pid in self.pids(pod, container)]
+        for pid in pids:
+            with suppress(ProcessLookupError):  # with its parent
+                os.kill(pid, signal.SIGKILL)
 
     def network(self, pod: Pod) -> Path:
         """The network namespace of a pod."""
@@ -268,6 +270,19 @@ class NodeStack:
             if not at(one.document, "metadata", "labels", "job-name")
         ]
         return {one.component: one for one in found if one.component != one.name}
+
+    def wait_until_whole(self) -> None:
+        """Return when every workload that there was at first is Ready, and the way in answers."""
+
+        def whole() -> bool:
+            found = self.pods()
+            if found.keys() != self.born.keys() or not all(pod.ready for pod in found.values()):
+                return False
+            with suppress(OSError):
+                return self.door().get("/api/server/ping").status == 200
+            return False
+
+        eventually("a stack that is whole", whole, 120)
 
     def wait_for(self, workload: str, other_than: str = "", seconds: float = 60) -> Pod:
         """The pod of a workload once it is Ready; `other_than`: the name of one that is not meant."""
