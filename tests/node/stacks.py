@@ -17,12 +17,9 @@ IMAGES: Final[Mapping[str, Sequence[str]]] = {
     "valkey": (),
     "nginx": (),
     "server": (f"immich-standin/server:{BEFORE}",),
-    "machine-learning": (f"immich-standin/machine-learning:{BEFORE}",),
+    "machine-learning": (),
     "restic": (),
     "cloudflared": (),
-    "postgres-exporter": (),
-    "valkey-exporter": (),
-    "nginx-exporter": (),
     "busybox": (),
 }
 """What the node has of the images of tests/docker -> other tags of it."""

@@ -258,6 +258,7 @@ def _start_once(
         launch("mounts", node.mounts_command(), placed=node.grouped)
         node.wait_for_mounts()
         launch("containerd", node.containerd_command())
+        node.begin_to_load(asked.images, started[0].pid)
     launch("etcd", control_plane.etcd_command(layout, ports), control_plane.etcd_environment())
     launch(
         "kube-apiserver",
@@ -275,11 +276,11 @@ def _start_once(
         launch("kube-scheduler", control_plane.scheduler_command(layout, bin_dir))
     if node:
         progress("loading images")
-        node.load_images(asked.images, started[0].pid)
         launch("kubelet", node.kubelet_command(bin_dir))
         launch("kube-proxy", node.kube_proxy_command(bin_dir))
         node.wait_for_registration(lambda: _must_run(layout, started))
         launch("kube-router", node.kube_router_command(bin_dir))
+        node.finish_loading()
         launch("volumes", node.volumes_command(), {"PYTHONPATH": str(REPO_ROOT)}, node.grouped)
     if asked.nodes:
         layout.stages.write_text(simulated.stages_text(bin_dir, provision=asked.provision), encoding="utf-8")

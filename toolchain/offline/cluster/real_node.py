@@ -18,6 +18,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,7 @@ import yaml
 
 from toolchain.offline.cluster.api import Api, Json
 from toolchain.offline.cluster.layout import MODULE_DIR, REPO_ROOT, ClusterError, Layout
+from toolchain.offline.cluster.process import last_lines
 
 NAME: Final = "node-1"
 CLUSTER_CIDR: Final = "10.244.0.0/16"
@@ -94,6 +96,7 @@ class RealNode:
     def __init__(self, layout: Layout) -> None:
         self.folder = layout.root / "node"
         self._layout = layout
+        self._loading: subprocess.Popen[bytes] | None = None
         self._key = zlib.crc32(os.fsencode(layout.root))
         self.name = f"immich-node-{self._key:08x}"
         """Of the network namespace and of the control groups."""
@@ -279,11 +282,25 @@ class RealNode:
         module = ["-m", "toolchain.offline.cluster.volumes"]
         return [sys.executable, *module, str(self._layout.kubeconfig), str(self._file("volumes"))]
 
-    def load_images(self, archives: Sequence[Path], mounts: int) -> None:
-        """Give containerd the images of the node itself and those of archives as `docker save` writes them."""
+    def begin_to_load(self, archives: Sequence[Path], mounts: int) -> None:
+        """Give containerd the images of the node itself and those of archives as `docker save` writes them.
+
+        Others may start meanwhile; `finish_loading` waits for it.
+        """
         self._ctr_answers(mounts)
-        for archive in (self._file("pause.tar"), self._file("coredns.tar"), *archives):
-            _run(*self.inside([*_CTR, "images", "import", str(archive)], mounts), seconds=300)
+        files = [self._file("pause.tar"), self._file("coredns.tar"), *archives]
+        script = (
+            f'for file; do echo "$file:" && {shlex.join([*_CTR, "images", "import"])} "$file" || exit 1; done'
+        )
+        with self._layout.log("images").open("wb") as log:
+            self._loading = subprocess.Popen(
+                self.inside(["sh", "-c", script, "sh", *map(str, files)], mounts), stdout=log, stderr=log
+            )
+
+    def finish_loading(self) -> None:
+        """Return when all images are there. Raises ClusterError."""
+        if self._loading is not None and self._loading.wait() != 0:
+            raise ClusterError(f"The images cannot be loaded. {last_lines(self._layout.log('images'))}")
 
     def _ctr_answers(self, mounts: int) -> None:
         command = self.inside([*_CTR, "version"], mounts)
@@ -444,9 +461,7 @@ def _until(holds: Callable[[], bool], what: str, seconds: float) -> None:
         time.sleep(0.05)
 
 
-def _run(*command: str, seconds: float = 30) -> None:
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=seconds, cwd=REPO_ROOT
-    )
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, cwd=REPO_ROOT)
     if done.returncode != 0:
         raise ClusterError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
