@@ -12,6 +12,7 @@ from tests.harness.kube import missing_parts, shared_cluster
 from tests.harness.stacks import Deployment, require_cli
 from tests.node.place import NodeStack, Place
 from tests.node.stacks import IMAGES, SECRETS, sections
+from toolchain import crds
 from toolchain.offline.cluster import real_node
 from toolchain.offline.cluster.build import built
 from toolchain.offline.cluster.lifecycle import Options
@@ -31,7 +32,9 @@ def place() -> Iterator[Place]:
     if missing:
         pytest.skip(f"no real node on this machine: {'; '.join(missing)}")
     images = sorted(image_store.archive(IMAGES).glob("*.tar"))
-    with shared_cluster("node", Options(real=True, controllers=True, images=images)) as kube:
+    with shared_cluster(
+        "node", Options(real=True, controllers=True, images=images, crds=crds.find())
+    ) as kube:
         yield Place(kube)
 
 

@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from tests.data.immich_library import fill, make_tables
+from tests.data.immich_library import OWNER, fill, make_tables
 from tests.data.postgres_process import Database
 from tests.docker.host_network import ContainerNetwork, connect_in
 from tests.docker.transfer import Door
@@ -93,6 +93,12 @@ class Pod:
         conditions = items(self.document, "status", "conditions")
         ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
         return ready and not at(self.document, "metadata", "deletionTimestamp")
+
+
+Question = tuple[str, Pod | str, str, str, int]
+"""Name of who asks, who that is, name of whom it is about, their address, a port."""
+Answer = tuple[str, str, int]
+"""The names and the port."""
 
 
 @dataclass(frozen=True)
@@ -175,10 +181,8 @@ class Place:
                 raise  # the question was not put
             return False
 
-    def matrix(
-        self, questions: Sequence[tuple[str, Pod | str, str, str, int]]
-    ) -> dict[tuple[str, str, int], bool]:
-        """Name of the source, source, name of the target, its address, port -> whether it is reached."""
+    def matrix(self, questions: Sequence[Question]) -> dict[Answer, bool]:
+        """What is reached."""
         with ThreadPoolExecutor(16) as pool:
             found = pool.map(lambda one: self.reached(one[1], one[3], one[4]), questions)
             return {(one[0], one[2], one[4]): yes for one, yes in zip(questions, found, strict=True)}
@@ -311,6 +315,8 @@ class NodeStack:
         database = cast("Database", PodDatabase(self, media))  # the part of it that is asked for
         database.psql("DROP TABLE system_metadata")  # the stand-in's, of another shape
         make_tables(database)
+        # The administrator is whom the settings name.
+        database.psql(f"""UPDATE "user" SET "isAdmin" = false WHERE id = '{OWNER}'""")  # noqa: S608 - a constant
         fill(database, media, photos)
         subprocess.run(["chown", "-hR", f"{owner.st_uid}:{owner.st_gid}", str(media)], check=True)
 

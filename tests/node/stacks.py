@@ -1,4 +1,4 @@
-"""The stack that a real node runs: nginx, a tunnel, workers in two pods, backups, numbers."""
+"""The stack that a real node runs: nginx, a tunnel, workers in two pods, an administrator, backups, exporters."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ IMAGES: Final[Mapping[str, Sequence[str]]] = {
     "restic": (),
     "cloudflared": (),
     "busybox": (),
+    **{f"{name}-exporter": () for name in ("postgres", "valkey", "nginx", "door", "access-log")},
 }
 """What the node has of the images of tests/docker -> other tags of it."""
 SECRETS: Final = {
@@ -81,10 +82,21 @@ def sections(namespace: str, lan: str) -> dict[str, Any]:
         "storage": {"media": {"kind": "volume", "size": "5Gi", "accessMode": "ReadWriteMany"}},
         "proxy": {
             "image": image("nginx"),
-            "metrics": False,
             "expose": [{"kind": "clusterIp"}, {"kind": "loadBalancer", "sourceRanges": [lan]}],
             "resources": _LITTLE,
             "health": _OFTEN,
+        },
+        "setup": {"administrator": {"email": "admin@example.com", "name": "Administrator"}},
+        "monitoring": {
+            "kind": "operator",
+            "accessLog": True,
+            "images": {
+                "postgres": image("postgres-exporter"),
+                "valkey": image("valkey-exporter"),
+                "nginx": image("nginx-exporter"),
+                "doors": image("door-exporter"),
+                "access-log": image("access-log-exporter"),
+            },
         },
         "cloudflare": {
             "plan": "free",

@@ -28,7 +28,8 @@ def make_stack(place: Place, tmp_path: Path) -> Iterator[MakeStack]:
     def create(**changes: dict[str, Any]) -> NodeStack:
         where = f"own-{free_text()}"
         settings = {**sections(where, place.lan), "machineLearning": {"kind": "off"}}
-        del settings["cloudflare"]
+        for section in ("cloudflare", "monitoring", "setup"):
+            del settings[section]
         settings["proxy"] = {**settings["proxy"], "expose": [{"kind": "clusterIp"}]}
         for section, change in changes.items():
             settings[section] = {**settings[section], **change}
