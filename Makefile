@@ -114,8 +114,8 @@ pr-report: setup ## what a change does to a stack, as Markdown (ARGS="--rendered
 env: ## eval "$(make -s env)": the toolchain, backend and passphrase for this shell
 	@$(VENV_PYTHON) -m toolchain.env
 
-cluster: setup-dev ## start the throw-away cluster and print its KUBECONFIG
-	@$(RUN) toolchain.offline.cluster start
+cluster: setup-dev ## start the throw-away cluster and print its KUBECONFIG (NODE=1: with a real node, IMAGES=folder of archives)
+	@$(RUN) toolchain.offline.cluster start $(if $(NODE),--real-node) $(if $(IMAGES),--images "$(IMAGES)")
 
 cluster-stop: ## stop it
 	@$(RUN) toolchain.offline.cluster stop

@@ -37,9 +37,11 @@ _STALE: Final = "{{if .Stale}}stale {{.ImportPath}}{{end}}"
 
 @dataclass(frozen=True)
 class Build:
-    """What is built: every program that the go.mod of a folder names as a `tool`. Statically linked: no cgo."""
+    """What is built: programs that the go.mod of a folder names as a `tool`. Statically linked: no cgo."""
 
     folder: Path
+    only: tuple[str, ...] = ()
+    """Names of the programs that are wanted; every `tool` where none is named."""
     ldflags: str = ""
     """Beside those that leave out what debuggers need."""
     tags: str = ""
@@ -54,7 +56,8 @@ class Build:
     @property
     def packages(self) -> dict[str, str]:
         """Program -> its Go package."""
-        return {package.rpartition("/")[2]: package for package in _TOOL.findall(self.go_mod)}
+        tools = {package.rpartition("/")[2]: package for package in _TOOL.findall(self.go_mod)}
+        return {name: tools[name] for name in self.only or tools}
 
     @property
     def recipe(self) -> str:
@@ -62,6 +65,7 @@ class Build:
         parts = [
             self.go_mod,
             (self.folder / "go.sum").read_text(encoding="utf-8"),
+            *(file.read_text(encoding="utf-8") for file in sorted(self.folder.rglob("*.go"))),
             self.ldflags,
             self.tags,
             json.dumps(dict(self.added)),
@@ -179,7 +183,7 @@ def _completed(build: Build, env: Mapping[str, str], work: Path) -> Path:
 
 
 def _note(build: Build, into: Path) -> Path:
-    return into / f".{build.folder.name}.json"
+    return into / f".{'-'.join((build.folder.name, *build.only))}.json"
 
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:

@@ -44,7 +44,7 @@ class ServiceUrl(BaseUrl):
 
 
 class ModelCache(Section):
-    """The volume of downloaded models; they can be downloaded again."""
+    """The volume of downloaded models. They can be downloaded again: `make destroy` removes it."""
 
     size: VolumeSize = VolumeSize("10Gi")
     """Size; the default models take about 2 GB."""

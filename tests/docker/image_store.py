@@ -10,6 +10,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,42 @@ def provide(data: Path) -> None:
         return
     for name in _KEPT:
         copied(_store() / name, data / name)
+
+
+def archive(wanted: Mapping[str, Sequence[str]]) -> Path:
+    """A folder with one archive of images as `docker save` writes it, made once; `wanted`: name -> other tags of it."""
+    store = _store()
+    digest = hashlib.sha256(repr(sorted(wanted.items())).encode()).hexdigest()[:16]
+    made = CACHE / f"archive-{store.name}-{digest}" / "images.tar"
+    with (CACHE / "archive.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            for old in CACHE.glob("archive-*/"):
+                shutil.rmtree(old)
+            made.parent.mkdir()
+            _save(wanted, made)
+    return made.parent
+
+
+def _save(wanted: Mapping[str, Sequence[str]], target: Path) -> None:
+    directory = Path(tempfile.mkdtemp(prefix="imd-"))
+    provide(directory / "data")
+    engine = Engine(directory, HostNetwork.create())
+    try:
+        engine.start()
+        client = engine.client(300)
+        images = library.Images(client)
+        references = [
+            images.tagged(name, reference)
+            for name, others in wanted.items()
+            for reference in (images[name], *others)
+        ]
+        unfinished = target.with_suffix(".part")
+        subprocess.run(["docker", "-H", engine.url, "save", "-o", unfinished, *references], check=True)
+        unfinished.rename(target)
+        client.close()
+    finally:
+        engine.remove()
 
 
 def copied(folder: Path, target: Path) -> None:

@@ -85,6 +85,22 @@ def test_all_programs_of_a_module_are_built_in_one_call_and_only_when_something_
     assert not go_build.is_built(build, into)
 
 
+def test_some_programs_of_a_module_are_built_alone_and_anew_when_our_own_code_changes(
+    build: go_build.Build, tmp_path: Path
+) -> None:
+    into = tmp_path / "bin"
+    assert go_build.ensure(build, into)
+    alone = go_build.Build(build.folder, only=("second",))
+    assert alone.packages == {"second": "example.com/one/cmd/second"}
+    assert go_build.ensure(alone, into)
+    assert (tmp_path / "calls").read_text().splitlines()[-1].endswith(" example.com/one/cmd/second")
+    assert go_build.is_built(build, into)
+    assert go_build.is_built(alone, into)
+    (build.folder / "second").mkdir()
+    (build.folder / "second" / "main.go").write_text("package main\n", encoding="utf-8")
+    assert not go_build.is_built(alone, into)
+
+
 def test_how_many_packages_of_how_many_are_built_is_told(
     build: go_build.Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

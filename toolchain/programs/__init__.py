@@ -69,6 +69,7 @@ TIERS: Final[Mapping[str, tuple[str, ...]]] = {
     "data": ("restic", "rclone"),
     "monitoring": ("prometheus", *_EXPORTERS),
     "docker": tuple(PROGRAMS),
+    "node": tuple(PROGRAMS),
 }
 """Tier of tests -> the programs that it runs."""
 

@@ -12,6 +12,7 @@ from components.database.settings import BundledDatabase
 from components.machine_learning.settings import BundledMachineLearning
 from components.proxy.doors import Door, doors
 from components.proxy.tls_settings import TlsSelfSigned
+from components.recovery.locations import controller
 from components.server.settings import SplitWorkers
 from components.settings.docker import Docker
 from toolchain.verify.running import Running
@@ -55,16 +56,12 @@ class Target:
         """Whether a door shows nginx's own self-signed certificate, as the settings say."""
         return isinstance(self.settings.proxy.tls, TlsSelfSigned) and ends_tls(door)
 
-    def where(self) -> str:
+    def log_command(self, workload: str) -> str:
         """How a person reads a container's log."""
         docker: Docker | None = self.settings.docker
         if docker is not None:
-            return f"docker logs immich-{self.stack}-WORKLOAD"
-        return f"kubectl -n {self.settings.kubernetes.namespace} logs deployment/immich-WORKLOAD"
-
-    def log_command(self, workload: str) -> str:
-        """The same for one workload."""
-        return self.where().replace("WORKLOAD", workload)
+            return f"docker logs immich-{self.stack}-{workload}"
+        return f"kubectl -n {self.settings.kubernetes.namespace} logs {controller(workload)}"
 
 
 def chosen_doors(settings: Settings, name: str | None) -> tuple[Door, ...]:

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from components.model.naming import object_name, selector
 from components.model.workload import (
@@ -32,6 +32,9 @@ from components.versions import current
 Manifest = dict[str, Any]
 SERVICE_ACCOUNT = "immich"
 _LONGEST_NAME = 63
+_STARTUP_PERIOD: Final = 2
+"""Seconds between two looks at a start. Nothing else is asked before the first success, so what starts in a second is
+Ready no sooner than the second look, and whoever waits for it starts as much later."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,11 +196,12 @@ def container(workload: Workload, mounts: list[Manifest]) -> Manifest:
     if workload.liveness is not None:
         probe = workload.liveness
         if probe.startup_budget is not None:
+            period = min(probe.period, _STARTUP_PERIOD)
             body["startupProbe"] = {
                 **_check(probe),
-                "periodSeconds": probe.period,
+                "periodSeconds": period,
                 "timeoutSeconds": probe.timeout,
-                "failureThreshold": math.ceil(probe.startup_budget / probe.period),
+                "failureThreshold": math.ceil(probe.startup_budget / period),
             }
         if probe.restarts:
             body["livenessProbe"] = _probe(probe)

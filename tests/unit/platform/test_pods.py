@@ -145,6 +145,7 @@ def test_a_start_gets_at_least_its_budget_and_less_than_one_look_more(budget: in
     found = container(liveness=probe)["startupProbe"]
     allowed = found["periodSeconds"] * found["failureThreshold"]
     assert budget <= allowed < budget + period
+    assert found["periodSeconds"] <= 2
 
 
 def test_probes_are_what_the_workload_says() -> None:
@@ -154,7 +155,7 @@ def test_probes_are_what_the_workload_says() -> None:
     readiness = Probe(check=HttpCheck(port="http", path="/ping"))
     found = container(liveness=liveness, readiness=readiness)
     assert found["startupProbe"] == {
-        "exec": {"command": ["a", "b"]}, "periodSeconds": 15, "timeoutSeconds": 7, "failureThreshold": 60,
+        "exec": {"command": ["a", "b"]}, "periodSeconds": 2, "timeoutSeconds": 7, "failureThreshold": 450,
     }  # fmt: skip
     assert found["livenessProbe"] == {
         "exec": {"command": ["a", "b"]}, "periodSeconds": 15, "timeoutSeconds": 7, "failureThreshold": 6,

@@ -58,6 +58,14 @@ def test_a_container_that_is_not_well_is_told_by_name(more: dict[str, Any], name
     assert others == {"pass"}
 
 
+@pytest.mark.parametrize(("name", "kind"), [("database", "statefulset"), ("proxy", "deployment")])
+def test_the_log_is_asked_of_the_controller_that_there_is(name: str, kind: str) -> None:
+    found = containers.containers(target(with_unit(name, restarts=3, since=NOW - 60), cluster=True))
+    assert [one.fix for one in found if one.name == "restarts" and one.outcome == "fail"] == [
+        f"kubectl -n immich logs {kind}/immich-{name}"
+    ]
+
+
 def test_a_container_that_is_not_there_is_told() -> None:
     found = containers.containers(target(Recorded([unit(name) for name in WORKLOADS if name != "database"])))
     assert [(one.subject, one.found) for one in found if one.outcome == "fail"] == [

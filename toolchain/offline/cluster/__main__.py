@@ -49,9 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _start(given: argparse.Namespace, root: Path) -> int:
     began = time.monotonic()
-    controllers: bool = bool(given.nodes) if given.controllers is None else given.controllers
+    controllers: bool = (
+        bool(given.nodes or given.real_node) if given.controllers is None else given.controllers
+    )
     options = Options(
         nodes=given.nodes,
+        real=given.real_node,
+        images=sorted(given.images.resolve().glob("*.tar")) if given.images else (),
         controllers=controllers,
         provision=given.provision,
         crds=given.crds if given.crds is not None else crd_source.find(),
@@ -76,8 +80,9 @@ def _status(found: Status, *, as_json: bool) -> int:
     else:
         print(f"{'running' if found.running else 'not running'}: {found.root}")
         if found.server is not None:
+            nodes = "a real node" if found.real else f"{found.nodes} nodes"
             print(
-                f"server {found.server}, {found.nodes} nodes, stand-in provisioner {'on' if found.provision else 'off'}"
+                f"server {found.server}, {nodes}, stand-in provisioner {'on' if found.provision else 'off'}"
             )
         for process in found.processes:
             print(f"  {process.name:24} pid {process.pid:<8} {'running' if process.running else 'ended'}")
@@ -100,6 +105,7 @@ def _as_json(found: Status) -> dict[str, object]:
         "kubeconfig": str(found.kubeconfig) if found.running else None,
         "server": found.server,
         "nodes": found.nodes,
+        "real": found.real,
         "controllers": found.controllers,
         "provision": found.provision,
         "logs": str(Layout(found.root).log("any").parent),
@@ -133,6 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     begin = commands.add_parser("start", parents=[common, as_json], help="start it, or add to what runs")
     begin.add_argument(
         "--nodes", type=int, default=0, metavar="N", help="simulated nodes on which pods become Ready"
+    )
+    begin.add_argument(
+        "--real-node", action="store_true", help="containerd, kubelet and all: pods run (Linux, root)"
+    )
+    begin.add_argument(
+        "--images", type=Path, metavar="DIR", help="archives (*.tar) of images that the real node gets"
     )
     begin.add_argument(
         "--controllers",

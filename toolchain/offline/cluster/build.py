@@ -1,4 +1,4 @@
-"""Build kube-apiserver, kube-controller-manager, kube-scheduler and kwok from the go.mod beside this file."""
+"""Build the programs of the cluster from the go.mod beside this file, and what only a real node needs when asked."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ _MODULES: Final = go_build.Build(MODULE_DIR)
 KUBERNETES: Final = _MODULES.version("k8s.io/kubernetes")
 """The version of the API server, with its `v`."""
 _MAJOR, _MINOR, _ = KUBERNETES.removeprefix("v").split(".", 2)
-BUILD: Final = go_build.Build(
-    MODULE_DIR,
-    # Without these the API server calls itself v0.0.0, and clients that compare versions refuse it.
-    ldflags=" ".join(
-        f"-X {package}.gitVersion={KUBERNETES} -X {package}.gitMajor={_MAJOR} -X {package}.gitMinor={_MINOR} "
-        f"-X {package}.gitTreeState=clean"
-        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    ),
+# Without these the API server calls itself v0.0.0, and clients that compare versions refuse it.
+_LDFLAGS: Final = " ".join(
+    f"-X {package}.gitVersion={KUBERNETES} -X {package}.gitMajor={_MAJOR} -X {package}.gitMinor={_MINOR} "
+    f"-X {package}.gitTreeState=clean"
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 )
+BUILD: Final = go_build.Build(
+    MODULE_DIR, ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"), _LDFLAGS
+)
+NODE_BUILDS: Final = (
+    go_build.Build(MODULE_DIR, ("kubelet", "kube-proxy"), _LDFLAGS),
+    go_build.Build(MODULE_DIR / "kube_router"),
+    go_build.Build(MODULE_DIR / "node_programs"),
+)
+"""What a real node needs beside Debian's packages."""
 
 STAGES = ("pod/fast", "node/fast")
 """Folders of kwok's module, below kustomize/stage, whose stages the cluster uses."""
@@ -31,12 +37,13 @@ STAGES = ("pod/fast", "node/fast")
 STAGES_DIR = "kwok-stages"
 
 
-def built(bin_dir: Path = BIN_DIR) -> bool:
+def built(bin_dir: Path = BIN_DIR, *, real_node: bool = False) -> bool:
     """Whether every executable is there, made of what go.mod requires."""
-    return bool(stage_files(bin_dir)) and go_build.is_built(BUILD, bin_dir)
+    builds = (BUILD, *NODE_BUILDS) if real_node else (BUILD,)
+    return bool(stage_files(bin_dir)) and all(go_build.is_built(one, bin_dir) for one in builds)
 
 
-def ensure_built(bin_dir: Path = BIN_DIR) -> None:
+def ensure_built(bin_dir: Path = BIN_DIR, *, real_node: bool = False) -> None:
     """Build what is missing or of another version; return at once when nothing is.
 
     Raises ClusterError when Go is absent or the build fails.
@@ -44,6 +51,8 @@ def ensure_built(bin_dir: Path = BIN_DIR) -> None:
     try:
         if go_build.ensure(BUILD, bin_dir) or not stage_files(bin_dir):
             _copy_stages(bin_dir)
+        for one in NODE_BUILDS if real_node else ():
+            go_build.ensure(one, bin_dir)
     except ToolchainError as error:
         raise ClusterError(
             "The throw-away cluster cannot be built. Nothing else needs it: previewing, rendering and deploying work "
@@ -72,6 +81,6 @@ def _copy_stages(bin_dir: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        ensure_built()
+        ensure_built(real_node="--real-node" in sys.argv[1:])
     except ClusterError as error:
         sys.exit(f"error: {error}")

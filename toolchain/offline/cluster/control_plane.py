@@ -1,7 +1,8 @@
 """The command lines of the cluster's processes, and the credentials between them.
 
-Everything listens on 127.0.0.1. kube-apiserver asks for a bearer token and RBAC decides; etcd does not ask, as in
-any test control plane: whoever has an account on this machine can read the content of a throw-away cluster.
+Everything listens on 127.0.0.1, or in the network of a real node. kube-apiserver asks for a bearer token and RBAC
+decides; etcd does not ask, as in any test control plane: whoever has an account on this machine can read the content of
+a throw-away cluster.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import yaml
 
+from toolchain.offline.cluster import real_node
 from toolchain.offline.cluster.layout import ClusterError, Layout, write_private
 
 WITHOUT_ETCD = (
@@ -28,15 +30,22 @@ WITHOUT_ETCD = (
 )
 
 ADMIN_GROUP = "system:masters"
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Free TCP ports on 127.0.0.1."""
+    """Free TCP ports, on 127.0.0.1 unless the API server has another address."""
 
     etcd: int
     etcd_peer: int
     api: int
+    address: str = LOOPBACK
+
+    @property
+    def server(self) -> str:
+        """https URL of the API server."""
+        return f"https://{self.address}:{self.api}"
 
 
 def find_etcd() -> str:
@@ -88,21 +97,28 @@ def api_server_command(layout: Layout, ports: Ports, bin_dir: Path, *, controlle
     Without controllers nobody creates the `default` ServiceAccount of a namespace, and admission would refuse every
     pod for lack of it, so that one plugin is then off.
     """
+    if ports.address == LOOPBACK:
+        # A Service cannot have an endpoint on loopback, so `default/kubernetes` gets none.
+        place = [f"--bind-address={LOOPBACK}", "--endpoint-reconciler-type=none", "--authorization-mode=RBAC"]
+    else:
+        place = [
+            "--bind-address=0.0.0.0",  # the node's own network, in which pods are too
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
+            "--kubelet-preferred-address-types=InternalIP",
+        ]
     return [
         str(bin_dir / "kube-apiserver"),
         f"--etcd-servers=http://127.0.0.1:{ports.etcd}",
-        "--bind-address=127.0.0.1",
-        "--advertise-address=127.0.0.1",
-        # A Service cannot have an endpoint on loopback, so `default/kubernetes` gets none.
-        "--endpoint-reconciler-type=none",
+        f"--advertise-address={ports.address}",
+        *place,
         f"--secure-port={ports.api}",
         f"--cert-dir={layout.certificates}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={layout.service_account_key}",
         f"--service-account-signing-key-file={layout.service_account_key}",
         f"--token-auth-file={layout.tokens}",
-        "--authorization-mode=RBAC",
-        "--service-cluster-ip-range=10.96.0.0/16",
+        f"--service-cluster-ip-range={real_node.SERVICE_CIDR}",
         "--allow-privileged=true",
         "--profiling=false",
         # etcd before 3.4.25 (Debian 12 has 3.4.23) cannot serve lists as watches. While the server offers it all the
@@ -112,12 +128,13 @@ def api_server_command(layout: Layout, ports: Ports, bin_dir: Path, *, controlle
     ]
 
 
-def controller_manager_command(layout: Layout, bin_dir: Path) -> list[str]:
-    """All controllers but those that judge or number nodes: nothing sends heartbeats from a simulated node."""
+def controller_manager_command(layout: Layout, bin_dir: Path, *, real: bool) -> list[str]:
+    """All controllers; without a real node not those that judge or number nodes: simulated ones send no heartbeats."""
+    nodes = ["--allocate-node-cidrs=true", f"--cluster-cidr={real_node.CLUSTER_CIDR}"]
     return [
         str(bin_dir / "kube-controller-manager"),
         f"--kubeconfig={layout.kubeconfig}",
-        "--controllers=*,-node-ipam-controller,-node-lifecycle-controller",
+        *(nodes if real else ["--controllers=*,-node-ipam-controller,-node-lifecycle-controller"]),
         f"--service-account-private-key-file={layout.service_account_key}",
         f"--root-ca-file={layout.serving_certificate}",
         "--leader-elect=false",
@@ -157,14 +174,23 @@ def write_credentials(layout: Layout) -> None:
     layout.certificates.mkdir(parents=True, exist_ok=True)
     layout.certificates.chmod(0o700)
     if not layout.tokens.exists():
-        write_private(layout.tokens, f'{secrets.token_urlsafe(32)},admin,admin,"{ADMIN_GROUP}"\n')
+        users = (f'admin,admin,"{ADMIN_GROUP}"', *real_node.USERS.values())
+        write_private(layout.tokens, "".join(f"{secrets.token_urlsafe(32)},{user}\n" for user in users))
     if not layout.service_account_key.exists():
         write_private(layout.service_account_key, _rsa_key())
 
 
-def write_kubeconfig(layout: Layout, port: int) -> None:
-    """Write the administrator's kubeconfig once kube-apiserver has made its certificate."""
-    token = layout.tokens.read_text(encoding="utf-8").split(",", 1)[0]
+def write_kubeconfigs(layout: Layout, ports: Ports) -> None:
+    """Write the administrator's kubeconfig, and a real node's, once kube-apiserver has made its certificate."""
+    lines = layout.tokens.read_text(encoding="utf-8").splitlines()
+    files = [layout.kubeconfig]
+    if ports.address != LOOPBACK:
+        files += [layout.kubeconfig_of(user) for user in real_node.USERS]
+    for path, line in zip(files, lines, strict=False):
+        _write_kubeconfig(path, layout, ports.server, line.split(",", 1)[0])
+
+
+def _write_kubeconfig(path: Path, layout: Layout, server: str, token: str) -> None:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -174,7 +200,7 @@ def write_kubeconfig(layout: Layout, port: int) -> None:
             {
                 "name": "throw-away",
                 "cluster": {
-                    "server": f"https://127.0.0.1:{port}",
+                    "server": server,
                     "certificate-authority-data": base64.b64encode(
                         layout.serving_certificate.read_bytes()
                     ).decode(),
@@ -183,7 +209,7 @@ def write_kubeconfig(layout: Layout, port: int) -> None:
         ],
         "users": [{"name": "admin", "user": {"token": token}}],
     }
-    write_private(layout.kubeconfig, yaml.safe_dump(config, sort_keys=False))
+    write_private(path, yaml.safe_dump(config, sort_keys=False))
 
 
 def _rsa_key() -> str:

@@ -41,6 +41,10 @@ class Layout:
         """Administrator's access, mode 0600."""
         return self.root / "kubeconfig"
 
+    def kubeconfig_of(self, user: str) -> Path:
+        """Access of a part of the node, mode 0600."""
+        return self.certificates / f"{user}.kubeconfig"
+
     @property
     def etcd_data(self) -> Path:
         """etcd's own directory: the content of the cluster."""
