@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-BEGINS = (
-    r"(?i)^/api/(auth/admin-sign-up/*|admin/(database-backups/(start-restore|upload)/*|maintenance(/.*)?))$"
-)
+
+def _paths(backups: str) -> str:
+    return rf"(?i)^/api/(auth/admin-sign-up/*|admin/(database-backups/{backups}/*|maintenance(/.*)?))$"
+
+
+BEGINS = _paths("(start-restore|upload)")
 """Paths that, by POST, make the first administrator or begin a restore or maintenance, in every spelling that Express
 accepts, for RE2 as a part of a path or as the whole of it.
 """
+BEGINS_SMALL = _paths("start-restore")
+"""Those of `BEGINS` with a small body: without the upload of a dump, which needs what one of these gives."""
+SMALL_BODY = 64 * 1024
+"""Bytes that a body of `BEGINS_SMALL` may have where it is limited, as at nginx."""
+
+Begins = Literal["passed", "limited", "refused"]
+"""What a way in does with `BEGINS`: leaves it to nginx behind it, limits rate and body, or refuses it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +37,10 @@ class RouteSpec:
     hostnames: tuple[str, ...]
     implementation: str = "other"
     """`envoy-gateway`, `nginx-gateway-fabric`, `traefik`, `cilium` or `other`."""
-    closed: bool = False
-    """Whether `BEGINS` leads nowhere, which needs a gateway that puts expressions before prefixes: Envoy Gateway."""
+    begins: Begins = "passed"
+    """What is more than passed needs a gateway that puts expressions before prefixes: Envoy Gateway."""
+    attempts: int = 10
+    """What begins something in a minute, of all clients together, where it is limited."""
     lan: bool = False
     """Whether only the local network comes in."""
     timeout: int = 600
@@ -93,8 +106,8 @@ class TraefikSpec:
     security_headers: bool
     hsts: bool
     sign_in_page: SignInPageSpec | None
-    closed: bool = False
-    """Whether `BEGINS` is refused."""
+    begins: Begins = "passed"
+    """`attempts` limit the rate in any case."""
     lan: bool = False
     """Whether only the local network comes in."""
     network: str | None = None

@@ -97,9 +97,13 @@ def seen(settings: Settings) -> Seen:
 
 
 def counts_access_log(settings: Settings) -> bool:
-    """Whether an exporter beside nginx counts what its access log says."""
+    """Whether an exporter beside nginx counts what its access log says: asked for, or with a digest of its image."""
     given = watched(settings)
-    return given is not None and given.access_log and settings.proxy.kind == "nginx"
+    if given is None or settings.proxy.kind != "nginx":
+        return False
+    return bool(
+        given.access_log or (given.access_log is None and exporters.image("access-log", given).digest)
+    )
 
 
 def targets(settings: Settings) -> tuple[ScrapeTarget, ...]:

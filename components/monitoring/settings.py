@@ -79,10 +79,10 @@ class _Watched(Section):
     says that NVIDIA's exporter (DCGM) is there, and auto is false."""
     doors: bool = True
     """Whether every way in that has a name or address is probed, with its certificate."""
-    access_log: bool = False
+    access_log: Annotated[bool | None, AUTO] = None
     """Whether the proxy's access log is counted and timed by door, method and status: alone it says that uploads fail,
-    and how many answers are errors or slow. For nginx as the proxy. No digest of the exporter's image is in the table:
-    pin one by `images`."""
+    and how many answers are errors or slow. For nginx as the proxy. Auto is where the exporter's image has a digest,
+    which is not in the table: `images.access-log` with one is enough."""
     runbooks: str = Field(default="docs/alerts.md", pattern=r"^[^\s]+$")
     """Where docs/alerts.md is found; an https address makes the links in messages work."""
     exporter_resources: Resources = Resources()

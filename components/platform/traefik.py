@@ -1,7 +1,8 @@
 """Traefik's middlewares and rules, whichever of its providers reads them. Pure.
 
-Left out on purpose, each because it broke uploads somewhere (vonrobak/fedora-homelab-containers#87): `buffering` takes
-bodies in whole, `retry` cannot send a streamed body again, `circuitBreaker` opens when clients hang up.
+Left out on purpose, each because it broke uploads somewhere (vonrobak/fedora-homelab-containers#87): `retry` cannot
+send a streamed body again, `circuitBreaker` opens when clients hang up. `buffering`, which takes bodies in whole, is
+only before what has a small one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from components.model.exposure import BEGINS, BouncerSpec, SignInPageSpec, TraefikSpec
+from components.model.exposure import (
+    BEGINS,
+    BEGINS_SMALL,
+    SMALL_BODY,
+    BouncerSpec,
+    SignInPageSpec,
+    TraefikSpec,
+)
 
 Body = dict[str, Any]
 SIGN_IN = "PathRegexp(`(?i)^/api/(auth/login/*$|shared-links/login/*$|oauth(/|$))`)"
@@ -28,10 +36,12 @@ def middlewares(spec: TraefikSpec) -> Iterator[tuple[str, Body]]:
     """Name and body of each, in the order in which requests pass them."""
     if spec.bouncer is not None:
         yield "bouncer", _bouncer(spec.bouncer, spec.proxies)
-    if spec.closed:
+    if spec.begins == "refused":
         yield "closed", {"ipAllowList": {"sourceRange": [_NOBODY]}}
     if spec.attempts is not None:
         yield "sign-in-rate", _rate_limit(spec.attempts, spec.proxies)
+    if spec.begins == "limited":
+        yield "small", {"buffering": {"maxRequestBodyBytes": SMALL_BODY, "memRequestBodyBytes": SMALL_BODY}}
     if spec.sign_in_page is not None:
         yield "sign-in-page", _forward_auth(spec.sign_in_page)
     if spec.security_headers:
@@ -40,7 +50,7 @@ def middlewares(spec: TraefikSpec) -> Iterator[tuple[str, Body]]:
 
 def rules(spec: TraefikSpec) -> Iterator[tuple[str, str, tuple[str, ...], int | None]]:
     """Suffix, rule, middlewares and priority: one rule for everything, a longer (so stronger) one for signing in, one
-    for guarded pages, and before them all one for what is closed.
+    for guarded pages, and before them all one for what begins maintenance.
     """
     everything = " || ".join(f"Host(`{name}`)" for name in spec.hostnames)
     yield "", everything, _chain(spec, ()), None
@@ -50,8 +60,12 @@ def rules(spec: TraefikSpec) -> Iterator[tuple[str, str, tuple[str, ...], int | 
     if spec.sign_in_page is not None:
         guarded = " || ".join(f"PathPrefix(`{path}`)" for path in spec.sign_in_page.paths)
         yield "-guarded", f"({everything}) && ({guarded})", _chain(spec, ("sign-in-page",)), None
-    if spec.closed:
+    if spec.begins == "refused":
         yield "-closed", f"({everything}) && {_BEGIN}", _chain(spec, ("closed",)), _FIRST
+    if spec.begins == "limited":
+        small = f"({everything}) && Method(`POST`) && PathRegexp(`{BEGINS_SMALL}`)"
+        rate = ("sign-in-rate",) if spec.attempts is not None else ()
+        yield "-begin", small, _chain(spec, (*rate, "small")), _FIRST
 
 
 def _chain(spec: TraefikSpec, own: tuple[str, ...]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from components.proxy.settings import (
     TraefikLabels,
     TraefikRoute,
     TraefikWay,
+    refuses,
 )
 
 if TYPE_CHECKING:
@@ -113,6 +114,14 @@ def preconditions(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> li
 def _preconditions(host: Host, proxy: Proxy, cloudflare: Cloudflare | None) -> Iterator[str]:
     for way in proxy.expose:
         behind = any(is_proxied(name, cloudflare) for name in names_of(way, host))
+        if isinstance(way, HttpRoute | PlainIngress) and proxy.begins(way) == "limited" and not refuses(way):
+            where = (
+                f"gateway {way.gateway}" if isinstance(way, HttpRoute) else f"ingress class {way.class_name}"
+            )
+            yield (
+                f"{where}: limits neither how often nor with how large a body the first administrator is made and a "
+                "restore begun: put nginx behind it, or let in only people who may do that (docs/doors.md)"
+            )
         match way:
             case HttpRoute():
                 yield from _gateway(way)

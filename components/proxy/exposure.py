@@ -202,7 +202,8 @@ def _specs(
                     hostnames=way.hostnames or hostnames,
                     implementation=way.implementation,
                     timeout=settings.timeout.seconds,
-                    closed=settings.closes(way),
+                    begins=settings.begins(way),
+                    attempts=settings.login_rate,
                     lan=way.door == "lan",
                 )
             ]
@@ -301,7 +302,7 @@ def traefik_spec(
         attempts=settings.login_rate if way.rate_limit else None,
         security_headers=way.security_headers,
         hsts=settings.hsts,
-        closed=settings.closes(way),
+        begins=settings.begins(way),
         lan=way.door == "lan",
         sign_in_page=SignInPageSpec(
             address=page.address, paths=page.paths, response_headers=page.response_headers

@@ -14,6 +14,7 @@ from components.fields.health import Health
 from components.fields.placement import Placement
 from components.fields.resources import Resources
 from components.fields.urls import BaseUrl
+from components.model.exposure import Begins
 from components.model.values import Bytes, Cidr, Duration, Hostname, ImageRef, IpAddress, ObjectName
 from components.proxy.tls_settings import Tls
 from components.proxy.traefik_settings import CrowdSec, EntryPoint, ForwardAuth, overlapping
@@ -348,9 +349,13 @@ class Proxy(Section):
             return False
         return self.maintenance == "nowhere" or way.door == "internet"
 
+    def begins(self, way: Exposure | TraefikWay) -> Begins:
+        """What a way in does itself with what begins maintenance."""
+        return "passed" if self.kind == "nginx" else "refused" if self.closes(way) else "limited"
+
 
 def refuses(way: Exposure) -> bool:
-    """Whether objects of ours can have it refuse a path in every spelling.
+    """Whether objects of ours can have it refuse, or limit, a path in every spelling.
 
     Traefik's rules do. Of gateways Envoy Gateway does: it puts expressions before prefixes (envoyproxy/gateway,
     internal/gatewayapi/sort.go), which the Gateway API leaves open; an Ingress knows no expressions.

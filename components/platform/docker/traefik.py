@@ -1,7 +1,7 @@
 """Traefik's routers and middlewares as labels of the container that it leads to. Pure.
 
-The middlewares are those of a cluster (components/platform/traefik.py), in the same order; `buffering`, `retry` and
-`circuitBreaker` are left out for the same reason. Labels cannot define a servers transport.
+The middlewares are those of a cluster (components/platform/traefik.py), in the same order. Labels cannot define a
+servers transport.
 """
 
 from __future__ import annotations

@@ -7,8 +7,11 @@ timeouts at the entry point, out of reach of objects.
 
 from __future__ import annotations
 
-from components.model.exposure import RouteSpec
+from dataclasses import replace
+
+from components.model.exposure import SMALL_BODY, RouteSpec
 from components.platform.kubernetes.pods import Manifest
+from components.platform.kubernetes.routes import small_route
 
 
 def policies(route: RouteSpec) -> list[Manifest]:
@@ -20,6 +23,23 @@ def policies(route: RouteSpec) -> list[Manifest]:
             return [client_settings_policy(route), proxy_settings_policy(route)]
         case _:
             return []
+
+
+def limited(route: RouteSpec, name: str) -> list[Manifest]:
+    """A second route, of this name, and its policy, where what begins maintenance is limited: Envoy Gateway alone.
+
+    Its local rate is counted for all clients of one Envoy (envoyproxy/gateway, api/v1alpha1/ratelimit_types.go), its
+    `requestBuffer` answers 413 to a larger body.
+    """
+    if route.implementation != "envoy-gateway" or route.begins != "limited":
+        return []
+    policy = backend_traffic_policy(replace(route, name=name))
+    rate = {"requests": route.attempts, "unit": "Minute"}
+    policy["spec"] |= {
+        "rateLimit": {"type": "Local", "local": {"rules": [{"limit": rate}]}},
+        "requestBuffer": {"limit": f"{SMALL_BODY // 1024}Ki"},
+    }
+    return [small_route(route), policy]
 
 
 def backend_traffic_policy(route: RouteSpec) -> Manifest:

@@ -353,6 +353,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 route = self._register(routes.http_route(way), way.name, way.to, parent, after=after)
                 for policy in gateway_policies.policies(way):
                     self._register(policy, way.name, way.to, parent, after=[route])
+                name = f"{way.name}-begin"
+                for limited in gateway_policies.limited(way, name):
+                    self._register(limited, name, way.to, parent, after=after)
             case IngressSpec():
                 self._register(routes.ingress(way), way.name, way.to, parent, after=after)
             case TraefikSpec():

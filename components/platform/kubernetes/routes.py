@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.model.exposure import BEGINS, IngressSpec, LoadBalancerSpec, RouteSpec, TraefikSpec
+from components.model.exposure import (
+    BEGINS,
+    BEGINS_SMALL,
+    IngressSpec,
+    LoadBalancerSpec,
+    RouteSpec,
+    TraefikSpec,
+)
 from components.model.naming import object_name, selector
 from components.platform.kubernetes.pods import Manifest
 
@@ -43,13 +50,31 @@ def door(way: RouteSpec | IngressSpec | TraefikSpec) -> Manifest:
     return {"annotations": {"immich/door": "lan"}} if way.lan else {}
 
 
-def http_route(route: RouteSpec) -> Manifest:
-    """An HTTPRoute. Its timeouts are off: an upload takes as long as it takes (Gateway API: "0s" is none).
+_PATIENT = {"request": "0s", "backendRequest": "0s"}
+"""An upload takes as long as it takes (Gateway API: "0s" is none)."""
 
-    A rule without a backend answers 500 (Gateway API: HTTPRouteRule.backendRefs).
-    """
-    timeouts = {"request": "0s", "backendRequest": "0s"}
-    begins: Manifest = {"path": {"type": "RegularExpression", "value": BEGINS}, "method": "POST"}
+
+def http_route(route: RouteSpec) -> Manifest:
+    """An HTTPRoute for everything. A rule without a backend answers 500 (Gateway API: HTTPRouteRule.backendRefs)."""
+    refused = [{"matches": [_post(BEGINS)], "timeouts": _PATIENT}] if route.begins == "refused" else []
+    return _http_route(route, [*refused, _leads(route, {"path": {"type": "PathPrefix", "value": "/"}})])
+
+
+def small_route(route: RouteSpec) -> Manifest:
+    """An HTTPRoute for what begins maintenance with a small body: a policy can target a route, not yet each rule."""
+    return _http_route(route, [_leads(route, _post(BEGINS_SMALL))])
+
+
+def _post(paths: str) -> Manifest:
+    return {"path": {"type": "RegularExpression", "value": paths}, "method": "POST"}
+
+
+def _leads(route: RouteSpec, match: Manifest) -> Manifest:
+    backend = {"group": "", "kind": "Service", "name": object_name(route.to), "port": route.port, "weight": 1}
+    return {"matches": [match], "timeouts": _PATIENT, "backendRefs": [backend]}
+
+
+def _http_route(route: RouteSpec, rules: list[Manifest]) -> Manifest:
     parent: Manifest = {
         "group": "gateway.networking.k8s.io",
         "kind": "Gateway",
@@ -62,26 +87,7 @@ def http_route(route: RouteSpec) -> Manifest:
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": door(route),
-        "spec": {
-            "parentRefs": [parent],
-            "hostnames": list(route.hostnames),
-            "rules": [
-                *([{"matches": [begins], "timeouts": timeouts}] if route.closed else []),
-                {
-                    "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-                    "timeouts": timeouts,
-                    "backendRefs": [
-                        {
-                            "group": "",
-                            "kind": "Service",
-                            "name": object_name(route.to),
-                            "port": route.port,
-                            "weight": 1,
-                        }
-                    ],
-                },
-            ],
-        },
+        "spec": {"parentRefs": [parent], "hostnames": list(route.hostnames), "rules": rules},
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +27,7 @@ from immich_policy.reading.nginx_files import (
     to_immich,
 )
 from immich_policy.reading.roles import Role
+from immich_policy.reading.routes import matches
 from immich_policy.reading.targets import numbered, selected
 from immich_policy.reading.walk import names_of
 
@@ -181,11 +181,3 @@ def route_rank(match: Mapping[str, Plain]) -> Callable[[str], tuple[int, int] | 
         )
 
     return rank
-
-
-def matches(expression: str, uri: str, *, whole: bool = False) -> bool:
-    """Whether a regular expression takes a path; one that Python does not understand takes none."""
-    try:
-        return (re.fullmatch if whole else re.search)(expression, uri) is not None
-    except (re.error, RecursionError, OverflowError):
-        return False

@@ -14,7 +14,6 @@ from immich_policy.exposure.answers import (
     by_name,
     by_rules,
     every_of,
-    matches,
 )
 from immich_policy.model import Registered, Stack, dig, mapping, mappings, number, strings, text
 from immich_policy.reading.addresses import open_to_all
@@ -22,7 +21,7 @@ from immich_policy.reading.containers import Container
 from immich_policy.reading.labels import names, traefik_labels
 from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.parts import containers
-from immich_policy.reading.routes import backends
+from immich_policy.reading.routes import TRAEFIK_PATHS, backends, traefik_matches
 
 _SIGN_IN = frozenset({"basicauth", "digestauth", "forwardauth"})
 _LISTS = frozenset({"ipallowlist", "ipwhitelist"})
@@ -61,14 +60,14 @@ def _refused_by(names: Iterable[str], known: Mapping[str, _Middleware]) -> bool 
 def _traefik_rule(match: str, priority: float | None, passes: Passes, *, refused: bool | None) -> Rule:
     """A rule by its matchers of paths and methods: names are taken for those of Immich, `!` for an exception."""
     methods = re.findall(r"(?<!!)Method\(`(\w+)`\)", match)
-    paths = re.findall(r"(!?)\s*(PathRegexp|PathPrefix|Path)\(`([^`]*)`\)", match)
+    paths = TRAEFIK_PATHS.findall(match)
     conditions = re.search(r"\b(?:Headers?|HeaderRegexp|Query|QueryRegexp|ClientIP)\(", match) is not None
     strength = (int(priority or len(match)), 0)
 
     def rank(uri: str) -> tuple[int, int] | None:
         found = {
             negated: any(
-                _traefik_matches(kind, value, uri) for sign, kind, value in paths if bool(sign) is negated
+                traefik_matches(kind, value, uri) for sign, kind, value in paths if bool(sign) is negated
             )
             for negated in (False, True)
         }
@@ -83,12 +82,6 @@ def _traefik_rule(match: str, priority: float | None, passes: Passes, *, refused
     return Rule(
         rank=rank, passes=passes if refused is False else lambda _: None if refused is None else False
     )
-
-
-def _traefik_matches(kind: str, value: str, uri: str) -> bool:
-    if kind == "PathRegexp":
-        return matches(value, uri)
-    return uri == value if kind == "Path" else uri.startswith(value)
 
 
 def ingress_route(stack: Stack, one: Registered) -> Passes:

@@ -5,6 +5,7 @@ Facts: HTTPProxy is of projectcontour.io/v1 (Contour 1.33), VirtualService of ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -87,3 +88,52 @@ def ingress_controller(stack: Stack, ingress: Registered) -> str:
             controller = dig(one.props, "spec", "controller")
             return name if controller is UNKNOWN else text(one.props, "spec", "controller") or name
     return name
+
+
+_UPLOAD: Final = "/api/assets"
+
+
+def matches(expression: str, uri: str, *, whole: bool = False) -> bool:
+    """Whether a regular expression takes a path; one that Python does not understand takes none."""
+    try:
+        return (re.fullmatch if whole else re.search)(expression, uri) is not None
+    except (re.error, RecursionError, OverflowError):
+        return False
+
+
+def traefik_matches(kind: str, value: str, uri: str) -> bool:
+    """Whether a matcher of Traefik, `PathRegexp`, `PathPrefix` or `Path`, takes a path."""
+    if kind == "PathRegexp":
+        return matches(value, uri)
+    return uri == value if kind == "Path" else uri.startswith(value)
+
+
+TRAEFIK_PATHS: Final = re.compile(r"(!?)\s*(PathRegexp|PathPrefix|Path)\(`([^`]*)`\)")
+"""Matchers of paths in a rule of Traefik: `!` or nothing, kind, value."""
+
+
+def traefik_takes_uploads(rule: str) -> bool:
+    """Whether an upload can come by a rule of Traefik: unless it is for other paths alone."""
+    paths = [(kind, value) for sign, kind, value in TRAEFIK_PATHS.findall(rule) if not sign]
+    return not paths or any(traefik_matches(kind, value, _UPLOAD) for kind, value in paths)
+
+
+def gateway_takes_uploads(route: Registered) -> bool:
+    """Whether an upload can come by an HTTPRoute: unless all of its rules are for other paths."""
+    paths = [
+        mapping(match, "path")
+        for _, rule in mappings(route.props, "spec", "rules")
+        for _, match in mappings(rule, "matches") or [("0", {})]
+    ]
+    return not paths or any(map(_takes_upload, paths))
+
+
+def _takes_upload(path: dict[str, Plain]) -> bool:
+    value = text(path, "value")
+    match text(path, "type"):
+        case "RegularExpression":
+            return matches(value, _UPLOAD, whole=True)
+        case "Exact":
+            return value == _UPLOAD
+        case _:
+            return _UPLOAD.startswith(value)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import yaml
@@ -27,6 +27,7 @@ from immich_policy.reading.labels import names, traefik_labels
 from immich_policy.reading.names import namespace, object_name
 from immich_policy.reading.parts import containers, having
 from immich_policy.reading.roles import Role
+from immich_policy.reading.routes import traefik_takes_uploads
 from immich_policy.reading.walk import flags, leads_to_immich
 from immich_policy.uploads.size import known_annotations
 
@@ -46,6 +47,8 @@ class Option:
     option: str
     """Lower case, dotted: `crowdsec-bouncer.clienttrustedips`; empty for a middleware without options."""
     value: Plain
+    uploads: bool = True
+    """Whether an upload can pass it."""
 
 
 def options(stack: Stack) -> list[Option]:
@@ -54,22 +57,29 @@ def options(stack: Stack) -> list[Option]:
 
 
 def _of_resources(stack: Stack) -> Iterator[Option]:
+    referenced = list(_referenced(stack))
+    uploads = {one.urn for one in _reached(stack, [name for name, takes in referenced if takes])}
+    for one in _reached(stack, [name for name, _ in referenced]):
+        for kind, body in mapping(one.props, "spec").items():
+            for option, value in _flat(body):
+                path = join("spec", kind, *(option.split(".") if option else ()))
+                name, passed = object_name(one), one.urn in uploads
+                yield Option(one, path, name, kind.lower(), option.lower(), value, passed)
+
+
+def _reached(stack: Stack, names: list[str]) -> Iterator[Registered]:
+    """Registered middlewares of these names, and those of their chains."""
     known = {f"{namespace(one)}/{object_name(one)}": one for one in stack.of_kind("Middleware")}
-    waiting = list(dict.fromkeys(_referenced(stack)))
-    seen: set[str] = set()
+    waiting, seen = list(dict.fromkeys(names)), set[str]()
     while waiting:
         name = waiting.pop()
         one = known.get(name)
         if one is None or name in seen:
             continue
         seen.add(name)
-        for kind, body in mapping(one.props, "spec").items():
-            if kind == "chain":
-                refs = [ref for _, ref in mappings(body, "middlewares")]
-                waiting += [f"{text(ref, 'namespace') or namespace(one)}/{text(ref, 'name')}" for ref in refs]
-            for option, value in _flat(body):
-                path = join("spec", kind, *(option.split(".") if option else ()))
-                yield Option(one, path, object_name(one), kind.lower(), option.lower(), value)
+        for _, ref in mappings(one.props, "spec", "chain", "middlewares"):
+            waiting.append(f"{text(ref, 'namespace') or namespace(one)}/{text(ref, 'name')}")
+        yield one
 
 
 def _flat(value: Plain, path: str = "") -> Iterator[tuple[str, Plain]]:
@@ -80,48 +90,62 @@ def _flat(value: Plain, path: str = "") -> Iterator[tuple[str, Plain]]:
         yield path, value
 
 
-def _referenced(stack: Stack) -> Iterator[str]:
+def _referenced(stack: Stack) -> Iterator[tuple[str, bool]]:
+    """Middlewares of routes to Immich, and whether uploads can come by that rule."""
     for route in stack.of_kind("IngressRoute"):
         if leads_to_immich(stack, route):
             for _, rule in mappings(route.props, "spec", "routes"):
                 for _, ref in mappings(rule, "middlewares"):
-                    yield f"{text(ref, 'namespace') or namespace(route)}/{text(ref, 'name')}"
+                    name = f"{text(ref, 'namespace') or namespace(route)}/{text(ref, 'name')}"
+                    yield name, traefik_takes_uploads(text(rule, "match"))
     for route in stack.of_kind("HTTPRoute"):
         if leads_to_immich(stack, route):
             for _, rule in mappings(route.props, "spec", "rules"):
                 for _, each in mappings(rule, "filters"):
                     if text(each, "extensionRef", "kind") == "Middleware":
-                        yield f"{namespace(route)}/{text(each, 'extensionRef', 'name')}"
+                        yield f"{namespace(route)}/{text(each, 'extensionRef', 'name')}", True
     for ingress in stack.of_kind("Ingress"):
         if leads_to_immich(stack, ingress):
             for name in known_annotations(ingress).get(_ROUTER_ANNOTATION, "").split(","):
                 whole = name.strip().removesuffix("@kubernetescrd")
                 for one in stack.of_kind("Middleware"):
                     if whole == f"{namespace(one)}-{object_name(one)}":
-                        yield f"{namespace(one)}/{object_name(one)}"
+                        yield f"{namespace(one)}/{object_name(one)}", True
 
 
 def _of_labels(stack: Stack) -> Iterator[Option]:
     defined: dict[str, list[Option]] = {}
-    used: set[str] = set()
+    routers: dict[str, dict[str, Plain]] = {}
     for one in stack.once(containers):
         for label in traefik_labels(one):
-            if (
-                label.group == "routers"
-                and label.option == "middlewares"
-                and one.roles & {Role.SERVER, Role.NGINX}
-            ):
-                used |= set(names(label.value))
+            if label.group == "routers" and one.roles & {Role.SERVER, Role.NGINX}:
+                routers.setdefault(label.name, {})[label.option] = label.value
             elif label.group == "middlewares":
                 kind, _, option = label.option.partition(".")
                 made = Option(one.resource, label.path, label.name, kind, option, label.value)
                 defined.setdefault(label.name, []).append(made)
-    waiting = sorted(used)
+    takes = [router for router in routers.values() if traefik_takes_uploads(text(router, "rule"))]
+    uploads = _named(takes, defined)
+    for name in sorted(_named(routers.values(), defined)):
+        for option in defined.get(name, ()):
+            yield replace(option, uploads=name in uploads)
+
+
+def _named(routers: Iterable[Mapping[str, Plain]], defined: Mapping[str, Sequence[Option]]) -> set[str]:
+    """Middlewares of routers, and those of their chains."""
+    waiting = [name for router in routers for name in names(router.get("middlewares"))]
+    found = set[str]()
     while waiting:
-        for option in defined.pop(waiting.pop(), []):
-            if option.kind == "chain":
-                waiting += names(option.value)
-            yield option
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [
+                one
+                for option in defined.get(name, ())
+                if option.kind == "chain"
+                for one in names(option.value)
+            ]
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,7 @@ from immich_policy.model import (
     text,
 )
 from immich_policy.reading.names import namespace, object_name
+from immich_policy.reading.routes import gateway_takes_uploads
 from immich_policy.reading.walk import leads_to_immich
 from immich_policy.text import duration, human, nginx_size, shown, size
 from immich_policy.uploads.size import SLOWEST, declared, fits
@@ -179,7 +180,8 @@ def _ours(stack: Stack, policy: Registered) -> bool:
     targets = [mapping(policy.props, "spec", "targetRef")]
     targets += [ref for _, ref in mappings(policy.props, "spec", "targetRefs")]
     wanted = {text(ref, "name") for ref in targets} - {""}
-    return not routes or not wanted or bool(wanted & names)
+    small = {object_name(one) for one in routes if not gateway_takes_uploads(one)}
+    return not routes or not wanted or bool(wanted & names - small)
 
 
 def _missing(stack: Stack) -> list[Registered]:

@@ -25,7 +25,7 @@ def _middlewares(stack: Stack, config: Config) -> Iterable[Judgement]:
     seen: set[tuple[str, str, str]] = set()
     for one in stack.once(options):
         key = (one.resource.urn, one.middleware, one.kind)
-        if one.kind in _HARMFUL and key not in seen:
+        if one.uploads and one.kind in _HARMFUL and key not in seen:
             seen.add(key)
             yield Finding(
                 resource=one.resource,

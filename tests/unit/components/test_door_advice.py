@@ -123,6 +123,27 @@ def test_a_gateway_of_cilium_and_an_open_door_of_ours_need_nothing() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        ({**GATEWAY, "implementation": "cilium"}, True),
+        ({**GATEWAY, "implementation": "nginx-gateway-fabric"}, True),
+        (PLAIN, True),
+        ({**GATEWAY, "implementation": "envoy-gateway"}, False),
+        (TRAEFIK, False),
+    ],
+)
+def test_a_way_without_nginx_that_cannot_limit_what_begins_a_restore_is_named(
+    way: dict[str, Any], said: bool
+) -> None:
+    def limits(**more: Any) -> bool:
+        told = preconditions(host(), proxy({**way, "door": "lan"}, **more), None)
+        return any("limits neither how often" in one for one in told)
+
+    assert limits(kind="none") is said
+    assert not limits()
+
+
 @pytest.mark.parametrize("way", [GATEWAY, PLAIN, TRAEFIK])
 def test_a_gateway_behind_cloudflare_must_trust_cloudflare_and_nobody_else(way: dict[str, Any]) -> None:
     behind = edge(records=[record()])

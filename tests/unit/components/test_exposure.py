@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from components.model.exposure import BouncerSpec, SignInPageSpec
+from components.model.exposure import BouncerSpec, RouteSpec, SignInPageSpec, TraefikSpec
 from components.proxy import exposure
 from components.proxy.listeners import CLOUDFLARE_RANGES, EVERYBODY, LOCAL_NETWORKS, listeners
 from components.proxy.settings import PlainIngress, TraefikRoute
@@ -125,6 +125,31 @@ def test_without_nginx_every_way_leads_to_the_server() -> None:
     assert exposure.front(settings) == "server"
     numbers = [exposure.port(settings, way, (), cloudflare_in_front=False) for way in settings.expose]
     assert numbers == [2283, 2283, 2283]
+
+
+@pytest.mark.parametrize(
+    ("more", "way", "begins"),
+    [
+        ({}, {"door": "lan"}, "passed"),
+        ({"kind": "none"}, {"door": "lan"}, "limited"),
+        ({"kind": "none"}, {"door": "internet"}, "refused"),
+        ({"kind": "none", "maintenance": "nowhere"}, {"door": "lan"}, "refused"),
+        ({"kind": "none", "maintenance": "everywhere"}, {"door": "internet"}, "limited"),
+    ],
+)
+@pytest.mark.parametrize("kind", [TRAEFIK, {**GATEWAY, "implementation": "envoy-gateway"}])
+def test_a_way_without_nginx_refuses_or_limits_itself_what_begins_maintenance(
+    kind: dict[str, Any], more: dict[str, Any], way: dict[str, Any], begins: str
+) -> None:
+    settings = proxy({**kind, **way}, loginRate=7, **more)
+    (spec,) = exposure.specs(
+        settings,
+        listeners(settings, pods=PODS, tunnel=False, cloudflare_in_front=False),
+        hostnames=(NAME,),
+        cloudflare_in_front=False,
+    )
+    assert isinstance(spec, TraefikSpec | RouteSpec)
+    assert (spec.begins, spec.attempts) == (begins, 7)
 
 
 def test_each_way_lets_in_whom_it_names_and_nobody_else() -> None:

@@ -27,6 +27,7 @@ from tests.unit.monitoring_component.stacks import (
 )
 
 IMAGE = "quay.io/martinhelmich/prometheus-nginxlog-exporter:v1.11.0"
+PINNED = f"registry.example.com/log-exporter:1@sha256:{'a' * 64}"
 ON_HOST = watched_by(HOST, "bundled", accessLog=True)
 OPERATOR = watched_by(CLUSTER, "operator", accessLog=True)
 WATCHED = [
@@ -70,6 +71,27 @@ def test_it_is_off_where_nobody_asks_for_it(base: dict[str, Any]) -> None:
     assert "access-log" not in {it.job for it in scrapes.targets(one)}
     assert scrapes.seen(one).access_log is None
     assert "ImmichUploadErrors" not in {it.name for it in alerts(setup.plan(one, "test"))}
+
+
+@pytest.mark.parametrize("base", [HOST, CLUSTER])
+@pytest.mark.parametrize(
+    ("given", "counts"),
+    [
+        ({"images": {"access-log": PINNED}}, True),
+        ({"images": {"access-log": PINNED}, "accessLog": "auto"}, True),
+        ({"images": {"access-log": PINNED}, "accessLog": False}, False),
+        ({"images": {"access-log": PINNED.partition("@")[0]}}, False),
+        ({"images": {"valkey": PINNED}}, False),
+    ],
+)
+def test_its_image_with_a_digest_is_enough_to_ask_for_it(
+    base: dict[str, Any], given: dict[str, Any], counts: bool
+) -> None:
+    one = settings(watched_by(base, "scrape-only", **given))
+    assert ("access-log" in setup.sources(one)) is counts
+    assert ("access-log" in setup.parts(one)) is counts
+    assert (scrapes.seen(one).access_log is not None) is counts
+    assert ("ImmichUploadErrors" in {it.name for it in alerts(setup.plan(one, "test"))}) is counts
 
 
 def test_nginx_sends_nothing_where_nobody_counts() -> None:
@@ -185,9 +207,8 @@ def test_an_image_without_a_digest_is_taken_from_the_table_and_another_one_where
     assert versions.current("access-log-exporter").digest is None
     given = watched_by(CLUSTER, "operator", accessLog=True)
     assert containers(given)["access-log"]["image"] == IMAGE
-    own = f"registry.example.com/log-exporter:1@sha256:{'a' * 64}"
-    sections = watched_by(CLUSTER, "operator", accessLog=True, images={"access-log": own})
-    assert containers(sections)["access-log"]["image"] == own
+    sections = watched_by(CLUSTER, "operator", accessLog=True, images={"access-log": PINNED})
+    assert containers(sections)["access-log"]["image"] == PINNED
 
 
 def test_a_refusal_says_what_is_there_instead() -> None:

@@ -247,7 +247,7 @@ def test_every_middleware_and_transport_that_is_named_exists_and_none_besides() 
     assert len(list(traefik.named_objects(TRAEFIK))) == len(dict(traefik.named_objects(TRAEFIK)))
 
 
-def test_nothing_takes_in_bodies_sends_again_or_breaks_the_circuit() -> None:
+def test_no_upload_is_taken_in_whole_and_nothing_sends_again_or_breaks_the_circuit() -> None:
     kinds = {
         key
         for _, made in traefik.named_objects(TRAEFIK)
@@ -327,7 +327,7 @@ def test_attempts_to_sign_in_and_to_begin_maintenance_are_limited(path: str) -> 
 
 @pytest.mark.parametrize("path", BROWSING)
 def test_nothing_else_is_limited(path: str) -> None:
-    for spec in (TRAEFIK, replace(TRAEFIK, closed=True)):
+    for spec in (TRAEFIK, replace(TRAEFIK, begins="refused"), replace(TRAEFIK, begins="limited")):
         assert matching(spec, path) == ["immich-proxy-bouncer", "immich-proxy-headers"]
         assert "immich-proxy-sign-in-rate" not in matching(
             spec, "/api/admin/maintenance/status", method="GET"
@@ -337,7 +337,7 @@ def test_nothing_else_is_limited(path: str) -> None:
 @pytest.mark.parametrize("path", BEGINNINGS)
 @pytest.mark.parametrize("spec", [TRAEFIK, BARE])
 def test_where_it_is_closed_nobody_begins_maintenance(spec: TraefikSpec, path: str) -> None:
-    closed = replace(spec, closed=True)
+    closed = replace(spec, begins="refused")
     for host in closed.hostnames:
         assert "immich-proxy-closed" in matching(closed, path, host)
         assert "immich-proxy-closed" not in matching(closed, path, host, method="GET")
@@ -347,7 +347,7 @@ def test_where_it_is_closed_nobody_begins_maintenance(spec: TraefikSpec, path: s
 
 @pytest.mark.parametrize("path", BEGINNINGS)
 def test_a_route_that_is_closed_has_no_backend_for_what_begins_maintenance(path: str) -> None:
-    refusing, everything = routes.http_route(replace(ROUTE, closed=True))["spec"]["rules"]
+    refusing, everything = routes.http_route(replace(ROUTE, begins="refused"))["spec"]["rules"]
     (match,) = refusing["matches"]
     assert match["method"] == "POST"
     assert match["path"]["type"] == "RegularExpression"
@@ -355,6 +355,56 @@ def test_a_route_that_is_closed_has_no_backend_for_what_begins_maintenance(path:
     assert re.fullmatch(match["path"]["value"], path)
     assert "backendRefs" not in refusing
     assert [everything] == routes.http_route(ROUTE)["spec"]["rules"]
+
+
+@pytest.mark.parametrize("path", BEGINNINGS)
+@pytest.mark.parametrize("spec", [TRAEFIK, BARE])
+def test_where_it_is_limited_what_begins_maintenance_has_a_small_body_and_a_dump_any(
+    spec: TraefikSpec, path: str
+) -> None:
+    limited = replace(spec, begins="limited")
+    passed = matching(limited, path)
+    assert ("immich-proxy-small" in passed) is ("upload" not in path)
+    assert ("immich-proxy-sign-in-rate" in passed) is (spec.attempts is not None)
+    assert "immich-proxy-small" not in matching(limited, path, method="GET")
+    assert "immich-proxy-small" not in matching(spec, path)
+    assert middleware(limited, "small") == {
+        "buffering": {"maxRequestBodyBytes": 65536, "memRequestBodyBytes": 65536}
+    }
+
+
+def test_envoy_gateway_limits_what_begins_maintenance_on_a_route_of_its_own() -> None:
+    spec = replace(ROUTE, implementation="envoy-gateway", begins="limited", attempts=7)
+    route, policy = gateway_policies.limited(spec, "immich-proxy-begin")
+    (everything,) = routes.http_route(spec)["spec"]["rules"]
+    (rule,) = route["spec"]["rules"]
+    assert rule["backendRefs"] == everything["backendRefs"]
+    assert {key: route["spec"][key] for key in ("hostnames", "parentRefs")} == {
+        key: routes.http_route(spec)["spec"][key] for key in ("hostnames", "parentRefs")
+    }
+    (match,) = rule["matches"]
+    taken = [path for path in (*BEGINNINGS, *BROWSING) if re.fullmatch(match["path"]["value"], path)]
+    assert taken == [path for path in BEGINNINGS if "upload" not in path]
+    assert match["method"] == "POST"
+    assert policy["spec"] == {
+        "targetRefs": [{**TARGET, "name": "immich-proxy-begin"}],
+        "timeout": {"http": {"requestTimeout": "0s"}},
+        "rateLimit": {"type": "Local", "local": {"rules": [{"limit": {"requests": 7, "unit": "Minute"}}]}},
+        "requestBuffer": {"limit": "64Ki"},
+    }
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        replace(ROUTE, implementation="envoy-gateway"),
+        replace(ROUTE, implementation="envoy-gateway", begins="refused"),
+        replace(ROUTE, implementation="nginx-gateway-fabric", begins="limited"),
+        replace(ROUTE, implementation="cilium", begins="limited"),
+    ],
+)
+def test_no_route_of_its_own_where_nothing_is_limited_there(spec: RouteSpec) -> None:
+    assert gateway_policies.limited(spec, "immich-proxy-begin") == []
 
 
 def test_a_way_that_only_the_local_network_comes_in_by_says_so() -> None:
