@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast, get_args, get_origin
 
+from pydantic import TypeAdapter, ValidationError
+
 from components.model.values import Cpu, Quantity
 from tests.harness.setting_leaves import ABSENT, Place, changed
 from tests.harness.variants import refusals
@@ -253,7 +255,20 @@ leave data alone."""
 def candidates(place: Place, annotation: Any) -> list[object]:
     """Values to try at a place, best first, none of them the present one."""
     found = [*VALUES.get(place.setting, ()), *_suggested(annotation, place.value)]
-    return [one for one in map(_plain, found) if one is ABSENT or one != _plain(place.value)]
+    return [
+        one for one in map(_plain, found) if one is ABSENT or not _same(annotation, one, _plain(place.value))
+    ]
+
+
+def _same(annotation: Any, one: object, other: object) -> bool:
+    """Whether two values of a setting mean the same: what is left out is the default."""
+    if one == other or not (isinstance(one, dict) and isinstance(other, dict)):
+        return one == other
+    adapter = TypeAdapter(annotation)
+    try:
+        return adapter.validate_python(one) == adapter.validate_python(other)
+    except ValidationError:
+        return False
 
 
 def change(
