@@ -245,7 +245,8 @@ def main() -> int:
     if unknown := [tier for tier in named if tier not in existing]:
         raise ToolchainError(f"There is no tier {unknown[0]!r}; there are: {', '.join(existing)}.")
     wanted = named or existing
-    env = provide(wanted, os.environ)
+    # A node takes minutes to build: only the deep run has it built.
+    env = provide([tier for tier in wanted if deep or tier != "node"], os.environ)
     results = [run(tier, env, [*(["--deep"] if deep else []), *options]) for tier in wanted]
     print("\n".join(summary(results, deep=deep)), flush=True)
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
 import threading
@@ -17,6 +18,7 @@ from components.model.specs import Peer
 from components.platform.kubernetes import network_policies
 from components.platform.kubernetes.network_policies import Connected
 from tests.docker.host_network import ContainerNetwork
+from tests.docker.transfer import Answer as Page
 from tests.docker.transfer import Door
 from tests.harness.objects import at, items
 from tests.harness.program import Stack, run_stack
@@ -24,7 +26,11 @@ from tests.harness.stacks import changes, data_bearing, steps
 from tests.node.place import Answer, NodeStack, Place, Pod, Question, eventually
 from tests.node.stacks import SECRETS, image
 
-pytestmark = [pytest.mark.node, pytest.mark.engine]
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.engine,
+    pytest.mark.deep(unless_changed=("toolchain/offline/cluster", "tests/node")),
+]
 
 EXPORTERS = {"postgres-exporter", "valkey-exporter", "door-exporter"}
 WORKLOADS = EXPORTERS | {
@@ -159,9 +165,16 @@ def test_the_monitoring_reads_the_numbers_of_every_exporter(stack: NodeStack, pl
         for port in items(container, "ports")
         if str(port["name"]).startswith("metrics")
     }
+    network = ContainerNetwork(place.pids(prometheus)[0])
+
+    def page(where: tuple[str, int]) -> Page | None:
+        # A pod that has just started is refused until the policies know its address.
+        with contextlib.suppress(ConnectionRefusedError):
+            return Door(network, *where).get("/metrics")
+        return None
+
     read = {
-        key: Door(ContainerNetwork(place.pids(prometheus)[0]), *where).get("/metrics")
-        for key, where in ports.items()
+        key: eventually(f"the page of {key}", lambda one=one: page(one), 15) for key, one in ports.items()
     }
     assert {key for key, answer in read.items() if answer.status != 200} == set()
     text = b"".join(answer.body for answer in read.values()).decode()
