@@ -12,17 +12,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from tests.data.immich_library import OWNER, fill, make_tables
 from tests.data.postgres_process import Database
+from tests.docker.host import until
 from tests.docker.host_network import ContainerNetwork, connect_in
 from tests.docker.transfer import Door
 from tests.harness.kube import Kube
@@ -41,16 +41,6 @@ _CLOSED = {
     errno.EPERM,
 }
 _SO_BINDTODEVICE = 25
-T = TypeVar("T")
-
-
-def eventually(what: str, found: Callable[[], T | None], seconds: float = 60) -> T:
-    """What `found` gives once it gives something; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while (value := found()) is None or value is False:
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:.0f} s"
-        time.sleep(0.2)
-    return value
 
 
 @dataclass(frozen=True)
@@ -229,7 +219,7 @@ class Place:
         def running() -> Pod | None:
             return next((one for one in self.pods(namespace) if one.name == name and one.ready), None)
 
-        return eventually(f"the start of the pod {name}", running)
+        return until(running, f"the start of the pod {name}")
 
 
 @dataclass(frozen=True)
@@ -286,7 +276,7 @@ class NodeStack:
                 return self.door().get("/api/server/ping").status == 200
             return False
 
-        eventually("a stack that is whole", whole, 120)
+        until(whole, "a stack that is whole", 120)
 
     def wait_for(self, workload: str, other_than: str = "", seconds: float = 60) -> Pod:
         """The pod of a workload once it is Ready; `other_than`: the name of one that is not meant."""
@@ -301,7 +291,7 @@ class NodeStack:
                 None,
             )
 
-        return eventually(f"a Ready pod of {workload}", ready, seconds)
+        return until(ready, f"a Ready pod of {workload}", seconds)
 
     def volume(self, claim: str) -> Path:
         """The folder of this machine that has what is in a volume."""

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.docker.host import until
 from tests.harness.objects import at, items
 from tests.harness.stacks import Deployment, free_text, require_cli
-from tests.node.place import NodeStack, Place, Pod, eventually
+from tests.node.place import NodeStack, Place, Pod
 from tests.node.stacks import BEFORE, image, sections
 from toolchain.offline.cluster.lifecycle import Options, start, stop
 
@@ -66,14 +67,14 @@ def test_every_pod_comes_back_when_the_node_starts_again(stack: NodeStack, place
             new[name].isdisjoint(ids) for name, ids in old.items()
         )
 
-    eventually("the return of every pod", back, 150)
+    until(back, "the return of every pod", 150)
     after = stack.pods()
     assert {name: pod.name for name, pod in after.items()} == {name: pod.name for name, pod in before.items()}
     # It starts while the names of the cluster are not known yet, waits for them, and does not end over it.
     container = items(after["proxy"].document, "status", "containerStatuses")[0]
     ended = at(container, "lastState", "terminated", "reason")
     assert after["proxy"].restarts["proxy"] == before["proxy"].restarts["proxy"] + 1, ended
-    eventually("an answer", lambda: stack.door().get("/api/server/ping").status == 200)
+    until(lambda: stack.door().get("/api/server/ping").status == 200, "an answer")
 
 
 def test_folders_of_the_node_work_with_the_owners_that_are_named_before(

@@ -17,13 +17,14 @@ import pytest
 from components.model.specs import Peer
 from components.platform.kubernetes import network_policies
 from components.platform.kubernetes.network_policies import Connected
+from tests.docker.host import until
 from tests.docker.host_network import ContainerNetwork
 from tests.docker.transfer import Answer as Page
 from tests.docker.transfer import Door
 from tests.harness.objects import at, items
 from tests.harness.program import Stack, run_stack
 from tests.harness.stacks import changes, data_bearing, steps
-from tests.node.place import Answer, NodeStack, Place, Pod, Question, eventually
+from tests.node.place import Answer, NodeStack, Place, Pod, Question
 from tests.node.stacks import SECRETS, image
 
 pytestmark = [
@@ -173,9 +174,7 @@ def test_the_monitoring_reads_the_numbers_of_every_exporter(stack: NodeStack, pl
             return Door(network, *where).get("/metrics")
         return None
 
-    read = {
-        key: eventually(f"the page of {key}", lambda one=one: page(one), 15) for key, one in ports.items()
-    }
+    read = {key: until(lambda one=one: page(one), f"the page of {key}", 15) for key, one in ports.items()}
     assert {key for key, answer in read.items() if answer.status != 200} == set()
     text = b"".join(answer.body for answer in read.values()).decode()
     for said in ("pg_up 1", "redis_up 1", "nginx_up 1", "immich_users_total"):
@@ -244,7 +243,7 @@ def test_containers_that_are_killed_come_back(stack: NodeStack, place: Place) ->
     # A server that starts before its database ends again, and is started less and less often.
     for killed in (stores, before):
         place.kill(killed.values())
-        eventually(f"the return of {', '.join(killed)}", lambda killed=killed: back(killed), 90)
+        until(lambda killed=killed: back(killed), f"the return of {', '.join(killed)}", 90)
     stack.wait_until_whole()
 
 
@@ -325,7 +324,7 @@ def test_destroy_keeps_what_holds_data_and_the_next_up_finds_it(stack: NodeStack
     before = claims()
     try:
         stack.deployment.do("destroy", "--exclude-protected")
-        eventually("the end of the pods", lambda: stack.pods() == {}, 90)
+        until(lambda: stack.pods() == {}, "the end of the pods", 90)
         after = claims()
     finally:
         again = stack.deployment.up()
