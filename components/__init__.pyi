@@ -40,8 +40,8 @@ from components.monitoring.component import Monitoring as Monitoring
 from components.monitoring.component import MonitoringArgs as MonitoringArgs
 from components.platform.docker.options import DockerPlatformArgs as DockerPlatformArgs
 from components.platform.docker.platform import DockerPlatform as DockerPlatform
+from components.platform.kubernetes.options import KubernetesPlatformArgs as KubernetesPlatformArgs
 from components.platform.kubernetes.platform import KubernetesPlatform as KubernetesPlatform
-from components.platform.kubernetes.platform import KubernetesPlatformArgs as KubernetesPlatformArgs
 from components.proxy.component import Proxy as Proxy
 from components.proxy.component import ProxyArgs as ProxyArgs
 from components.proxy.settings import HttpRoute as HttpRoute

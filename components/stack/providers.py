@@ -142,7 +142,8 @@ def linked_workloads(settings: Settings) -> frozenset[str]:
 
 
 def _cluster(settings: Settings, stack: str, opts: pulumi.ResourceOptions) -> KubernetesPlatform:
-    from components.platform.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
+    from components.platform.kubernetes.options import KubernetesPlatformArgs
+    from components.platform.kubernetes.platform import KubernetesPlatform
     from components.platform.kubernetes.secrets import ExternalStore
     from components.storage.component import server_mounts
 

@@ -30,7 +30,8 @@ from dataclasses import replace
 import pulumi
 import pulumi_kubernetes
 
-from components.platform.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
+from components.platform.kubernetes.options import KubernetesPlatformArgs
+from components.platform.kubernetes.platform import KubernetesPlatform
 from components.model.specs import Lineage, PublishedSecret
 from components.model.secret_text import SecretText
 from tests.unit.platform.test_cloudnative_pg import ARCHIVE, SPEC

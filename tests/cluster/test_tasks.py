@@ -23,7 +23,8 @@ from dataclasses import replace
 import pulumi
 import pulumi_kubernetes
 
-from components.platform.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
+from components.platform.kubernetes.options import KubernetesPlatformArgs
+from components.platform.kubernetes.platform import KubernetesPlatform
 from components.model.task import Task
 from components.model.values import Quantity
 from components.model.workload import ConfigFiles, Link, Placement, Scratch, VolumeRequest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Self
 
 import pulumi
@@ -18,7 +17,7 @@ from components.model.exposure import (
     Way,
 )
 from components.model.naming import cluster_peer, labels, object_name
-from components.model.specs import CertificateSpec, DatabaseCluster, LanAllowance, Peer, PublishedSecret
+from components.model.specs import CertificateSpec, DatabaseCluster, Peer, PublishedSecret
 from components.model.task import Task
 from components.model.watch import Watch
 from components.model.workload import ConfigFiles, Mount, Port, SecretFiles, VolumeRequest, Workload
@@ -38,43 +37,10 @@ from components.platform.kubernetes import (
     volumes,
     workloads,
 )
-from components.platform.kubernetes.existing_secrets import Entry, Located, locate
+from components.platform.kubernetes.existing_secrets import Located, locate
 from components.platform.kubernetes.objects import Manifest, register
+from components.platform.kubernetes.options import KubernetesPlatformArgs
 from components.platform.kubernetes.pods import SERVICE_ACCOUNT, PodContext
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KubernetesPlatformArgs:
-    """How the namespace is set up."""
-
-    namespace: str
-    """Namespace of everything."""
-    stack: str = field(default_factory=pulumi.get_stack)
-    """Label `app.kubernetes.io/instance` of every object."""
-    create_namespace: bool = True
-    """Whether the namespace is made, protected and kept; false where it exists already."""
-    cluster_domain: str = "cluster.local"
-    """DNS domain of the cluster."""
-    network_policies: str = "kubernetes"
-    """`kubernetes`, `cilium` or `none`."""
-    pod_security: str = "auto"
-    """Level enforced on a namespace that is made: `restricted`, `baseline`, `privileged`, or `auto`, the strictest that
-    the workloads permit."""
-    privileged: bool = False
-    """Whether a workload opens devices of its node, such as a GPU without a device plugin."""
-    pod_cidrs: tuple[str, ...] = ("10.244.0.0/16",)
-    """Networks of the pods, whose proxies are believed (kubeadm's and kind's default; k3s 10.42.0.0/16)."""
-    lan_allowances: tuple[LanAllowance, ...] = ()
-    """Machines of the LAN that Cilium lets pods reach."""
-    external_store: secrets.ExternalStore | None = None
-    """Where External Secrets takes values from; None makes Secrets."""
-    existing_secrets: Mapping[str, Entry] = field(default_factory=dict[str, Entry])
-    """Config key of a secret -> name and key of the Secret in the namespace that has its value."""
-    secret_names: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Other object names for published secrets, by logical name."""
-    server_volumes: frozenset[str] = frozenset()
-    """Volumes that the server mounts: tasks that are registered before it run on its node where they share one."""
-
 
 _ADDRESS_WITHIN = 300
 """Seconds that an update waits for a load balancer's address; the plugin's own ten minutes only delay the report."""

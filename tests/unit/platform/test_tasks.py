@@ -35,7 +35,8 @@ from components.model.workload import (
     Workload,
 )
 from components.platform.kubernetes import cilium, network_policies, tasks
-from components.platform.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
+from components.platform.kubernetes.options import KubernetesPlatformArgs
+from components.platform.kubernetes.platform import KubernetesPlatform
 from components.platform.kubernetes.pods import PodContext
 from tests.harness import mocks
 from tests.harness.hardening import problems
