@@ -11,7 +11,6 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pulumi
@@ -113,11 +112,11 @@ def _calls(text: str, name: str) -> list[str]:
     ]
 
 
-def main(folder: Path = FOLDER) -> int:
+def main() -> int:
     """Write the pages."""
-    folder.mkdir(exist_ok=True)
+    FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (FOLDER / name).write_text(text, encoding="utf-8")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Final
@@ -39,3 +40,10 @@ def settings_file(stack: str, root: Path = ROOT) -> Path:
             f"Stacks here: {', '.join(known) or 'none'}. Choose one with STACK=..., or copy one of their files."
         )
     return path
+
+
+def is_installed(program: str) -> bool:
+    """Whether a program is on PATH, or, from `/` on, a file that the pattern names is there."""
+    if program.startswith("/"):
+        return any(Path("/").glob(program.removeprefix("/")))
+    return shutil.which(program) is not None

@@ -24,7 +24,7 @@ SIGN_IN = "PathRegexp(`(?i)^/api/(auth/login/*$|shared-links/login/*$|oauth(/|$)
 """Where passwords and codes are tried, in any spelling that Express accepts. Beside `BEGINS` nothing else is limited: a
 page of thumbnails is hundreds of requests.
 """
-_BEGIN = f"Method(`POST`) && PathRegexp(`{BEGINS}`)"
+_BEGIN, _BEGIN_SMALL = (f"Method(`POST`) && PathRegexp(`{paths}`)" for paths in (BEGINS, BEGINS_SMALL))
 _FIRST = 100_000
 """Priority before every rule that has none, which is as strong as it is long."""
 _NOBODY = "255.255.255.255/32"
@@ -63,9 +63,8 @@ def rules(spec: TraefikSpec) -> Iterator[tuple[str, str, tuple[str, ...], int | 
     if spec.begins == "refused":
         yield "-closed", f"({everything}) && {_BEGIN}", _chain(spec, ("closed",)), _FIRST
     if spec.begins == "limited":
-        small = f"({everything}) && Method(`POST`) && PathRegexp(`{BEGINS_SMALL}`)"
         rate = ("sign-in-rate",) if spec.attempts is not None else ()
-        yield "-begin", small, _chain(spec, (*rate, "small")), _FIRST
+        yield "-begin", f"({everything}) && {_BEGIN_SMALL}", _chain(spec, (*rate, "small")), _FIRST
 
 
 def _chain(spec: TraefikSpec, own: tuple[str, ...]) -> tuple[str, ...]:

@@ -94,7 +94,6 @@ def main() -> int:
         raise ToolchainError(
             f"{target.name} exists already and was left alone: choose another STACK=..., or move it away"
         )
-    options = nixos.read(source)
     file = shlex.quote(str(source.resolve()))
     page: Callable[[Settings], str]
     if (options := nixos.read(source)) is not None:

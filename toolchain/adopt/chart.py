@@ -5,7 +5,6 @@ The chart: immich-app/immich-charts, charts/immich/values.yaml and templates of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ import yaml
 from components import versions
 from components.model.naming import APP
 from components.server.app.secrets import SECRET_FIELDS
-from toolchain.adopt.choices import BACKENDS, IMPLIED, Adopted, Sections, release
+from toolchain.adopt.choices import BACKENDS, IMPLIED, Adopted, Sections, external_library, release
 from toolchain.deployment import Json, items, mapping
 from toolchain.failure import ToolchainError
 
@@ -168,12 +167,8 @@ def _storage(found: Adopted, values: Json, server: Json) -> None:
                 f"server.persistence.{name} ({part.get('type', 'persistentVolumeClaim')} at {target})"
             )
             continue
-        short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
-        one: Sections = {"name": short, "mountPath": target, "source": source}
-        libraries.append(one if _read_only(part) else {**one, "readOnly": False})
-    if libraries:
-        reason = "At the same paths, so that Immich finds its external libraries again."
-        found.say(libraries, reason, "storage", "externalLibraries")
+        libraries.append(external_library(name, target, source, read_only=_read_only(part)))
+    found.say_libraries(libraries)
 
 
 def _source(part: Json) -> Sections | None:

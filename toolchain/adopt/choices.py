@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -71,6 +71,39 @@ class Adopted:
     name: str = "immich"
     media: Mount | None = None
 
+    def say_published(self, way: Sections, port: int, trusted: Iterable[str], reason: str) -> None:
+        """The way in of one machine; of `trusted`, networks and addresses count, and names do not."""
+        told = "Write your name here if people come by one: docs/home.md#a-name-of-your-own."
+        self.say("localhost", told, "host", "name")
+        self.say(False, "", "host", "https")
+        self.say(port, "", "host", "port")
+        networks = [text.strip() for text in trusted if _is_network(text.strip())]
+        if networks:
+            way["trustedSources"] = [str(ipaddress.ip_network(text, strict=False)) for text in networks]
+        self.say([{"kind": "publishedPort", **way}], reason, "proxy", "expose")
+
+    def say_database_elsewhere(self, host: str, port: object) -> None:
+        """A database that stays where it is."""
+        self.sections["database"] = {
+            "kind": "external", "host": host, "port": port, "name": self.name, "user": self.role,
+        }  # fmt: skip
+        self.reasons["database",] = (
+            "Somewhere else, and it stays there. Its password: pulumi config set --secret immich:databasePassword"
+        )
+
+    def say_dumps(self) -> None:
+        """Backups with nothing but dumps, until there are targets."""
+        self.sections["backup"] = {}
+        self.reasons["backup",] = (
+            "A dump each night. Give targets for copies of the photos as well: docs/backups.md."
+        )
+
+    def say_libraries(self, libraries: Sequence[Sections]) -> None:
+        """External libraries, where there are any."""
+        if libraries:
+            reason = "At the same paths, so that Immich finds its external libraries again."
+            self.say(libraries, reason, "storage", "externalLibraries")
+
     def say(self, value: object, reason: str, *path: str) -> None:
         """A setting, and why."""
         here = self.sections
@@ -106,10 +139,7 @@ def adopt(compose: Compose) -> Adopted:
     _cache(found, compose, environment)
     _environment(found, compose, environment, server)
     if found.database is not None:
-        found.sections["backup"] = {}
-        found.reasons["backup",] = (
-            "A dump each night. Give targets for copies of the photos as well: docs/backups.md."
-        )
+        found.say_dumps()
     else:
         found.left.append(
             "backups: immich:backup needs immich:database.postgres, the major version of the server (docs/backups.md)"
@@ -148,37 +178,22 @@ def release(found: Adopted, given: str, where: str) -> None:
 def _way_in(found: Adopted, server: Service) -> None:
     ports = [one for one in server.ports if one[2] in {2283, 3001}]
     address, port = (ports[0][0] or "0.0.0.0", ports[0][1]) if ports else ("127.0.0.1", 2283)  # noqa: S104 - read off
-    found.say(
-        "localhost",
-        "Write your name here if people come by one: docs/home.md#a-name-of-your-own.",
-        "host",
-        "name",
-    )
-    found.say(False, "", "host", "https")
-    found.say(port, "", "host", "port")
-    way: Sections = {"kind": "publishedPort", "address": address, "port": port}
-    trusted = [
-        text.strip()
-        for text in server.environment.get("IMMICH_TRUSTED_PROXIES", "").split(",")
-        if text.strip()
-    ]
-    networks = [text for text in trusted if is_network(text)]
-    if networks:
-        way["trustedSources"] = [str(ipaddress.ip_network(text, strict=False)) for text in networks]
+    way: Sections = {"address": address, "port": port}
     reason = "The port that the compose file publishes."
     if server.on_host_network:
         way |= {"address": "0.0.0.0", "port": 2283}  # noqa: S104 - what network_mode: host opens
         reason = "The port that network_mode: host opened."
     elif not ports:
         reason = "The compose file publishes no port: whatever proxy led to the container must lead here."
-    found.say([way], reason, "proxy", "expose")
+    trusted = server.environment.get("IMMICH_TRUSTED_PROXIES", "").split(",")
+    found.say_published(way, port, trusted, reason)
     if any(label.startswith("traefik.") for label in server.labels):
         found.left.append(
             "labels of Traefik: immich:proxy.expose with kind traefikLabels makes them (docs/doors.md)"
         )
 
 
-def is_network(text: str) -> bool:
+def _is_network(text: str) -> bool:
     """Whether it is a network or an address, and no name."""
     try:
         ipaddress.ip_network(text, strict=False)
@@ -210,16 +225,21 @@ def _storage(found: Adopted, compose: Compose, server: Service) -> None:
                 f"{mount.source} at {mount.target}: put it below the media folder, on the same file system"
             )
         else:
-            name = re.sub(r"[^a-z0-9]+", "-", mount.target.lower()).strip("-")[:40].strip("-") or "library"
-            library: Sections = {"name": name, "mountPath": mount.target, "source": _source(mount)}
-            libraries.append(library if mount.read_only else {**library, "readOnly": False})
-    if libraries:
-        reason = "At the same paths, so that Immich finds its external libraries again."
-        found.say(libraries, reason, "storage", "externalLibraries")
+            libraries.append(
+                external_library(mount.target, mount.target, _source(mount), read_only=mount.read_only)
+            )
+    found.say_libraries(libraries)
     if roots[-1].target != MEDIA[0]:
         found.left.append(
             f"the media root {roots[-1].target}: Immich has /data today; step 6 changes the paths in the database"
         )
+
+
+def external_library(name: str, path: str, source: Sections, *, read_only: bool) -> Sections:
+    """An external library, named after `name`."""
+    short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "library"
+    made: Sections = {"name": short, "mountPath": path, "source": source}
+    return made if read_only else {**made, "readOnly": False}
 
 
 def _below_the_photos(found: Adopted, compose: Compose) -> None:
@@ -297,16 +317,7 @@ def _database(found: Adopted, compose: Compose, environment: Mapping[str, str], 
             "DB_URL: write host, name and user of that database into immich:database, kind external"
         )
     if service is None:
-        found.sections["database"] = {
-            "kind": "external",
-            "host": host,
-            "port": int(port),
-            "name": found.name,
-            "user": found.role,
-        }
-        found.reasons["database",] = (
-            "Somewhere else, and it stays there. Its password: pulumi config set --secret immich:databasePassword"
-        )
+        found.say_database_elsewhere(host, int(port))
         return
     if "pgvecto-rs" in service.image:
         image = versions.pinned("postgres", "14-vectorchord0.4.3-pgvectors0.2.0")

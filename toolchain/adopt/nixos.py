@@ -6,7 +6,6 @@ that wrap it in the same words under a name of their own, such as `hwc.server.im
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Final, cast
 
 from components import versions
 from components.server.app.secrets import SECRET_FIELDS
-from toolchain.adopt.choices import IMPLIED, Adopted, Sections, is_network
+from toolchain.adopt.choices import IMPLIED, Adopted
 from toolchain.adopt.compose import Mount
 from toolchain.deployment import items
 from toolchain.failure import ToolchainError
@@ -228,21 +227,10 @@ def _way_in(found: Adopted, options: _Options) -> None:
     port = port if isinstance(port, int) else 2283
     options.take("openFirewall")
     address = {"localhost": "127.0.0.1", "::": "0.0.0.0", "::1": "127.0.0.1"}.get(host, host)  # noqa: S104 - read off
-    found.say(
-        "localhost",
-        "Write your name here if people come by one: docs/home.md#a-name-of-your-own.",
-        "host",
-        "name",
-    )
-    found.say(False, "", "host", "https")
-    found.say(port, "", "host", "port")
-    way: Sections = {"kind": "publishedPort", "address": address, "port": port}
     trusted = [str(one) for one in items(options.take("reverseProxy.trustedProxies"))]
     text = options.take("environment.IMMICH_TRUSTED_PROXIES")
     trusted = [*trusted, *(text.split(",") if isinstance(text, str) else [])]
-    if networks := [one.strip() for one in trusted if is_network(one.strip())]:
-        way["trustedSources"] = [str(ipaddress.ip_network(one, strict=False)) for one in networks]
-    found.say([way], "Where the service listened.", "proxy", "expose")
+    found.say_published({"address": address, "port": port}, port, trusted, "Where the service listened.")
 
 
 def _storage(found: Adopted, options: _Options) -> None:
@@ -298,20 +286,12 @@ def _database(found: Adopted, options: _Options) -> None:
         found.database = "postgresql"
         if found.name not in {"postgres", "immich"}:
             found.say(found.name, "database.name.", "database", "name")
-        found.sections["backup"] = {}
-        found.reasons["backup",] = (
-            "A dump each night. Give targets for copies of the photos as well: docs/backups.md."
-        )
+        found.say_dumps()
         found.left.append(
             "PostgreSQL's own files: the database is moved by a dump, into a PostgreSQL with VectorChord"
         )
     else:
-        found.sections["database"] = {
-            "kind": "external", "host": host, "port": port or 5432, "name": found.name, "user": found.role,
-        }  # fmt: skip
-        found.reasons["database",] = (
-            "Somewhere else, and it stays there. Its password: pulumi config set --secret immich:databasePassword"
-        )
+        found.say_database_elsewhere(host, port or 5432)
     for option, value in options.below("redis"):
         if option[-1] == "host" and not str(value).startswith(_SOCKETS):
             found.left.append(

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from components.versions import NEWEST
-from toolchain import stack_file
+from tests.unit.adopt.adopted import sections
 from toolchain.adopt import __main__ as command
-from toolchain.adopt.choices import Adopted, adopt
+from toolchain.adopt.choices import adopt
 from toolchain.adopt.compose import read
 from toolchain.failure import ToolchainError
-from toolchain.stack_settings import settings_without_secrets
 
 COMPOSE = """
 name: immich
@@ -78,14 +75,6 @@ def deployment(
     path.write_text(text, encoding="utf-8")
     (folder / ".env").write_text(ENV.format(version=version, upload=upload) + env, encoding="utf-8")
     return path
-
-
-def sections(found: Adopted) -> dict[str, Any]:
-    """The sections, once the reader of settings has taken them as they will stand in the file."""
-    text = command.stack_text(found, "docker-compose.yml")
-    texts = stack_file.parse(text.encode()).texts()
-    settings_without_secrets("mine", texts, set())
-    return {key: json.loads(value) for key, value in texts.items()}
 
 
 def test_the_official_layout_becomes_a_stack(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -14,12 +13,11 @@ import yaml
 from components.versions import NEWEST
 from tests.harness.objects import kind_of, name_of
 from tests.harness.program import Runs, manifests, with_secrets
-from toolchain import stack_file
+from tests.unit.adopt.adopted import are_in_order, commands, sections
 from toolchain.adopt import __main__ as command
 from toolchain.adopt.chart import adopt, read
 from toolchain.adopt.choices import Adopted
 from toolchain.failure import ToolchainError
-from toolchain.stack_settings import settings_without_secrets
 
 CURRENT = """
 USER-SUPPLIED VALUES:
@@ -88,13 +86,6 @@ def adopted(folder: Path, text: str, namespace: str = "photos") -> Adopted:
     values = read(path)
     assert values is not None
     return adopt(path, values, namespace)
-
-
-def sections(found: Adopted) -> dict[str, Any]:
-    """The sections, once the reader of settings has taken them as they will stand in the file."""
-    texts = stack_file.parse(command.stack_text(found, "values.yaml").encode()).texts()
-    settings_without_secrets("mine", texts, set())
-    return {key: json.loads(value) for key, value in texts.items()}
 
 
 def test_the_values_of_today_become_a_stack(tmp_path: Path) -> None:
@@ -224,9 +215,9 @@ def test_the_page_removes_the_release_before_anything_of_its_name_is_made(
     monkeypatch.setattr(sys, "argv", ["adopt", str(source), "mine", "photos"])
     assert command.main() == 0
     told = capsys.readouterr().out
-    commands = [line.strip() for line in told.splitlines() if line.startswith("    ")]
+    lines = commands(told)
     # Before it goes, and after it.
-    assert ["pvc immich-library" in one for one in commands if "helm.sh" in one or "get pvc" in one] == [
+    assert ["pvc immich-library" in one for one in lines if "helm.sh" in one or "get pvc" in one] == [
         True,
         True,
     ]
@@ -238,9 +229,8 @@ def test_the_page_removes_the_release_before_anything_of_its_name_is_made(
         "run chown",
         "make up STACK=mine",
     )
-    order = [next(i for i, one in enumerate(commands) if word in one) for word in words]
-    assert order == sorted(order)
-    (chown,) = [one for one in commands if "run chown" in one]
+    assert are_in_order(words, lines)
+    (chown,) = [one for one in lines if "run chown" in one]
     overrides = json.loads(re.findall(r"--overrides='(.*)'", chown)[0])
     assert overrides["spec"]["volumes"][0]["persistentVolumeClaim"] == {"claimName": "immich-library"}
     written = yaml.safe_load((tmp_path / "Pulumi.mine.yaml").read_text(encoding="utf-8"))

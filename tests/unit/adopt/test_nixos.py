@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from components.backup.restore_plan import DUMP_FILE
 from components.versions import NEWEST
-from toolchain import stack_file
+from tests.unit.adopt.adopted import are_in_order, commands, sections
 from toolchain.adopt import __main__ as command
 from toolchain.adopt.choices import Adopted
 from toolchain.adopt.nixos import Unknown, adopt, read
 from toolchain.failure import ToolchainError
-from toolchain.stack_settings import settings_without_secrets
 
 OFFICIAL = """
 { config, lib, pkgs, ... }:
@@ -79,13 +76,6 @@ def adopted(folder: Path, text: str) -> Adopted:
     options = read(path)
     assert options is not None
     return adopt(path, options)
-
-
-def sections(found: Adopted) -> dict[str, Any]:
-    """The sections, once the reader of settings has taken them as they will stand in the file."""
-    texts = stack_file.parse(command.stack_text(found, "immich.nix").encode()).texts()
-    settings_without_secrets("mine", texts, set())
-    return {key: json.loads(value) for key, value in texts.items()}
 
 
 def test_the_official_module_becomes_a_stack(tmp_path: Path) -> None:
@@ -181,7 +171,7 @@ def test_the_page_loads_the_dump_by_the_settings_before_the_server_starts(
     monkeypatch.setattr(sys, "argv", ["adopt", str(source), "mine"])
     assert command.main() == 0
     told = capsys.readouterr().out
-    commands = [line.strip() for line in told.splitlines() if line.startswith("    ")]
+    lines = commands(told)
     words = (
         "stop immich-server",
         "grep -x vectors",
@@ -191,8 +181,7 @@ def test_the_page_loads_the_dump_by_the_settings_before_the_server_starts(
         "immich:restore.from",
         "make up",
     )
-    order = [next(i for i, one in enumerate(commands) if word in one) for word in words]
-    assert order == sorted(order)
+    assert are_in_order(words, lines)
     (dump,) = set(re.findall(r"/backups/(\S+\.sql\.gz)", told))
     assert DUMP_FILE.fullmatch(dump)
     assert f"immich:restore.from {dump}" in told

@@ -19,7 +19,6 @@ import io
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +34,7 @@ import yaml
 from toolchain.offline.cluster.api import Api, Json
 from toolchain.offline.cluster.layout import MODULE_DIR, REPO_ROOT, ClusterError, Layout
 from toolchain.offline.cluster.process import last_lines
+from toolchain.paths import is_installed
 
 NAME: Final = "node-1"
 CLUSTER_CIDR: Final = "10.244.0.0/16"
@@ -68,7 +68,7 @@ def missing_parts() -> list[str]:
     """Why this machine cannot have a real node, each with what to do where something can be done."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return ["it takes root on Linux"]
-    absent = sorted({package for name, package in PACKAGES.items() if not _is_there(name)})
+    absent = sorted({package for name, package in PACKAGES.items() if not is_installed(name)})
     if absent:
         return [f"not installed (Debian: apt-get install {' '.join(absent)})"]
     missing: list[str] = []
@@ -84,10 +84,6 @@ def missing_parts() -> list[str]:
     if tried.returncode != 0:
         missing.append(f"the kernel lacks what iptables or ipset need: {tried.stderr.strip()[-200:]}")
     return missing
-
-
-def _is_there(name: str) -> bool:
-    return Path(name).exists() if name.startswith("/") else shutil.which(name) is not None
 
 
 class RealNode:
